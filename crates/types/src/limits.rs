@@ -1,0 +1,18 @@
+//! The absolute bounds of the formats. A genesis may set lower ones; what is above these does not decode.
+
+/// Validators of one epoch.
+pub const VALIDATORS_MAX: usize = 1024;
+/// Sum of the validators' integer weights, and so the number of chunks of a payload.
+pub const WEIGHT_TOTAL_MAX: u16 = 1024;
+/// Bytes of one transaction's data.
+pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+/// Legs of one bundle.
+pub const BUNDLE_LEGS_MAX: usize = 16;
+/// Bytes of a payload before sealing.
+pub const PAYLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Entries of a payload over all sections.
+pub const PAYLOAD_ENTRIES_MAX: usize = 128 * 1024;
+/// Rollups with content in one payload.
+pub const PAYLOAD_SECTIONS_MAX: usize = 4096;
+/// Payloads that one header references.
+pub const HEADER_PAYLOADS_MAX: usize = 2;
