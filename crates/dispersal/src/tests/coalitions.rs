@@ -124,3 +124,20 @@ fn whoever_lacks_a_chunk_lacks_as_many_bytes_as_the_key_has() {
         }
     }
 }
+
+#[test]
+fn no_chunk_shows_plaintext_or_repeats_under_another_key() {
+    let assignment = assignment(&[1, 2, 3, 4]);
+    let everyone: Vec<_> = assignment.indices().collect();
+    let payload = exact_payload(&assignment);
+    let chunks = chunks_by_index(&sealed(&payload, &assignment), &assignment, &everyone);
+    let other = seal(&payload, &[8; 32], builder("b"), &assignment).unwrap();
+    for (index, chunk) in &chunks_by_index(&other, &assignment, &everyone) {
+        assert_ne!(*chunk, chunks[index]);
+        let shown = |window: &[u8]| chunk.windows(8).any(|bytes| bytes == window);
+        assert!(
+            !payload.windows(8).any(shown),
+            "chunk {index} shows bytes of the payload"
+        );
+    }
+}
