@@ -33,13 +33,7 @@ pub struct ValidatorChunks {
     /// All chunks of the validator, one after the other.
     pub chunks: Blob<CHUNKS_BYTES_MAX>,
 }
-codec_struct!(ValidatorChunks {
-    reference,
-    validator,
-    root,
-    proof,
-    chunks
-});
+codec_struct!(ValidatorChunks { reference, validator, root, proof, chunks });
 
 /// Why chunks are refused. Whoever sent them is at fault: honest nodes check before they store or forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,42 +89,25 @@ impl ValidatorChunks {
     /// The first thing wrong, see [`ChunkError`].
     pub fn check(&self, expected: &SealedReference, assignment: &Assignment) -> Result<(), ChunkError> {
         if self.reference != *expected {
-            return Err(ChunkError::Payload {
-                expected: expected.commitment,
-                actual: self.reference.commitment,
-            });
+            return Err(ChunkError::Payload { expected: expected.commitment, actual: self.reference.commitment });
         }
         let validator = self.validator;
         let range = assignment
             .range(validator)
             .filter(|range| !range.is_empty())
-            .ok_or(ChunkError::Validator {
-                validator,
-                validators: assignment.validators(),
-            })?;
+            .ok_or(ChunkError::Validator { validator, validators: assignment.validators() })?;
         let length = self.reference.length;
         let geometry =
             Geometry::new(assignment, length as usize).map_err(|_| ChunkError::PayloadLength { actual: length })?;
         let expected_bytes = range.len() * geometry.chunk_bytes();
         if self.chunks.len() != expected_bytes {
-            return Err(ChunkError::Length {
-                validator,
-                expected: expected_bytes,
-                actual: self.chunks.len(),
-            });
+            return Err(ChunkError::Length { validator, expected: expected_bytes, actual: self.chunks.len() });
         }
         if !self.reference.commits_to(assignment, &self.root) {
             return Err(ChunkError::Commitment(self.reference.commitment));
         }
-        let leaves: Vec<Digest> = self
-            .chunks
-            .chunks_exact(geometry.chunk_bytes())
-            .map(chunk_digest)
-            .collect();
-        let proof = Proof {
-            leaf_count: assignment.total().into(),
-            siblings: self.proof.to_vec(),
-        };
+        let leaves: Vec<Digest> = self.chunks.chunks_exact(geometry.chunk_bytes()).map(chunk_digest).collect();
+        let proof = Proof { leaf_count: assignment.total().into(), siblings: self.proof.to_vec() };
         proof
             .verify_range_inclusion::<Sha256>(range.start.into(), &leaves, &self.root)
             .map_err(|_| ChunkError::Proof(validator))
@@ -142,9 +119,7 @@ impl ValidatorChunks {
         assignment: &Assignment,
         geometry: &Geometry,
     ) -> impl Iterator<Item = (u16, Bytes)> + use<'a> {
-        let range = assignment
-            .range(self.validator)
-            .expect("checked chunks are of a validator of the set");
+        let range = assignment.range(self.validator).expect("checked chunks are of a validator of the set");
         let chunk_bytes = geometry.chunk_bytes();
         let bytes = self.chunks.bytes();
         range

@@ -17,9 +17,7 @@ fn strips(geometry: &Geometry) -> impl Iterator<Item = Range<usize>> + use<> {
     let chunk_bytes = geometry.chunk_bytes();
     let shards = 2 * usize::from(geometry.total()).next_power_of_two();
     let width = (WORKING_BYTES / shards / SHARD_CHUNK_BYTES).max(1) * SHARD_CHUNK_BYTES;
-    (0..chunk_bytes)
-        .step_by(width)
-        .map(move |start| start..(start + width).min(chunk_bytes))
+    (0..chunk_bytes).step_by(width).map(move |start| start..(start + width).min(chunk_bytes))
 }
 
 /// Computes the `recovery` chunks, one after the other, from the chunks of the package.
@@ -30,16 +28,8 @@ fn strips(geometry: &Geometry) -> impl Iterator<Item = Range<usize>> + use<> {
 pub(crate) fn encode(geometry: &Geometry, package: &[u8], recovery: &mut [u8]) {
     let (needed, added) = (usize::from(geometry.needed()), usize::from(geometry.recovery()));
     let chunk_bytes = geometry.chunk_bytes();
-    assert_eq!(
-        package.len(),
-        needed * chunk_bytes,
-        "a package fills exactly its chunks"
-    );
-    assert_eq!(
-        recovery.len(),
-        added * chunk_bytes,
-        "recovery chunks have the length of the others"
-    );
+    assert_eq!(package.len(), needed * chunk_bytes, "a package fills exactly its chunks");
+    assert_eq!(recovery.len(), added * chunk_bytes, "recovery chunks have the length of the others");
     // The engine knows no code without recovery; a single chunk is the package.
     if added == 0 {
         return;
@@ -68,11 +58,7 @@ pub(crate) fn rebuild<C: AsRef<[u8]>>(geometry: &Geometry, chunks: &BTreeMap<u16
     assert!(chunks.len() >= needed, "only enough chunks rebuild");
 
     let mut package = vec![0; geometry.package_bytes()];
-    let originals = || {
-        chunks
-            .range(..geometry.needed())
-            .map(|(index, chunk)| (usize::from(*index), chunk.as_ref()))
-    };
+    let originals = || chunks.range(..geometry.needed()).map(|(index, chunk)| (usize::from(*index), chunk.as_ref()));
     for (index, chunk) in originals() {
         package[index * chunk_bytes..][..chunk_bytes].copy_from_slice(chunk);
     }
@@ -85,27 +71,18 @@ pub(crate) fn rebuild<C: AsRef<[u8]>>(geometry: &Geometry, chunks: &BTreeMap<u16
         added.map(|(index, chunk)| (usize::from(*index) - needed, chunk.as_ref()))
     };
 
-    let indices = (
-        originals().map(|(index, _)| index),
-        recoveries().map(|(index, _)| index),
-    );
+    let indices = (originals().map(|(index, _)| index), recoveries().map(|(index, _)| index));
     let plan = Plan::new(needed, added, indices.0, indices.1).expect("indices are distinct and in range");
     let mut decoder = Decoder::new(needed, added, SHARD_CHUNK_BYTES).expect(SUPPORTED);
     for strip in strips(geometry) {
         decoder.reset(needed, added, strip.len()).expect(SUPPORTED);
         for (index, chunk) in originals() {
-            decoder
-                .add_original_shard(index, &chunk[strip.clone()])
-                .expect(SUPPORTED);
+            decoder.add_original_shard(index, &chunk[strip.clone()]).expect(SUPPORTED);
         }
         for (index, chunk) in recoveries() {
-            decoder
-                .add_recovery_shard(index, &chunk[strip.clone()])
-                .expect(SUPPORTED);
+            decoder.add_recovery_shard(index, &chunk[strip.clone()]).expect(SUPPORTED);
         }
-        let decoded = decoder
-            .decode_with_plan(&plan)
-            .expect("enough chunks were added, those of the plan");
+        let decoded = decoder.decode_with_plan(&plan).expect("enough chunks were added, those of the plan");
         let decoded = decoded.expect("a chunk of the package is missing");
         for (index, restored) in decoded.original_iter() {
             package[index * chunk_bytes..][strip.clone()].copy_from_slice(restored);

@@ -27,22 +27,12 @@ impl Geometry {
     /// A payload above [`PAYLOAD_BYTES_MAX`].
     pub fn new(assignment: &Assignment, payload_bytes: usize) -> Result<Self, TooLong> {
         if payload_bytes > PAYLOAD_BYTES_MAX {
-            return Err(TooLong {
-                actual: payload_bytes,
-                max: PAYLOAD_BYTES_MAX,
-            });
+            return Err(TooLong { actual: payload_bytes, max: PAYLOAD_BYTES_MAX });
         }
         let needed = assignment.needed();
         // Even, because symbols of the code are 16 bits wide.
-        let chunk_bytes = (payload_bytes + KEY_BYTES)
-            .div_ceil(usize::from(needed))
-            .next_multiple_of(2);
-        Ok(Self {
-            payload_bytes,
-            chunk_bytes: chunk_bytes.max(CHUNK_BYTES_MIN),
-            needed,
-            total: assignment.total(),
-        })
+        let chunk_bytes = (payload_bytes + KEY_BYTES).div_ceil(usize::from(needed)).next_multiple_of(2);
+        Ok(Self { payload_bytes, chunk_bytes: chunk_bytes.max(CHUNK_BYTES_MIN), needed, total: assignment.total() })
     }
 
     /// Bytes of the payload before sealing.

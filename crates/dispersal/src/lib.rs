@@ -36,7 +36,6 @@
 //! [Resch and Plank, FAST 2011]: https://www.usenix.org/legacy/event/fast11/tech/full_papers/Resch.pdf
 
 mod assignment;
-mod builder_id;
 mod chunks;
 mod coding;
 mod geometry;
@@ -48,7 +47,6 @@ mod sealed;
 mod transform;
 
 pub use assignment::{Assignment, AssignmentError};
-pub use builder_id::BuilderId;
 pub use chunks::{CHUNKS_BYTES_MAX, ChunkError, PROOF_DIGESTS_MAX, ValidatorChunks};
 pub use geometry::{CHUNK_BYTES_MIN, Geometry};
 pub use opening::{Added, Malformed, OpenError, Opened, Opening, Refused, open, verify_opened};

@@ -1,7 +1,7 @@
 //! Malicious builders: payloads whose commitment and proofs are right and that still open to nothing.
 
-use crate::{Assignment, BuilderId, Geometry, Sealed, coding, geometry::KEY_BYTES, transform};
-use chorale_types::codec::TooLong;
+use crate::{Assignment, Geometry, Sealed, coding, geometry::KEY_BYTES, transform};
+use chorale_types::{BuilderId, codec::TooLong};
 
 /// Seals, then overwrites chunk `index` with other bytes before committing. All chunks pass their check, and the
 /// payload is malformed. With a single chunk every package is a codeword: the payload is then merely another one, or

@@ -78,11 +78,7 @@ impl Opening {
     /// Starts without chunks. Allocates nothing for the payload, however long it claims to be.
     #[must_use]
     pub const fn new(reference: SealedReference, assignment: Assignment) -> Self {
-        Self {
-            reference,
-            assignment,
-            chunks: BTreeMap::new(),
-        }
+        Self { reference, assignment, chunks: BTreeMap::new() }
     }
 
     /// The payload being opened.
@@ -118,18 +114,10 @@ impl Opening {
         if self.missing() == 0 || self.contains(chunks.validator) {
             return Ok(Added::NotNeeded);
         }
-        chunks
-            .check(&self.reference, &self.assignment)
-            .map_err(|reason| Refused { sender, reason })?;
-        let geometry = self
-            .geometry()
-            .expect("checked chunks are of a payload within the limit");
+        chunks.check(&self.reference, &self.assignment).map_err(|reason| Refused { sender, reason })?;
+        let geometry = self.geometry().expect("checked chunks are of a payload within the limit");
         self.chunks.extend(chunks.split(&self.assignment, &geometry));
-        Ok(if self.missing() == 0 {
-            Added::Complete
-        } else {
-            Added::Incomplete
-        })
+        Ok(if self.missing() == 0 { Added::Complete } else { Added::Incomplete })
     }
 
     fn geometry(&self) -> Option<Geometry> {
@@ -147,9 +135,7 @@ impl Opening {
         if have < needed {
             return Err(OpenError::NotYet { have, needed });
         }
-        let geometry = self
-            .geometry()
-            .expect("checked chunks are of a payload within the limit");
+        let geometry = self.geometry().expect("checked chunks are of a payload within the limit");
         let mut package = coding::rebuild(&geometry, &self.chunks);
         self.compare(&geometry, &package)?;
         let key = transform::unwrap(&mut package);
@@ -158,10 +144,7 @@ impl Opening {
             return Err(Malformed::Padding.into());
         }
         package.truncate(geometry.payload_bytes());
-        Ok(Opened {
-            payload: package.into(),
-            key,
-        })
+        Ok(Opened { payload: package.into(), key })
     }
 
     /// Without this, two honest nodes with different chunks of a non-codeword would open different payloads.
@@ -176,11 +159,7 @@ impl Opening {
             &part[usize::from(index) * geometry.chunk_bytes()..][..geometry.chunk_bytes()]
         };
         let root = chunk_tree((0..geometry.total()).map(chunk)).root();
-        if self.reference.commits_to(&self.assignment, &root) {
-            Ok(())
-        } else {
-            Err(Malformed::NotACodeword)
-        }
+        if self.reference.commits_to(&self.assignment, &root) { Ok(()) } else { Err(Malformed::NotACodeword) }
     }
 }
 

@@ -35,25 +35,16 @@ impl Rotation {
     /// The turns for this payload.
     #[must_use]
     pub fn new(commitment: &Commitment, assignment: &Assignment) -> Self {
-        let mut circle: Vec<_> = assignment
-            .indices()
-            .map(|validator| (validator, assignment.weight(validator)))
-            .collect();
+        let mut circle: Vec<_> =
+            assignment.indices().map(|validator| (validator, assignment.weight(validator))).collect();
         circle.sort_by_cached_key(|(validator, _)| {
-            (
-                tagged_hash("chorale/rotation/v1", &[&commitment.0, &validator.0.to_be_bytes()]),
-                *validator,
-            )
+            (tagged_hash("chorale/rotation/v1", &[&commitment.0, &validator.0.to_be_bytes()]), *validator)
         });
         let mut places = vec![0; circle.len()];
         for (place, (validator, _)) in circle.iter().enumerate() {
             places[validator.as_usize()] = place;
         }
-        Self {
-            circle,
-            places,
-            needed: assignment.needed(),
-        }
+        Self { circle, places, needed: assignment.needed() }
     }
 
     /// From whom `receiver` gets chunks; `None` if it is not of the set. A validator without weight receives too.
@@ -63,14 +54,8 @@ impl Rotation {
         let first = self.first(place);
         let mut rest = first.iter().copied().peekable();
         // `first` is a subsequence of the circle, so one pass tells the others apart.
-        let fallback = self
-            .others(place)
-            .map(|(validator, _)| validator)
-            .filter(|it| rest.next_if_eq(it).is_none());
-        Some(Senders {
-            fallback: fallback.collect(),
-            first,
-        })
+        let fallback = self.others(place).map(|(validator, _)| validator).filter(|it| rest.next_if_eq(it).is_none());
+        Some(Senders { fallback: fallback.collect(), first })
     }
 
     /// To whom `sender` sends its chunks without being asked.
@@ -83,11 +68,7 @@ impl Rotation {
     /// All with chunks who follow a place in the circle.
     fn others(&self, place: usize) -> impl Iterator<Item = (ValidatorIndex, u16)> {
         let (before, from) = self.circle.split_at(place);
-        from[1..]
-            .iter()
-            .chain(before)
-            .copied()
-            .filter(|(_, weight)| *weight > 0)
+        from[1..].iter().chain(before).copied().filter(|(_, weight)| *weight > 0)
     }
 
     fn first(&self, place: usize) -> Vec<ValidatorIndex> {

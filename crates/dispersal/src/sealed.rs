@@ -1,13 +1,13 @@
 //! Sealing, and the commitment to a sealed payload.
 
-use crate::{Assignment, BuilderId, Geometry, ValidatorChunks, coding, geometry::KEY_BYTES, transform};
+use crate::{Assignment, Geometry, ValidatorChunks, coding, geometry::KEY_BYTES, transform};
 use chorale_foundation::{
     Bytes,
     cryptography::Sha256,
     merkle::{Builder, Tree},
 };
 use chorale_types::{
-    Commitment, Digest, ValidatorIndex,
+    BuilderId, Commitment, Digest, ValidatorIndex,
     codec::{Blob, List, TooLong},
     codec_struct, tagged_hash,
 };
@@ -22,11 +22,7 @@ pub struct SealedReference {
     /// Length of the payload in bytes, before sealing.
     pub length: u32,
 }
-codec_struct!(SealedReference {
-    builder,
-    commitment,
-    length
-});
+codec_struct!(SealedReference { builder, commitment, length });
 
 impl SealedReference {
     /// Whether the commitment is to chunks with this Merkle root, sealed for this many of them, by this builder.
@@ -105,11 +101,7 @@ impl Sealed {
         let length = u32::try_from(geometry.payload_bytes()).expect("payloads are at most 8 MiB");
         let commitment = commit(&builder, length, assignment, &tree.root());
         Self {
-            reference: SealedReference {
-                builder,
-                commitment,
-                length,
-            },
+            reference: SealedReference { builder, commitment, length },
             assignment: assignment.clone(),
             geometry,
             codeword: codeword.into(),
@@ -142,9 +134,7 @@ impl Sealed {
         let chunk_bytes = self.geometry.chunk_bytes();
         let bytes = usize::from(range.start) * chunk_bytes..usize::from(range.end) * chunk_bytes;
         let proof = self.tree.range_proof(range.start.into(), u32::from(range.end) - 1);
-        let siblings = proof
-            .expect("the tree has a leaf for every chunk of the assignment")
-            .siblings;
+        let siblings = proof.expect("the tree has a leaf for every chunk of the assignment").siblings;
         Some(ValidatorChunks {
             reference: self.reference,
             validator,

@@ -1,9 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests fail by panicking")]
 
 mod assignment;
 mod chunks;
@@ -13,8 +8,8 @@ mod opening;
 mod properties;
 mod rotation;
 
-use crate::{Assignment, BuilderId, OpenError, Opened, Opening, Sealed, ValidatorChunks, seal};
-use chorale_types::{ValidatorIndex, tagged_hash};
+use crate::{Assignment, OpenError, Opened, Opening, Sealed, ValidatorChunks, seal};
+use chorale_types::{BuilderId, ValidatorIndex, tagged_hash};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -24,10 +19,7 @@ fn builder(name: &str) -> BuilderId {
 
 /// Bytes that look like nothing in particular.
 fn noise(len: usize) -> Vec<u8> {
-    (0u64..)
-        .flat_map(|block| tagged_hash("test/noise", &[&block.to_be_bytes()]).to_vec())
-        .take(len)
-        .collect()
+    (0u64..).flat_map(|block| tagged_hash("test/noise", &[&block.to_be_bytes()]).to_vec()).take(len).collect()
 }
 
 fn assignment(weights: &[u16]) -> Assignment {
@@ -39,20 +31,13 @@ fn sealed(payload: &[u8], assignment: &Assignment) -> Sealed {
 }
 
 fn all_chunks(sealed: &Sealed, assignment: &Assignment) -> Vec<ValidatorChunks> {
-    assignment
-        .indices()
-        .filter_map(|validator| sealed.chunks_of(validator))
-        .collect()
+    assignment.indices().filter_map(|validator| sealed.chunks_of(validator)).collect()
 }
 
 /// Every set of validators, as lists of indices.
 fn coalitions(validators: usize) -> impl Iterator<Item = Vec<ValidatorIndex>> {
-    (0u32..1 << validators).map(move |set| {
-        (0..validators)
-            .filter(|i| set >> i & 1 == 1)
-            .map(|i| ValidatorIndex(i as u16))
-            .collect()
-    })
+    (0u32..1 << validators)
+        .map(move |set| (0..validators).filter(|i| set >> i & 1 == 1).map(|i| ValidatorIndex(i as u16)).collect())
 }
 
 fn weight(assignment: &Assignment, coalition: &[ValidatorIndex]) -> u16 {

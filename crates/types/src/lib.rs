@@ -3,10 +3,31 @@
 //! Everything here is data and stateless checks. Nothing knows a clock, a socket, a disk or another crate of Chorale.
 
 pub mod codec;
-mod ids;
 pub mod limits;
 
+mod block;
+mod bls;
+mod certificates;
+mod evidence;
+mod ids;
+mod messages;
+mod signers;
+mod signing;
+mod transaction;
+mod validators;
+
+pub use block::{AvailabilityCertificate, BlockReference, HEADER_BYTES_MAX, Header};
+pub use bls::{Bls, ConsensusKey, ConsensusSecret};
+pub use certificates::{
+    CommitCertificate, High, QuorumCertificate, Rank, RankKind, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, Tip,
+};
+pub use evidence::{Evidence, Fault};
 pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
     ValidatorIndex, View, tagged_hash,
 };
+pub use messages::{CommitPair, CommitProof, CommitVote, Entry, Message, Nudge, Proposal, Reproposal, Timeout, Vote};
+pub use signers::Signers;
+pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
+pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId};
+pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};

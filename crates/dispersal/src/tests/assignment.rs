@@ -25,10 +25,7 @@ fn impossible_weights_are_refused() {
     assert_eq!(Assignment::new(&[]), Err(AssignmentError::TotalWeight(0)));
     assert_eq!(Assignment::new(&[0, 0]), Err(AssignmentError::TotalWeight(0)));
     assert_eq!(Assignment::new(&[1024, 1]), Err(AssignmentError::TotalWeight(1025)));
-    assert_eq!(
-        Assignment::new(&[u16::MAX; 1024]),
-        Err(AssignmentError::TotalWeight(1024 * 65535))
-    );
+    assert_eq!(Assignment::new(&[u16::MAX; 1024]), Err(AssignmentError::TotalWeight(1024 * 65535)));
     assert_eq!(Assignment::new(&[1; 1025]), Err(AssignmentError::Validators(1025)));
     assert!(Assignment::new(&[1; 1024]).is_ok());
 }
@@ -43,28 +40,13 @@ fn every_geometry_fits_payload_and_key_into_even_chunks_within_the_bound() {
             assert!(geometry.chunk_bytes() >= CHUNK_BYTES_MIN && geometry.chunk_bytes().is_multiple_of(2));
             assert!(geometry.codeword_bytes() <= CHUNKS_BYTES_MAX);
             let shorter = (geometry.chunk_bytes() - 2) * usize::from(geometry.needed());
-            assert!(
-                geometry.chunk_bytes() == CHUNK_BYTES_MIN || shorter < payload_bytes + 32,
-                "no longer than needed"
-            );
+            assert!(geometry.chunk_bytes() == CHUNK_BYTES_MIN || shorter < payload_bytes + 32, "no longer than needed");
         }
     }
 }
 
 #[test]
 fn a_payload_above_the_limit_is_not_sealed() {
-    let error = seal(
-        &vec![0; PAYLOAD_BYTES_MAX + 1],
-        &[0; 32],
-        builder("b"),
-        &assignment(&[1]),
-    )
-    .unwrap_err();
-    assert_eq!(
-        error,
-        TooLong {
-            actual: PAYLOAD_BYTES_MAX + 1,
-            max: PAYLOAD_BYTES_MAX
-        }
-    );
+    let error = seal(&vec![0; PAYLOAD_BYTES_MAX + 1], &[0; 32], builder("b"), &assignment(&[1])).unwrap_err();
+    assert_eq!(error, TooLong { actual: PAYLOAD_BYTES_MAX + 1, max: PAYLOAD_BYTES_MAX });
 }

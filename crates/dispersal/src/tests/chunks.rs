@@ -86,36 +86,17 @@ fn each_thing_that_can_be_wrong_has_its_error() {
     let other = Commitment(tagged_hash("test/other", &[]));
     assert_eq!(
         check(&|it| it.reference.commitment = other),
-        ChunkError::Payload {
-            expected: reference.commitment,
-            actual: other
-        }
+        ChunkError::Payload { expected: reference.commitment, actual: other }
     );
-    assert!(matches!(
-        check(&|it| it.reference.builder = builder("thief")),
-        ChunkError::Payload { .. }
-    ));
-    assert!(matches!(
-        check(&|it| it.reference.length += 1),
-        ChunkError::Payload { .. }
-    ));
+    assert!(matches!(check(&|it| it.reference.builder = builder("thief")), ChunkError::Payload { .. }));
+    assert!(matches!(check(&|it| it.reference.length += 1), ChunkError::Payload { .. }));
     for nobody in [ValidatorIndex(3), ValidatorIndex(4), ValidatorIndex(u16::MAX)] {
-        assert_eq!(
-            check(&|it| it.validator = nobody),
-            ChunkError::Validator {
-                validator: nobody,
-                validators: 4
-            }
-        );
+        assert_eq!(check(&|it| it.validator = nobody), ChunkError::Validator { validator: nobody, validators: 4 });
     }
     let actual = good.chunks.len() - 1;
     assert_eq!(
         check(&|it| it.chunks = Blob::new(good.chunks.bytes().slice(1..)).unwrap()),
-        ChunkError::Length {
-            validator: ValidatorIndex(1),
-            expected: actual + 1,
-            actual
-        }
+        ChunkError::Length { validator: ValidatorIndex(1), expected: actual + 1, actual }
     );
     assert_eq!(
         check(&|it| it.root = tagged_hash("test/other", &[])),
@@ -123,31 +104,18 @@ fn each_thing_that_can_be_wrong_has_its_error() {
         "the commitment fixes the root"
     );
     let proof = ChunkError::Proof(ValidatorIndex(1));
-    assert_eq!(
-        check(&|it| it.proof = List::new(good.proof[1..].to_vec()).unwrap()),
-        proof
-    );
-    assert_eq!(
-        check(&|it| it.proof = List::new([&good.proof[..], &good.proof[..1]].concat()).unwrap()),
-        proof
-    );
+    assert_eq!(check(&|it| it.proof = List::new(good.proof[1..].to_vec()).unwrap()), proof);
+    assert_eq!(check(&|it| it.proof = List::new([&good.proof[..], &good.proof[..1]].concat()).unwrap()), proof);
     let mut swapped = good.chunks.to_vec();
     swapped.rotate_left(good.chunks.len() / 3);
-    assert_eq!(
-        check(&|it| it.chunks = Blob::new(swapped.clone()).unwrap()),
-        proof,
-        "chunks have their places"
-    );
+    assert_eq!(check(&|it| it.chunks = Blob::new(swapped.clone()).unwrap()), proof, "chunks have their places");
 }
 
 #[test]
 fn another_builder_cannot_claim_the_chunks() {
     let weights = [1, 1, 1, 1];
     let (reference, mut chunks) = message(&weights, 0);
-    let claimed = SealedReference {
-        builder: builder("thief"),
-        ..reference
-    };
+    let claimed = SealedReference { builder: builder("thief"), ..reference };
     chunks.reference = claimed;
     let error = chunks.check(&claimed, &assignment(&weights)).unwrap_err();
     assert_eq!(error, ChunkError::Commitment(reference.commitment));
@@ -158,18 +126,12 @@ fn a_reference_with_another_length_is_not_what_was_committed() {
     // 94 and 95 bytes give chunks of the same length for four equal weights.
     let weights = [1, 1, 1, 1];
     let sealed = sealed(&noise(94), &assignment(&weights));
-    let claimed = SealedReference {
-        length: 95,
-        ..sealed.reference()
-    };
+    let claimed = SealedReference { length: 95, ..sealed.reference() };
     let mut chunks = sealed.chunks_of(ValidatorIndex(0)).unwrap();
     chunks.reference = claimed;
     let error = chunks.check(&claimed, &assignment(&weights)).unwrap_err();
     assert_eq!(error, ChunkError::Commitment(sealed.commitment()));
-    let claimed = SealedReference {
-        length: u32::MAX,
-        ..sealed.reference()
-    };
+    let claimed = SealedReference { length: u32::MAX, ..sealed.reference() };
     chunks.reference = claimed;
     let error = chunks.check(&claimed, &assignment(&weights)).unwrap_err();
     assert_eq!(error, ChunkError::PayloadLength { actual: u32::MAX });

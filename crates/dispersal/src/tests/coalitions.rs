@@ -22,13 +22,7 @@ fn more_than_a_third_of_the_weight_opens_and_no_less_has_enough() {
             if u32::from(have) * 3 > u32::from(assignment.total()) {
                 assert_eq!(result.unwrap().payload, payload, "{weights:?} {coalition:?}");
             } else {
-                assert_eq!(
-                    result,
-                    Err(OpenError::NotYet {
-                        have,
-                        needed: assignment.needed()
-                    })
-                );
+                assert_eq!(result, Err(OpenError::NotYet { have, needed: assignment.needed() }));
                 assert!(have < assignment.needed(), "{weights:?} {coalition:?}");
             }
         }
@@ -37,9 +31,7 @@ fn more_than_a_third_of_the_weight_opens_and_no_less_has_enough() {
 
 fn chunks_by_index(sealed: &Sealed, assignment: &Assignment, coalition: &[ValidatorIndex]) -> BTreeMap<u16, Bytes> {
     let messages = coalition.iter().filter_map(|validator| sealed.chunks_of(*validator));
-    messages
-        .flat_map(|it| it.split(assignment, sealed.geometry()).collect::<Vec<_>>())
-        .collect()
+    messages.flat_map(|it| it.split(assignment, sealed.geometry()).collect::<Vec<_>>()).collect()
 }
 
 /// A payload whose package needs no padding, so that every package is one of a well-formed payload.
@@ -71,11 +63,7 @@ fn what_a_third_sees_is_also_the_view_of_other_payloads() {
                 assert_ne!(package, payload);
                 assert_ne!(key, KEY);
                 let other = seal(&package, &key, builder("b"), &assignment).unwrap();
-                assert_eq!(
-                    chunks_by_index(&other, &assignment, &coalition),
-                    seen,
-                    "{weights:?} {coalition:?}"
-                );
+                assert_eq!(chunks_by_index(&other, &assignment, &coalition), seen, "{weights:?} {coalition:?}");
             }
         }
     }
@@ -92,11 +80,8 @@ fn every_bit_of_a_missing_chunk_decides_the_key() {
             if set.count_ones() != u32::from(assignment.needed()) {
                 continue;
             }
-            let chosen: BTreeMap<u16, Bytes> = all
-                .iter()
-                .filter(|(index, _)| set >> **index & 1 == 1)
-                .map(|(i, chunk)| (*i, chunk.clone()))
-                .collect();
+            let chosen: BTreeMap<u16, Bytes> =
+                all.iter().filter(|(index, _)| set >> **index & 1 == 1).map(|(i, chunk)| (*i, chunk.clone())).collect();
             // The one chunk that this set would lack without its first.
             let missing = *chosen.keys().next().unwrap();
             let mut keys = BTreeSet::from([KEY]);
@@ -106,10 +91,7 @@ fn every_bit_of_a_missing_chunk_decides_the_key() {
                 bytes[bit / 8] ^= 1 << (bit % 8);
                 guess.insert(missing, bytes.into());
                 let mut package = coding::rebuild(sealed.geometry(), &guess);
-                assert!(
-                    keys.insert(transform::unwrap(&mut package)),
-                    "bit {bit} of chunk {missing} is redundant"
-                );
+                assert!(keys.insert(transform::unwrap(&mut package)), "bit {bit} of chunk {missing} is redundant");
             }
         }
     }
@@ -135,9 +117,6 @@ fn no_chunk_shows_plaintext_or_repeats_under_another_key() {
     for (index, chunk) in &chunks_by_index(&other, &assignment, &everyone) {
         assert_ne!(*chunk, chunks[index]);
         let shown = |window: &[u8]| chunk.windows(8).any(|bytes| bytes == window);
-        assert!(
-            !payload.windows(8).any(shown),
-            "chunk {index} shows bytes of the payload"
-        );
+        assert!(!payload.windows(8).any(shown), "chunk {index} shows bytes of the payload");
     }
 }

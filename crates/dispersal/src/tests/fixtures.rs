@@ -16,11 +16,7 @@ fn golden(name: &str, bytes: &[u8]) {
     if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
         std::fs::write(&path, hex::encode(bytes) + "\n").unwrap();
     }
-    assert_eq!(
-        hex::encode(bytes),
-        std::fs::read_to_string(path).unwrap().trim(),
-        "the format of {name} changed"
-    );
+    assert_eq!(hex::encode(bytes), std::fs::read_to_string(path).unwrap().trim(), "the format of {name} changed");
 }
 
 fn read<T: Read<Cfg = ()>>(name: &str) -> T {
@@ -42,8 +38,5 @@ fn sealing_and_messages_are_as_they_were() {
 fn stored_chunks_of_earlier_versions_open() {
     let reference: SealedReference = read("reference.hex");
     let chunks: [ValidatorChunks; 2] = [read("validator-chunks-1.hex"), read("validator-chunks-2.hex")];
-    assert_eq!(
-        open(&reference, &assignment(&WEIGHTS), &chunks).unwrap().payload,
-        noise(100)
-    );
+    assert_eq!(open(&reference, &assignment(&WEIGHTS), &chunks).unwrap().payload, noise(100));
 }

@@ -13,10 +13,7 @@ fn result_of_all(sealed: &Sealed, assignment: &Assignment) -> Result<Opened, Ope
         .filter(|coalition| weight(assignment, coalition) >= assignment.needed())
         .map(|coalition| open_by(sealed, assignment, &coalition));
     let first = results.next().unwrap();
-    assert!(
-        results.all(|result| result == first),
-        "the result depends on the chunks"
-    );
+    assert!(results.all(|result| result == first), "the result depends on the chunks");
     first
 }
 
@@ -27,13 +24,7 @@ fn every_sufficient_set_opens_the_same_bytes() {
         for len in [0, 1, 32, 500, 4099] {
             let payload = noise(len);
             let opened = result_of_all(&sealed(&payload, &assignment), &assignment).unwrap();
-            assert_eq!(
-                opened,
-                Opened {
-                    payload: payload.into(),
-                    key: KEY
-                }
-            );
+            assert_eq!(opened, Opened { payload: payload.into(), key: KEY });
         }
     }
 }
@@ -43,10 +34,7 @@ fn every_k_chunks_of_a_code_rebuild_the_package_and_re_encode_to_all_others() {
     let assignment = assignment(&[1; 10]);
     let sealed = sealed(&noise(777), &assignment);
     let geometry = sealed.geometry();
-    let chunks: Vec<Bytes> = all_chunks(&sealed, &assignment)
-        .iter()
-        .map(|it| it.chunks.bytes().clone())
-        .collect();
+    let chunks: Vec<Bytes> = all_chunks(&sealed, &assignment).iter().map(|it| it.chunks.bytes().clone()).collect();
     let mut subsets = 0;
     for subset in coalitions(10).filter(|subset| subset.len() == usize::from(geometry.needed())) {
         let known: BTreeMap<u16, Bytes> = subset.iter().map(|it| (it.0, chunks[it.as_usize()].clone())).collect();
@@ -67,11 +55,7 @@ fn a_bad_encoding_is_malformed_from_every_set() {
         for index in [0, assignment.needed() - 1, assignment.needed(), assignment.total() - 1] {
             let sealed = mocks::seal_bad_encoding(&noise(200), &KEY, builder("b"), &assignment, index).unwrap();
             let result = result_of_all(&sealed, &assignment);
-            assert_eq!(
-                result,
-                Err(OpenError::Malformed(Malformed::NotACodeword)),
-                "{weights:?} {index}"
-            );
+            assert_eq!(result, Err(OpenError::Malformed(Malformed::NotACodeword)), "{weights:?} {index}");
         }
     }
 }
@@ -82,11 +66,7 @@ fn nonzero_padding_is_malformed_from_every_set() {
         let assignment = assignment(weights);
         let result = mocks::seal_bad_padding(&noise(33), &KEY, builder("b"), &assignment).unwrap();
         let sealed = result.expect("33 bytes leave room for padding in even chunks");
-        assert_eq!(
-            result_of_all(&sealed, &assignment),
-            Err(OpenError::Malformed(Malformed::Padding)),
-            "{weights:?}"
-        );
+        assert_eq!(result_of_all(&sealed, &assignment), Err(OpenError::Malformed(Malformed::Padding)), "{weights:?}");
     }
 }
 
@@ -96,14 +76,8 @@ fn too_few_chunks_are_not_a_malformed_payload() {
     let good = sealed(b"payload", &assignment);
     let bad = mocks::seal_bad_encoding(b"payload", &KEY, builder("b"), &assignment, 0).unwrap();
     for sealed in [good, bad] {
-        assert_eq!(
-            open_by(&sealed, &assignment, &[]),
-            Err(OpenError::NotYet { have: 0, needed: 4 })
-        );
-        assert_eq!(
-            open_by(&sealed, &assignment, &[ValidatorIndex(2)]),
-            Err(OpenError::NotYet { have: 3, needed: 4 })
-        );
+        assert_eq!(open_by(&sealed, &assignment, &[]), Err(OpenError::NotYet { have: 0, needed: 4 }));
+        assert_eq!(open_by(&sealed, &assignment, &[ValidatorIndex(2)]), Err(OpenError::NotYet { have: 3, needed: 4 }));
     }
 }
 
@@ -114,20 +88,13 @@ fn wrong_chunks_are_refused_with_their_sender_and_do_no_harm() {
     let mut opening = Opening::new(sealed.reference(), assignment);
     let mut wrong = sealed.chunks_of(ValidatorIndex(1)).unwrap();
     wrong.validator = ValidatorIndex(2);
-    let refused = Refused {
-        sender: ValidatorIndex(3),
-        reason: ChunkError::Proof(ValidatorIndex(2)),
-    };
+    let refused = Refused { sender: ValidatorIndex(3), reason: ChunkError::Proof(ValidatorIndex(2)) };
     assert_eq!(opening.add(ValidatorIndex(3), &wrong), Err(refused));
     assert_eq!((opening.missing(), opening.contains(ValidatorIndex(2))), (2, false));
 
     let right = |index| sealed.chunks_of(ValidatorIndex(index)).unwrap();
     assert_eq!(opening.add(ValidatorIndex(0), &right(2)), Ok(Added::Incomplete));
-    assert_eq!(
-        opening.add(ValidatorIndex(2), &right(2)),
-        Ok(Added::NotNeeded),
-        "a repeat does not count twice"
-    );
+    assert_eq!(opening.add(ValidatorIndex(2), &right(2)), Ok(Added::NotNeeded), "a repeat does not count twice");
     assert_eq!(opening.missing(), 1);
     assert_eq!(opening.add(ValidatorIndex(1), &right(1)), Ok(Added::Complete));
     assert_eq!(opening.add(ValidatorIndex(0), &right(0)), Ok(Added::NotNeeded));
@@ -140,14 +107,8 @@ fn opening_in_one_go_ignores_what_does_not_pass() {
     let sealed = sealed(b"payload", &assignment);
     let mut chunks = all_chunks(&sealed, &assignment);
     chunks[0].validator = ValidatorIndex(9);
-    assert_eq!(
-        open(&sealed.reference(), &assignment, &chunks).unwrap().payload,
-        b"payload".as_slice()
-    );
-    assert_eq!(
-        open(&sealed.reference(), &assignment, &chunks[..2]),
-        Err(OpenError::NotYet { have: 1, needed: 2 })
-    );
+    assert_eq!(open(&sealed.reference(), &assignment, &chunks).unwrap().payload, b"payload".as_slice());
+    assert_eq!(open(&sealed.reference(), &assignment, &chunks[..2]), Err(OpenError::NotYet { have: 1, needed: 2 }));
 }
 
 #[test]
@@ -156,32 +117,16 @@ fn an_opened_payload_is_proven_by_its_key() {
     let sealed = sealed(b"payload", &assignment);
     let opened = open(&sealed.reference(), &assignment, &all_chunks(&sealed, &assignment)).unwrap();
     assert!(verify_opened(&opened, &sealed.reference(), &assignment));
-    let other = Opened {
-        payload: b"paYload".as_slice().into(),
-        ..opened
-    };
+    let other = Opened { payload: b"paYload".as_slice().into(), ..opened };
     assert!(!verify_opened(&other, &sealed.reference(), &assignment));
-    let longer = Opened {
-        payload: b"payload\0".as_slice().into(),
-        ..opened
-    };
-    assert!(
-        !verify_opened(&longer, &sealed.reference(), &assignment),
-        "padding is no part of the payload"
-    );
-    let other = Opened {
-        key: [8; 32],
-        payload: opened.payload.clone(),
-    };
+    let longer = Opened { payload: b"payload\0".as_slice().into(), ..opened };
+    assert!(!verify_opened(&longer, &sealed.reference(), &assignment), "padding is no part of the payload");
+    let other = Opened { key: [8; 32], payload: opened.payload.clone() };
     assert!(!verify_opened(&other, &sealed.reference(), &assignment));
     let mut reference = sealed.reference();
     reference.builder = builder("other");
     assert!(!verify_opened(&opened, &reference, &assignment));
-    assert!(!verify_opened(
-        &opened,
-        &sealed.reference(),
-        &super::assignment(&[1; 5])
-    ));
+    assert!(!verify_opened(&opened, &sealed.reference(), &super::assignment(&[1; 5])));
 }
 
 #[test]
@@ -200,10 +145,7 @@ fn as_many_chunks_as_the_code_allows_seal_and_open() {
     let sealed = sealed(&payload, &assignment);
     let last: Vec<_> = assignment.indices().skip(1024 - 342).collect();
     assert!(open_by(&sealed, &assignment, &last).unwrap().payload == payload);
-    assert_eq!(
-        open_by(&sealed, &assignment, &last[1..]),
-        Err(OpenError::NotYet { have: 341, needed: 342 })
-    );
+    assert_eq!(open_by(&sealed, &assignment, &last[1..]), Err(OpenError::NotYet { have: 341, needed: 342 }));
 }
 
 #[test]

@@ -8,20 +8,16 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 /// Random sets with random members of them.
 fn sets() -> impl Strategy<Value = (Assignment, Vec<ValidatorIndex>)> {
-    vec(0u16..=60, 1..=16)
-        .prop_filter_map("nobody has weight", |weights| Assignment::new(&weights).ok())
-        .prop_flat_map(|assignment| {
+    vec(0u16..=60, 1..=16).prop_filter_map("nobody has weight", |weights| Assignment::new(&weights).ok()).prop_flat_map(
+        |assignment| {
             let all: Vec<_> = assignment.indices().collect();
             (Just(assignment), subsequence(all.clone(), 0..=all.len()).prop_shuffle())
-        })
+        },
+    )
 }
 
 fn payloads() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        vec(any::<u8>(), 0..200),
-        vec(any::<u8>(), 0..5_000),
-        vec(any::<u8>(), 0..=100_000)
-    ]
+    prop_oneof![vec(any::<u8>(), 0..200), vec(any::<u8>(), 0..5_000), vec(any::<u8>(), 0..=100_000)]
 }
 
 proptest! {

@@ -23,10 +23,7 @@ fn everybody_gets_enough_from_the_first_and_none_of_them_in_vain() {
                 assert!(have >= assignment.needed());
                 for sender in &first {
                     assert!(assignment.weight(*sender) > 0);
-                    assert!(
-                        have - assignment.weight(*sender) < assignment.needed(),
-                        "{weights:?}: one too many"
-                    );
+                    assert!(have - assignment.weight(*sender) < assignment.needed(), "{weights:?}: one too many");
                 }
             }
         }
@@ -85,11 +82,7 @@ fn equal_weights_send_exactly_as_much_as_they_receive() {
 #[test]
 fn over_many_payloads_equals_send_alike_and_the_heavier_not_less() {
     const PAYLOADS: u32 = 400;
-    for weights in [
-        [1, 2, 3, 4, 5, 6, 7, 8].as_slice(),
-        &[5, 5, 10, 20, 30, 30],
-        &[1, 1, 1, 1, 1, 1, 5, 5, 5, 5],
-    ] {
+    for weights in [[1, 2, 3, 4, 5, 6, 7, 8].as_slice(), &[5, 5, 10, 20, 30, 30], &[1, 1, 1, 1, 1, 1, 5, 5, 5, 5]] {
         let assignment = assignment(weights);
         let mut messages = vec![0; weights.len()];
         for rotation in rotations(&assignment, PAYLOADS) {
@@ -110,12 +103,8 @@ fn over_many_payloads_equals_send_alike_and_the_heavier_not_less() {
 #[test]
 fn every_payload_has_its_own_turns() {
     let assignment = assignment(&[1; 10]);
-    let distinct: BTreeSet<_> = rotations(&assignment, 50)
-        .map(|rotation| rotation.senders_to(ValidatorIndex(0)).unwrap().first)
-        .collect();
+    let distinct: BTreeSet<_> =
+        rotations(&assignment, 50).map(|rotation| rotation.senders_to(ValidatorIndex(0)).unwrap().first).collect();
     assert!(distinct.len() > 40);
-    assert_eq!(
-        Rotation::new(&commitment(1), &assignment),
-        Rotation::new(&commitment(1), &assignment)
-    );
+    assert_eq!(Rotation::new(&commitment(1), &assignment), Rotation::new(&commitment(1), &assignment));
 }
