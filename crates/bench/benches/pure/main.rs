@@ -1,0 +1,12 @@
+//! Benchmarks of the pure crates: `./x bench`.
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+mod certificates;
+mod codec;
+mod dispersal;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(benches, certificates::bench, codec::bench, dispersal::bench);
+criterion_main!(benches);
