@@ -1,8 +1,7 @@
 //! What drives the state machine. Every step also gets the node's clock, in milliseconds.
 
 use chorale_types::{
-    AvailabilityCertificate, EpochInfo, Header, Message, ValidatorIndex, View, codec::List,
-    limits::HEADER_PAYLOADS_MAX,
+    AvailabilityCertificate, EpochInfo, Header, Message, ValidatorIndex, View, codec::List, limits::HEADER_PAYLOADS_MAX,
 };
 
 /// An input of [`Core::step`](crate::Core::step).

@@ -2,8 +2,8 @@
 
 use crate::Record;
 use chorale_types::{
-    BlockId, BlockReference, CommitProof, Evidence, Header, Height, Message, QuorumCertificate, Tip, ValidatorIndex,
-    View,
+    BlockId, BlockReference, CommitProof, Epoch, Evidence, Header, Height, Message, QuorumCertificate, Tip,
+    ValidatorIndex, View,
 };
 
 /// To whom a message goes. Never to the node itself: what it says to itself it has heard.
@@ -58,7 +58,8 @@ pub enum Output {
     Committed {
         /// Their headers.
         headers: Vec<Header>,
-        /// Proves that the last of them is committed.
+        /// Proves that the last of them is committed: it names that block or, at the end of an epoch, a descendant of
+        /// the closing block.
         proof: CommitProof,
     },
     /// The node entered a view.
@@ -67,6 +68,25 @@ pub enum Output {
     EpochEnded {
         /// The block that the next epoch starts from: view and parent 0.
         start: BlockReference,
+        /// What shows the end to whoever is behind. Keep it: it is the answer to [`Output::Behind`] also after a
+        /// restart. These have already been sent to all.
+        farewell: Vec<Message>,
+    },
+    /// A peer is still in an epoch that ended before this node was started, so that the core does not hold its
+    /// farewell: send it from the archive. Ignoring this is safe.
+    Behind {
+        /// Who.
+        peer: ValidatorIndex,
+        /// The epoch it is in.
+        epoch: Epoch,
+    },
+    /// A block is provably committed that conflicts with what this node committed: more than a third of the stake is
+    /// faulty. Stop the node; the core commits nothing more.
+    Conflict {
+        /// The last block that this node committed.
+        committed: BlockReference,
+        /// The proof of the other.
+        proof: CommitProof,
     },
     /// A validator provably broke the rules.
     Evidence(Box<Evidence>),

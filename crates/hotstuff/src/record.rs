@@ -1,7 +1,8 @@
 //! The safety record: all that a validator must not forget.
 
 use chorale_types::{
-    BlockReference, CommitVote, Entry, Epoch, Proposal, QuorumCertificate, Timeout, Tip, View, Vote, codec_struct,
+    BlockReference, CommitVote, Entry, Epoch, EpochInfo, Proposal, QuorumCertificate, Timeout, Tip, View, Vote,
+    codec_struct,
 };
 
 /// What has to be on disk before the message that it allows leaves. One value, replaced as a whole.
@@ -27,5 +28,24 @@ pub struct Record {
     pub proposal: Option<Proposal>,
     /// The last committed block.
     pub committed: BlockReference,
+}
+
+impl Record {
+    /// The record of a node that has done nothing yet in the epoch.
+    #[must_use]
+    pub fn start(info: &EpochInfo, committed: BlockReference) -> Self {
+        Self {
+            epoch: info.epoch,
+            view: View(1),
+            entry: None,
+            high: info.start_certificate(),
+            tip: None,
+            vote: None,
+            timeout: None,
+            commit_vote: None,
+            proposal: None,
+            committed,
+        }
+    }
 }
 codec_struct!(Record { epoch, view, entry, high, tip, vote, timeout, commit_vote, proposal, committed });
