@@ -10,7 +10,9 @@ mod bls;
 mod certificates;
 mod evidence;
 mod ids;
+mod manifest;
 mod messages;
+mod payload;
 mod signers;
 mod signing;
 mod transaction;
@@ -26,8 +28,13 @@ pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
     ValidatorIndex, View, tagged_hash,
 };
+pub use manifest::{Manifest, ManifestRollup};
 pub use messages::{CommitPair, CommitProof, CommitVote, Entry, Message, Nudge, Proposal, Reproposal, Timeout, Vote};
+pub use payload::{
+    ENTRY_OVERHEAD_BYTES, MalformedPayload, PAYLOAD_OVERHEAD_BYTES, Payload, PayloadTooLarge, PayloadUnit,
+    SECTION_OVERHEAD_BYTES,
+};
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
-pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId};
+pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId, bundle_id};
 pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};

@@ -73,11 +73,25 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The id: a hash of everything in it.
+    /// The id: a hash of everything in it, with legs by their ids, so that whoever knows these can check it.
     #[must_use]
     pub fn id(&self) -> BundleId {
-        BundleId(tagged_hash("chorale/bundle/v1", &[&self.encode()]))
+        let legs: Vec<TxId> = self.legs.iter().map(Transaction::id).collect();
+        self.id_of_legs(&legs)
     }
+
+    /// The id, where the ids of the legs are known.
+    pub(crate) fn id_of_legs(&self, legs: &[TxId]) -> BundleId {
+        bundle_id(self.atomicity, self.expiry, self.salt, legs)
+    }
+}
+
+/// The id of a bundle: H(atomicity, expiry, salt, ids of the legs in order).
+#[must_use]
+pub fn bundle_id(atomicity: Atomicity, expiry: Height, salt: u64, legs: &[TxId]) -> BundleId {
+    let legs: Vec<u8> = legs.iter().flat_map(|id| id.0.iter().copied()).collect();
+    let parts: [&[u8]; 4] = [&atomicity.encode(), &expiry.0.to_be_bytes(), &salt.to_be_bytes(), &legs];
+    BundleId(tagged_hash("chorale/bundle/v1", &parts))
 }
 
 impl Write for Bundle {
