@@ -19,7 +19,8 @@ pub mod codec {
 
 pub mod cryptography {
     pub use commonware_cryptography::{
-        BatchVerifier, Hasher, PrivateKey, PublicKey, Sha256, Signer, Verifier, bls12381, ed25519, reed_solomon, sha256,
+        BatchVerifier, ChaCha20Poly1305, Hasher, PrivateKey, PublicKey, Sha256, Signer, Verifier, bls12381, ed25519,
+        reed_solomon, sha256,
     };
     pub use commonware_math::algebra::{Additive, Random};
     pub use commonware_parallel::Sequential;

@@ -1,1 +1,9 @@
+//! The node: actors that connect the pure crates to network, disk and clock.
+//!
+//! See `ARCHITECTURE.md` for the map. Everything that decides is in the pure crates; an actor here owns one concern,
+//! takes requests by a bounded mailbox, and makes durable what has to be before it says it.
 
+pub mod mesh;
+pub mod ports;
+pub mod runtime;
+pub mod store;

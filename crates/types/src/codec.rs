@@ -18,8 +18,14 @@ pub fn decode<T: Read<Cfg = ()>>(bytes: impl Into<Bytes>) -> Result<T, Error> {
 }
 
 /// A sequence of at most `MAX` items.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct List<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> Default for List<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 /// More items or bytes than a bounded container holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,179 @@
+//! The mesh: authenticated and encrypted connections between validators.
+//!
+//! Two networks, each with its own connections: one carries the messages of consensus alone, so that megabytes on the
+//! other never stand before a vote. Identities are ed25519 keys; who is not of an epoch's validators (or of the one
+//! before) is refused.
+
+use crate::ports::Peers;
+use chorale_foundation::{
+    Bytes,
+    codec::DecodeExt,
+    cryptography::{
+        ChaCha20Poly1305,
+        ed25519::{PrivateKey, PublicKey},
+    },
+    p2p::{
+        Address, AddressableManager as _, AddressableTrackedPeers,
+        authenticated::lookup::{self, Network, Oracle, Receiver, Sender},
+    },
+    runtime::{Clock, Metrics, Network as RuntimeNetwork, Quota, Resolver, Spawner},
+    stream::{
+        cups::{self, Cups},
+        sake::{self, Sake},
+    },
+    utils::{NZU32, NZUsize, ordered::Map},
+};
+use chorale_types::{EpochInfo, NodeKey};
+use rand_core::CryptoRng;
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
+
+type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
+
+/// Bytes of one message of consensus at most: a timeout with a certificate of the largest set in it, and room.
+pub const ORDER_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
+/// Bytes of one bulk message at most; larger things travel in frames.
+pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
+
+/// Bulk channels.
+pub mod channel {
+    /// Sealed payloads: chunks, acknowledgements, reveal.
+    pub const CHUNKS: u64 = 0;
+    /// The shared mempool.
+    pub const MEMPOOL: u64 = 1;
+    /// Headers for who was away.
+    pub const SYNC: u64 = 2;
+    /// Signatures over outcomes.
+    pub const ATTEST: u64 = 3;
+}
+
+/// Where the two networks listen, or are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Consensus.
+    pub order: SocketAddr,
+    /// Everything else.
+    pub bulk: SocketAddr,
+}
+
+/// What the mesh is told once.
+#[derive(Clone)]
+pub struct Config {
+    /// This node's identity.
+    pub identity: PrivateKey,
+    /// Binds connections to the chain.
+    pub namespace: Vec<u8>,
+    /// Where to listen.
+    pub listen: Addresses,
+    /// Where peers are reached, by identity.
+    pub peers: BTreeMap<NodeKey, Addresses>,
+    /// Validators of an epoch at most, this node among them.
+    pub peers_max: usize,
+    /// How long a peer that misbehaved stays cut off.
+    pub block_duration: Duration,
+}
+
+/// A channel of the mesh.
+pub type Channel<E> = (Sender<PublicKey, E>, Receiver<PublicKey>);
+
+/// The networks, running.
+pub struct Mesh<E: Clock> {
+    /// The messages of consensus.
+    pub order: Channel<E>,
+    /// [`channel::CHUNKS`].
+    pub chunks: Channel<E>,
+    /// [`channel::MEMPOOL`].
+    pub mempool: Channel<E>,
+    /// [`channel::SYNC`].
+    pub sync: Channel<E>,
+    /// [`channel::ATTEST`].
+    pub attest: Channel<E>,
+    /// Cuts off who misbehaves.
+    pub peers: Peers,
+    /// Changes who is connected.
+    pub membership: Membership,
+}
+
+/// Whom the mesh connects to, by epoch.
+#[derive(Clone)]
+pub struct Membership {
+    oracles: [Oracle<PublicKey>; 2],
+    addresses: BTreeMap<NodeKey, Addresses>,
+}
+
+impl Membership {
+    /// Connects to the validators of an epoch; those of the one before stay connected.
+    pub fn track(&mut self, info: &EpochInfo) {
+        let known = |pick: fn(&Addresses) -> SocketAddr| {
+            let peers = info.validators.iter().filter_map(|(_, validator)| {
+                let key = PublicKey::decode(Bytes::copy_from_slice(&validator.node.0)).ok()?;
+                let address = self.addresses.get(&validator.node)?;
+                Some((key, Address::from(pick(address))))
+            });
+            AddressableTrackedPeers::primary(Map::from_iter_dedup(peers))
+        };
+        let (order, bulk) = (known(|addresses| addresses.order), known(|addresses| addresses.bulk));
+        for (oracle, peers) in self.oracles.iter_mut().zip([order, bulk]) {
+            let _ = oracle.track(info.epoch.0, peers);
+        }
+    }
+}
+
+impl<E> Mesh<E>
+where
+    E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
+{
+    /// Starts both networks. Nobody is connected before [`Membership::track`].
+    #[must_use]
+    pub fn start(context: &E, config: &Config) -> Self {
+        let (mut order_network, order_oracle) =
+            network(context.child("order"), config, b"order", config.listen.order, ORDER_MESSAGE_BYTES_MAX);
+        let (mut bulk_network, bulk_oracle) =
+            network(context.child("bulk"), config, b"bulk", config.listen.bulk, BULK_MESSAGE_BYTES_MAX);
+        let quota = |per_second: NonZeroU32| Quota::per_second(per_second);
+        let order = order_network.register(0, quota(NZU32!(4_096)));
+        let chunks = bulk_network.register(channel::CHUNKS, quota(NZU32!(4_096)));
+        let mempool = bulk_network.register(channel::MEMPOOL, quota(NZU32!(1_024)));
+        let sync = bulk_network.register(channel::SYNC, quota(NZU32!(256)));
+        let attest = bulk_network.register(channel::ATTEST, quota(NZU32!(1_024)));
+        order_network.start();
+        bulk_network.start();
+        let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
+        let membership = Membership { oracles: [order_oracle, bulk_oracle], addresses: config.peers.clone() };
+        Self { order, chunks, mempool, sync, attest, peers, membership }
+    }
+}
+
+fn network<E>(
+    context: E,
+    config: &Config,
+    name: &[u8],
+    listen: SocketAddr,
+    message_bytes_max: u32,
+) -> (Network<E, Handshake>, Oracle<PublicKey>)
+where
+    E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
+{
+    let handshake = Cups::new(
+        Sake {
+            signer: config.identity.clone(),
+            synchrony_bound: Duration::from_secs(5),
+            max_handshake_age: Duration::from_secs(10),
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    let namespace = [config.namespace.as_slice(), b"/", name].concat();
+    // Validators behind one address (a laboratory, a devnet) are as welcome as any: keys decide, not addresses.
+    let mut settings = lookup::Config::local(
+        handshake,
+        &namespace,
+        listen,
+        NZUsize!(config.peers_max),
+        message_bytes_max,
+        NZUsize!(4096),
+    );
+    settings.bypass_ip_check = true;
+    settings.block_duration = config.block_duration;
+    settings.tracked_peer_sets = NZUsize!(2);
+    Network::new(context, settings)
+}
