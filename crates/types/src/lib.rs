@@ -5,19 +5,26 @@
 pub mod codec;
 pub mod limits;
 
+mod attestation;
 mod block;
 mod bls;
 mod certificates;
 mod evidence;
 mod ids;
+mod lane;
 mod manifest;
+mod merkle;
 mod messages;
+mod outcome;
 mod payload;
+mod proof;
 mod signers;
 mod signing;
 mod transaction;
+mod trees;
 mod validators;
 
+pub use attestation::{Attestation, AttestationError, OutcomeVote};
 pub use block::{AvailabilityCertificate, BlockReference, HEADER_BYTES_MAX, Header};
 pub use bls::{Bls, ConsensusKey, ConsensusSecret};
 pub use certificates::{
@@ -28,13 +35,20 @@ pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
     ValidatorIndex, View, tagged_hash,
 };
+pub use lane::{ItemLeaf, Lane, LaneError, LaneItem, LaneLeaf, Leg, Place, RegistryLeaf};
 pub use manifest::{Manifest, ManifestRollup};
+pub use merkle::{MerklePath, SIBLINGS_MAX, merkle_root};
 pub use messages::{CommitPair, CommitProof, CommitVote, Entry, Message, Nudge, Proposal, Reproposal, Timeout, Vote};
+pub use outcome::{DOMAIN_ORDERING, Outcome, PayloadStatus};
 pub use payload::{
     ENTRY_OVERHEAD_BYTES, MalformedPayload, PAYLOAD_OVERHEAD_BYTES, Payload, PayloadTooLarge, PayloadUnit,
     SECTION_OVERHEAD_BYTES,
 };
+pub use proof::{
+    BundleProof, ItemProof, LaneAbsence, LaneProof, LegProof, ProofError, RegistryProof, TransactionProof,
+};
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
 pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId, bundle_id};
+pub use trees::{LaneTree, RegistryTree, prove_bundle, prove_transaction};
 pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};

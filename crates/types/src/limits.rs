@@ -16,3 +16,12 @@ pub const PAYLOAD_ENTRIES_MAX: usize = 128 * 1024;
 pub const PAYLOAD_SECTIONS_MAX: usize = 4096;
 /// Payloads that one header references.
 pub const HEADER_PAYLOADS_MAX: usize = 2;
+/// Items of one lane: all entries of the payloads of one header.
+pub const LANE_ITEMS_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_ENTRIES_MAX;
+/// Bytes of data of one lane.
+pub const LANE_BYTES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_BYTES_MAX;
+/// Rollups of a chain.
+pub const ROLLUPS_MAX: usize = 65_536;
+/// Heights between the one that orders a bundle and its expiry. Ids of ordered bundles are remembered that long, so
+/// that none is ordered twice.
+pub const BUNDLE_LIFETIME_HEIGHTS_MAX: u64 = 16_384;

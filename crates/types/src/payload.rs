@@ -371,6 +371,10 @@ impl Payload {
 /// Restores the units of a decoded layout, every byte accounted for.
 fn assemble(layout: Layout) -> Result<Vec<PayloadUnit>, MalformedPayload> {
     let directory = directory(&layout)?;
+    // Each section is bounded by itself; manifests hold as many short ids as a payload has entries in all.
+    if layout.sections.iter().map(|section| section.entries.len()).sum::<usize>() > PAYLOAD_ENTRIES_MAX {
+        return Err(MalformedPayload::Encoding("more entries than every payload"));
+    }
     let singles = layout.sections.iter().flat_map(|section| section.entries.iter()).filter(|entry| entry.leg == 0);
     let count = singles.count() + directory.len();
     let mut singles: BTreeMap<u32, PayloadUnit> = BTreeMap::new();
