@@ -6,6 +6,7 @@ use chorale_types::{
 
 /// An input of [`Core::step`](crate::Core::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum Input {
     /// First input of all: enter the view of the record, resend what it holds, set the timer.
     Start,

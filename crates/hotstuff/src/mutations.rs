@@ -1,8 +1,5 @@
 //! Whether a mistake is planted. Without the feature `mutants` none is, and every question compiles to `false`.
 
-#[cfg(not(feature = "mutants"))]
-use crate::mutation::Mutation;
-#[cfg(feature = "mutants")]
 use crate::mutation::Mutation;
 
 /// The mistake planted, if any.

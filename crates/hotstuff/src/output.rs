@@ -17,6 +17,7 @@ pub enum To {
 
 /// An output of [`Core::step`](crate::Core::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum Output {
     /// Make durable before any later output is carried out: a message that follows promises it. One sync may serve all
     /// outputs of several steps.
