@@ -3,7 +3,11 @@
 //! See `ARCHITECTURE.md` for the map. Everything that decides is in the pure crates; an actor here owns one concern,
 //! takes requests by a bounded mailbox, and makes durable what has to be before it says it.
 
+pub mod consensus;
+pub mod dispersal;
 pub mod mesh;
 pub mod ports;
+pub mod proposer;
+pub mod reveal;
 pub mod runtime;
 pub mod store;

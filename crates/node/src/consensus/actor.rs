@@ -1,0 +1,424 @@
+//! The loop: messages, time and content in; disk, network and ports out.
+
+use super::{Chain, EpochSource, Found, Stopped, Want, wire::Wire};
+use crate::{
+    mesh::Membership,
+    ports::{ChainEvent, Committed, ContentSource, Epochs, Peers, Position},
+    proposer::Update,
+    runtime::Context,
+    store::{HeaderStore, SafetyStore},
+};
+use chorale_foundation::{
+    Bytes,
+    codec::DecodeExt as _,
+    cryptography::ed25519::PublicKey,
+    p2p::{Receiver, Recipients, Sender},
+};
+use chorale_hotstuff::{Core, Input, Output, To};
+use chorale_types::{
+    AvailabilityCertificate, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, Message, NodeKey, Scheme,
+    TimestampMs, ValidatorIndex, View,
+    codec::{Encode, List, decode},
+};
+use futures::FutureExt as _;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{debug, error, info};
+
+/// Messages that are taken in one turn, with one sync for all that they promise.
+const BATCH_MAX: usize = 64;
+/// How often round trips are measured.
+const PING_INTERVAL_MS: u64 = 1_000;
+/// Committed headers between two syncs of their store.
+const HEADERS_PER_SYNC: u64 = 256;
+/// Epochs whose end this node can still show to who is behind, without looking it up.
+const FAREWELLS_MAX: usize = 4;
+
+/// What the actor is connected to.
+pub struct Connections<S, N, R> {
+    /// Signs and verifies.
+    pub scheme: S,
+    /// The channel of consensus.
+    pub channel: (N, R),
+    /// Cuts off peers.
+    pub peers: Peers,
+    /// Connects to the validators of an epoch; none where the network is connected already.
+    pub membership: Option<Membership>,
+    /// What own headers order.
+    pub content: Box<dyn ContentSource>,
+    /// What the proposer has later.
+    pub updates: mpsc::Receiver<Update>,
+    /// Who fetches missing headers.
+    pub wants: mpsc::Sender<Want>,
+    /// What was fetched.
+    pub found: mpsc::Receiver<Found>,
+}
+
+/// See the [module](super).
+pub struct Actor<E: Context, S, N, R> {
+    context: E,
+    core: Core<S>,
+    safety: SafetyStore<E>,
+    headers: HeaderStore<E>,
+    headers_synced: Height,
+    me: NodeKey,
+    signs: bool,
+    epoch: Arc<EpochInfo>,
+    index: Option<ValidatorIndex>,
+    /// The mesh key of each validator of the epoch; none for a key that is no point.
+    keys: Vec<Option<PublicKey>>,
+    epochs: EpochSource,
+    known: Epochs,
+    farewells: BTreeMap<Epoch, Vec<Message>>,
+    sender: N,
+    receiver: R,
+    peers: Peers,
+    membership: Option<Membership>,
+    content: Box<dyn ContentSource>,
+    updates: mpsc::Receiver<Update>,
+    wants: mpsc::Sender<Want>,
+    found: mpsc::Receiver<Found>,
+    events: broadcast::Sender<ChainEvent>,
+    committed: watch::Sender<Height>,
+    position: watch::Sender<Position>,
+    ping_at: TimestampMs,
+}
+
+impl<E, S, N, R> Actor<E, S, N, R>
+where
+    E: Context,
+    S: Scheme,
+    N: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    /// An actor that goes on where the chain on disk ends.
+    #[must_use]
+    pub fn new(context: E, chain: Chain<E>, connections: Connections<S, N, R>) -> Self {
+        let Connections { scheme, channel, peers, membership, content, updates, wants, found } = connections;
+        let config = chorale_hotstuff::Config {
+            parameters: chain.config.parameters,
+            index: chain.index.filter(|_| chain.config.signs),
+            committed: chain.block,
+            may_sign: chain.may_sign,
+        };
+        let record = chain.recovered.record.map(|mut record| {
+            // The store of headers may lag behind the record; what is missing there is committed again.
+            if record.epoch == chain.epoch.epoch {
+                record.committed = chain.block;
+            }
+            record
+        });
+        let core = Core::new(config, (*chain.epoch).clone(), scheme, record, chain.recovered.headers);
+        let (sender, receiver) = channel;
+        Self {
+            context,
+            core,
+            safety: chain.safety,
+            headers_synced: chain.headers.tip(),
+            headers: chain.headers,
+            me: chain.config.me,
+            signs: chain.config.signs,
+            keys: keys(&chain.epoch),
+            index: chain.index.filter(|_| chain.config.signs),
+            epoch: chain.epoch,
+            epochs: chain.epochs,
+            known: chain.handle.epochs,
+            farewells: BTreeMap::new(),
+            sender,
+            receiver,
+            peers,
+            membership,
+            content,
+            updates,
+            wants,
+            found,
+            events: chain.handle.events,
+            committed: chain.committed,
+            position: chain.position,
+            ping_at: TimestampMs(0),
+        }
+    }
+
+    /// Runs until the node is shut down.
+    ///
+    /// # Errors
+    ///
+    /// See [`Stopped`].
+    pub async fn run(mut self) -> Result<(), Stopped> {
+        let mut stopped = self.context.stopped();
+        if let Some(membership) = &mut self.membership {
+            membership.track(&self.epoch);
+        }
+        let outputs = self.step(Input::Start);
+        self.carry_out(outputs).await?;
+        loop {
+            let wake = self.context.sleep(self.pause());
+            let outputs = tokio::select! {
+                biased;
+                _ = &mut stopped => break,
+                received = self.receiver.recv() => match received {
+                    Ok((peer, bytes)) => self.receive_batch(&peer, bytes.into()),
+                    Err(_) => break,
+                },
+                Some(update) = self.updates.recv() => self.update(update),
+                Some(found) = self.found.recv() => self.step(match found {
+                    Found::Headers(headers) => Input::Headers(headers),
+                    Found::Message(from, message) => Input::Message { from, message: *message },
+                }),
+                () = wake => Vec::new(),
+            };
+            self.carry_out(outputs).await?;
+            self.tick().await?;
+        }
+        // So that a graceful stop loses nothing that would have to be fetched again.
+        self.safety.sync().await?;
+        Ok(self.headers.sync().await?)
+    }
+
+    fn now(&self) -> TimestampMs {
+        self.context.now_ms()
+    }
+
+    fn pause(&self) -> Duration {
+        let due = self.core.deadline().map_or(self.ping_at, |deadline| deadline.min(self.ping_at));
+        Duration::from_millis(due.0.saturating_sub(self.now().0))
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Output> {
+        let now = self.now();
+        self.core.step(input, now)
+    }
+
+    /// What is due by time alone. A flood of messages cannot keep it from being looked at.
+    async fn tick(&mut self) -> Result<(), Stopped> {
+        let now = self.now();
+        if now >= self.ping_at {
+            self.ping_at = TimestampMs(now.0 + PING_INTERVAL_MS);
+            self.send(Recipients::All, &Wire::Ping(now.0));
+        }
+        if self.core.deadline().is_some_and(|deadline| deadline <= now) {
+            let outputs = self.step(Input::Tick);
+            self.carry_out(outputs).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message, and what else is here already.
+    fn receive_batch(&mut self, peer: &PublicKey, bytes: Bytes) -> Vec<Output> {
+        let mut outputs = self.receive(peer, bytes);
+        for _ in 1..BATCH_MAX {
+            let Some(Ok((peer, bytes))) = self.receiver.recv().now_or_never() else { break };
+            outputs.extend(self.receive(&peer, bytes.into()));
+        }
+        outputs
+    }
+
+    fn receive(&mut self, peer: &PublicKey, bytes: Bytes) -> Vec<Output> {
+        let wire = match decode::<Wire>(bytes) {
+            Ok(wire) => wire,
+            Err(error) => {
+                self.peers.block(peer, &format!("sent bytes that are no message of consensus: {error}"));
+                return Vec::new();
+            }
+        };
+        // Peers of the epoch before stay connected; they are told what they missed by the core.
+        let Some(from) = self.keys.iter().position(|key| key.as_ref() == Some(peer)) else { return Vec::new() };
+        let from = ValidatorIndex(u16::try_from(from).expect("a set holds at most 1024"));
+        match wire {
+            Wire::Consensus(message) => self.step(Input::Message { from, message }),
+            Wire::Ping(at) => {
+                self.send(Recipients::One(peer.clone()), &Wire::Pong(at));
+                Vec::new()
+            }
+            Wire::Pong(at) => match self.now().0.checked_sub(at) {
+                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms }),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    fn update(&mut self, update: Update) -> Vec<Output> {
+        self.step(match update {
+            Update::Content { view, payloads } => Input::Content { view, payloads: content(payloads) },
+            Update::Pending(pending) => Input::Pending(pending),
+        })
+    }
+
+    /// Carries outputs out: first all that has to be durable, with one sync, then the rest in order.
+    async fn carry_out(&mut self, outputs: Vec<Output>) -> Result<(), Stopped> {
+        let mut turns = VecDeque::from([outputs]);
+        while let Some(outputs) = turns.pop_front() {
+            self.persist(&outputs).await?;
+            for output in outputs {
+                let more = self.carry_out_one(output).await?;
+                if !more.is_empty() {
+                    turns.push_back(more);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn persist(&mut self, outputs: &[Output]) -> Result<(), Stopped> {
+        let last = outputs.iter().rposition(|output| matches!(output, Output::Persist(_)));
+        for (position, output) in outputs.iter().enumerate() {
+            match output {
+                Output::PersistHeader(header) => self.safety.header((**header).clone()).await?,
+                // A record replaces the ones before it as a whole.
+                Output::Persist(record) if Some(position) == last => self.safety.record((**record).clone()).await?,
+                _ => {}
+            }
+        }
+        self.safety.sync().await?;
+        if self.safety.is_full() {
+            self.sync_headers().await?;
+            self.safety.roll(self.headers_synced).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out_one(&mut self, output: Output) -> Result<Vec<Output>, Stopped> {
+        match output {
+            Output::Persist(_) | Output::PersistHeader(_) => {}
+            Output::Send { to, message } => self.send_to(to, message),
+            Output::WantContent { view, parent, .. } => return Ok(self.propose(view, &parent)),
+            Output::WantHeaders { id, height, above } => {
+                // Whoever fetches is asked again if it is busy now.
+                let _ = self.wants.try_send(Want { id, height, above });
+            }
+            Output::Proposed(tip) => self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) }),
+            Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
+            Output::Committed { headers, proof } => self.commit(headers, proof).await?,
+            Output::Entered(view) => self.enter(view),
+            Output::EpochEnded { start, farewell } => return self.next_epoch(start, farewell),
+            Output::Behind { peer, epoch } => self.say_farewell(peer, epoch),
+            Output::Conflict { committed, proof } => {
+                return Err(Stopped::Conflict { committed, proof: Box::new(proof) });
+            }
+            Output::Evidence(evidence) => {
+                error!(offender = %evidence.offender, fault = ?evidence.fault(), ?evidence, "a validator provably broke the rules");
+            }
+            Output::Misbehaviour { peer, what } => {
+                if let Some(key) = self.keys.get(peer.as_usize()).cloned().flatten() {
+                    self.peers.block(&key, &format!("validator {peer}: {what}"));
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn tell(&self, event: ChainEvent) {
+        // Nobody has to listen.
+        let _ = self.events.send(event);
+    }
+
+    fn send_to(&mut self, to: To, message: Message) {
+        let recipients = match to {
+            To::All => Recipients::Some(
+                self.keys
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| !self.is_me(*index))
+                    .filter_map(|(_, key)| key.clone())
+                    .collect(),
+            ),
+            To::One(index) => match self.keys.get(index.as_usize()).cloned().flatten() {
+                Some(key) => Recipients::One(key),
+                None => return,
+            },
+        };
+        self.send(recipients, &Wire::Consensus(message));
+    }
+
+    fn is_me(&self, index: usize) -> bool {
+        self.index.is_some_and(|me| me.as_usize() == index)
+    }
+
+    fn send(&mut self, recipients: Recipients<PublicKey>, wire: &Wire) {
+        let sent = self.sender.send(recipients, wire.encode(), true);
+        if sent.is_empty() {
+            debug!("a message of consensus reaches nobody: peers are away");
+        }
+    }
+
+    fn propose(&mut self, view: View, parent: &BlockReference) -> Vec<Output> {
+        let payloads = self.content.take(self.epoch.epoch, view, parent);
+        let pending = self.content.pending();
+        let mut outputs = self.step(Input::Pending(pending));
+        outputs.extend(self.step(Input::Content { view, payloads: content(payloads) }));
+        outputs
+    }
+
+    async fn commit(&mut self, headers: Vec<Header>, proof: CommitProof) -> Result<(), Stopped> {
+        let last = headers.len().saturating_sub(1);
+        for (position, header) in headers.into_iter().enumerate() {
+            let header = Arc::new(header);
+            let proof = (position == last).then(|| proof.clone());
+            self.headers.append(Committed { header: header.clone(), proof }).await?;
+            self.committed.send_replace(header.height);
+            self.tell(ChainEvent::Committed { height: header.height, header });
+        }
+        if self.headers.tip().0 >= self.headers_synced.0 + HEADERS_PER_SYNC {
+            self.sync_headers().await?;
+        }
+        Ok(())
+    }
+
+    async fn sync_headers(&mut self) -> Result<(), Stopped> {
+        self.headers.sync().await?;
+        self.headers_synced = self.headers.tip();
+        Ok(())
+    }
+
+    fn enter(&mut self, view: View) {
+        let (epoch, index) = (self.epoch.clone(), self.index);
+        let leader = epoch.leader(view);
+        self.tell(ChainEvent::Entered { epoch: epoch.epoch, view, leader });
+        self.position.send_replace(Position { epoch, view, index });
+    }
+
+    fn next_epoch(&mut self, start: BlockReference, farewell: Vec<Message>) -> Result<Vec<Output>, Stopped> {
+        let next = self.epoch.epoch.next();
+        let info = (self.epochs)(next, start).ok_or(Stopped::NoEpoch(next))?;
+        self.farewells.insert(self.epoch.epoch, farewell);
+        while self.farewells.len() > FAREWELLS_MAX {
+            self.farewells.pop_first();
+        }
+        self.index = info.validators.index_of(&self.me).filter(|_| self.signs);
+        self.epoch = Arc::new(info);
+        self.keys = keys(&self.epoch);
+        self.known.insert(self.epoch.clone());
+        if let Some(membership) = &mut self.membership {
+            membership.track(&self.epoch);
+        }
+        info!(epoch = %next, height = %start.height, index = ?self.index, "an epoch begins");
+        self.tell(ChainEvent::EpochStarted { info: self.epoch.clone() });
+        Ok(self.step(Input::Epoch { info: (*self.epoch).clone(), index: self.index }))
+    }
+
+    fn say_farewell(&mut self, peer: ValidatorIndex, epoch: Epoch) {
+        for message in self.farewells.get(&epoch).cloned().unwrap_or_default() {
+            self.send_to(To::One(peer), message);
+        }
+    }
+}
+
+fn content(
+    payloads: Vec<AvailabilityCertificate>,
+) -> List<AvailabilityCertificate, { chorale_types::limits::HEADER_PAYLOADS_MAX }> {
+    let mut payloads = payloads;
+    payloads.truncate(chorale_types::limits::HEADER_PAYLOADS_MAX);
+    List::new(payloads).expect("cut to the bound")
+}
+
+/// The mesh keys of an epoch's validators.
+fn keys(info: &EpochInfo) -> Vec<Option<PublicKey>> {
+    info.validators
+        .iter()
+        .map(|(_, validator)| PublicKey::decode(Bytes::copy_from_slice(&validator.node.0)).ok())
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! Where the chain stands on disk when the node starts.
+
+use super::{Config, EpochSource, Stopped};
+use crate::{
+    ports::{ChainHandle, Epochs, Position},
+    runtime::Context,
+    store::{HeaderStore, Recovered, SafetyStore},
+};
+use chorale_types::{BlockReference, EpochInfo, Height, ValidatorIndex, View};
+use std::sync::Arc;
+use tokio::sync::{broadcast, watch};
+use tracing::{info, warn};
+
+/// Hints kept for a subscriber that is slow.
+const EVENTS_MAX: usize = 4_096;
+
+/// The stores of consensus, open, and the ports by which others follow it.
+pub struct Chain<E: Context> {
+    pub(super) config: Config,
+    pub(super) safety: SafetyStore<E>,
+    pub(super) recovered: Recovered,
+    pub(super) headers: HeaderStore<E>,
+    pub(super) epoch: Arc<EpochInfo>,
+    pub(super) index: Option<ValidatorIndex>,
+    /// The last block whose header is stored, or the epoch's start.
+    pub(super) block: BlockReference,
+    pub(super) may_sign: bool,
+    pub(super) epochs: EpochSource,
+    pub(super) committed: watch::Sender<Height>,
+    pub(super) position: watch::Sender<Position>,
+    pub(super) handle: ChainHandle,
+}
+
+impl<E: Context> Chain<E> {
+    /// Opens the safety record and the headers and finds the epoch that they end in.
+    ///
+    /// # Errors
+    ///
+    /// The disk's, or damage.
+    pub async fn open(context: E, config: Config, first: EpochInfo, epochs: EpochSource) -> Result<Self, Stopped> {
+        let safety = SafetyStore::open(context.child("safety"), &format!("{}-safety", config.partition)).await?;
+        let (safety, recovered) = safety;
+        let headers = HeaderStore::open(context.child("headers"), &format!("{}-headers", config.partition)).await?;
+        let known = Epochs::default();
+        let (epoch, block) = resume(&headers, first, &epochs, &known).await?;
+        let index = epoch.validators.index_of(&config.me);
+        let may_sign = may_sign(&config, &recovered, headers.tip());
+        info!(epoch = %epoch.epoch, height = %block.height, ?index, may_sign, "the chain resumes");
+        let view = recovered.record.as_ref().filter(|record| record.epoch == epoch.epoch).map_or(View(1), |it| it.view);
+        let (committed, committed_port) = watch::channel(headers.tip());
+        let (position, position_port) = watch::channel(Position { epoch: epoch.clone(), view, index });
+        let handle = ChainHandle {
+            events: broadcast::Sender::new(EVENTS_MAX),
+            committed: committed_port,
+            position: position_port,
+            headers: headers.headers(),
+            epochs: known,
+        };
+        Ok(Self {
+            config,
+            safety,
+            recovered,
+            headers,
+            epoch,
+            index,
+            block,
+            may_sign,
+            epochs,
+            committed,
+            position,
+            handle,
+        })
+    }
+
+    /// By which others follow the chain.
+    #[must_use]
+    pub fn handle(&self) -> ChainHandle {
+        self.handle.clone()
+    }
+}
+
+/// The epoch after the stored headers, and its last block in store.
+async fn resume<E: Context>(
+    headers: &HeaderStore<E>,
+    first: EpochInfo,
+    epochs: &EpochSource,
+    known: &Epochs,
+) -> Result<(Arc<EpochInfo>, BlockReference), Stopped> {
+    let tip = headers.tip();
+    let mut epoch = Arc::new(first);
+    known.insert(epoch.clone());
+    while epoch.closing <= tip {
+        let closing = stored(headers, epoch.closing).await?;
+        let start = EpochInfo::start_block(closing.height, closing.id);
+        let next = epoch.epoch.next();
+        epoch = Arc::new(epochs(next, start).ok_or(Stopped::NoEpoch(next))?);
+        known.insert(epoch.clone());
+    }
+    let block = if tip > epoch.start.height { stored(headers, tip).await? } else { epoch.start };
+    Ok((epoch, block))
+}
+
+async fn stored<E: Context>(headers: &HeaderStore<E>, height: Height) -> Result<BlockReference, Stopped> {
+    let committed = headers.headers().get(height).await.ok_or(Stopped::MissingHeader(height))?;
+    Ok(committed.header.reference())
+}
+
+/// A node that has lost what it promised must not sign before the next epoch: it follows.
+fn may_sign(config: &Config, recovered: &Recovered, tip: Height) -> bool {
+    let may = recovered.record.is_some() || (config.is_new && tip == Height(0));
+    if !may && config.signs {
+        warn!("no safety record, and this node is not new: it follows, and signs again from the next epoch on");
+    }
+    may
+}
