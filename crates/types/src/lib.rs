@@ -10,6 +10,7 @@ mod block;
 mod bls;
 mod certificates;
 mod evidence;
+pub mod genesis;
 mod ids;
 mod lane;
 mod manifest;
@@ -31,6 +32,7 @@ pub use certificates::{
     CommitCertificate, High, QuorumCertificate, Rank, RankKind, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, Tip,
 };
 pub use evidence::{Evidence, Fault};
+pub use genesis::{Genesis, GenesisError};
 pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
     ValidatorIndex, View, tagged_hash,
@@ -50,5 +52,5 @@ pub use proof::{
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
 pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId, bundle_id};
-pub use trees::{LaneTree, RegistryTree, prove_bundle, prove_transaction};
+pub use trees::{LaneTree, OrderedBundle, OrderedLeg, RegistryTree, prove_bundle, prove_transaction};
 pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};
