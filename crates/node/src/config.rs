@@ -1,0 +1,262 @@
+//! What one node is configured with: a TOML file that `chorale init` writes, and a file of keys.
+
+use crate::mesh::Addresses;
+use chorale_foundation::{
+    Bytes,
+    codec::DecodeExt as _,
+    cryptography::{Signer as _, ed25519},
+};
+use chorale_types::{ConsensusSecret, NodeKey, codec::Encode};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// The name of the file in the data directory that says that the node is new: a validator without it and without a
+/// safety record has lost its record, and must not sign before the next epoch.
+pub const NEW_NODE_FILE: &str = "new-node";
+
+/// Why a configuration or key file cannot be used. Names the file, what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path}: {problem}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ConfigError {
+    let path = path.to_owned();
+    |error| ConfigError::Io { path, error }
+}
+
+fn content(path: &Path, problem: impl fmt::Display) -> ConfigError {
+    ConfigError::Content { path: path.to_owned(), problem: problem.to_string() }
+}
+
+/// A peer of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Its mesh identity, 64 hexadecimal digits, as in the genesis.
+    pub node: String,
+    /// Where its network of consensus is reached.
+    pub order: SocketAddr,
+    /// Where its bulk network is reached.
+    pub bulk: SocketAddr,
+}
+
+/// The configuration of a node. Relative paths are relative to the file's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The chain's genesis file.
+    pub genesis: PathBuf,
+    /// The node's keys.
+    pub keys: PathBuf,
+    /// Where the node keeps what it must not forget.
+    pub data: PathBuf,
+    /// Where the network of consensus listens.
+    pub listen_order: SocketAddr,
+    /// Where the bulk network listens.
+    pub listen_bulk: SocketAddr,
+    /// Where the API listens: JSON-RPC over HTTP and WebSocket, health, metrics.
+    pub listen_rpc: SocketAddr,
+    /// Threads that run actors.
+    #[serde(default = "default_worker_threads")]
+    pub worker_threads: usize,
+    /// What is logged, for example `info` or `info,chorale_node=debug`.
+    #[serde(default = "default_log")]
+    pub log: String,
+    /// The other validators.
+    #[serde(default)]
+    pub peers: Vec<PeerConfig>,
+}
+
+const fn default_worker_threads() -> usize {
+    2
+}
+
+fn default_log() -> String {
+    "info".to_owned()
+}
+
+impl NodeConfig {
+    /// Reads a configuration; its paths are absolute, or relative to the working directory, afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong with the file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(io(path))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| content(path, error))?;
+        if !(1..=256).contains(&config.worker_threads) {
+            return Err(content(path, format!("worker_threads is {}; it must be 1 to 256", config.worker_threads)));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for relative in [&mut config.genesis, &mut config.keys, &mut config.data] {
+            *relative = folder.join(&*relative);
+        }
+        config.peers().map_err(|problem| content(path, problem))?;
+        Ok(config)
+    }
+
+    /// The peers' addresses by identity.
+    ///
+    /// # Errors
+    ///
+    /// An identity that is none, or stands twice.
+    pub fn peers(&self) -> Result<BTreeMap<NodeKey, Addresses>, String> {
+        let mut peers = BTreeMap::new();
+        for (index, peer) in self.peers.iter().enumerate() {
+            let mut node = [0; 32];
+            hex::decode_to_slice(peer.node.strip_prefix("0x").unwrap_or(&peer.node), &mut node)
+                .map_err(|_| format!("peers[{index}].node must be 64 hexadecimal digits"))?;
+            let addresses = Addresses { order: peer.order, bulk: peer.bulk };
+            if peers.insert(NodeKey(node), addresses).is_some() {
+                return Err(format!("peers[{index}].node stands twice"));
+            }
+        }
+        Ok(peers)
+    }
+
+    /// The file with a comment for every field.
+    #[must_use]
+    pub fn to_commented_toml(&self) -> String {
+        let path = |path: &Path| toml::Value::String(path.display().to_string());
+        let mut text = format!(
+            "# Configuration of a Chorale node. Relative paths are relative to this file's folder.\n\n\
+             # The chain: every node of it has the same file.\ngenesis = {}\n\
+             # The node's keys: keep them secret, and use them in one running node only.\nkeys = {}\n\
+             # What the node must not forget. A validator that loses it signs again from the next epoch on.\ndata = {}\n\n\
+             # The mesh between validators: consensus alone, and everything else. Both must be reachable by the others.\n\
+             listen_order = \"{}\"\nlisten_bulk = \"{}\"\n\
+             # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
+             # Threads that run the node.\nworker_threads = {}\n\
+             # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
+             log = {}\n",
+            path(&self.genesis),
+            path(&self.keys),
+            path(&self.data),
+            self.listen_order,
+            self.listen_bulk,
+            self.listen_rpc,
+            self.worker_threads,
+            toml::Value::String(self.log.clone()),
+        );
+        text.push_str(
+            "\n# The other validators: identity as in the genesis, and where the two networks of each are reached.\n",
+        );
+        for peer in &self.peers {
+            text.push_str(&format!(
+                "[[peers]]\nnode = \"{}\"\norder = \"{}\"\nbulk = \"{}\"\n\n",
+                peer.node, peer.order, peer.bulk
+            ));
+        }
+        text
+    }
+}
+
+/// The keys of a node.
+#[derive(Clone)]
+pub struct Keys {
+    /// Its identity on the mesh.
+    pub identity: ed25519::PrivateKey,
+    /// Its consensus key; none for a node that only follows.
+    pub consensus: Option<ConsensusSecret>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", hex::encode(self.node().0))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysFile {
+    identity: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consensus: Option<String>,
+}
+
+impl Keys {
+    /// Keys from two independent seeds of secure randomness.
+    #[must_use]
+    pub fn from_seeds(identity: [u8; 32], consensus: [u8; 32]) -> Self {
+        let identity =
+            ed25519::PrivateKey::decode(Bytes::copy_from_slice(&identity)).expect("every 32 bytes are an ed25519 seed");
+        Self { identity, consensus: Some(ConsensusSecret::from_seed(consensus)) }
+    }
+
+    /// The identity, as the genesis and peers name it.
+    #[must_use]
+    pub fn node(&self) -> NodeKey {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&self.identity.public_key().encode());
+        NodeKey(bytes)
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong with it.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(io(path))?;
+        // The parser's own message would quote the line, and with it a secret.
+        let file: KeysFile =
+            toml::from_str(&text).map_err(|_| content(path, "is no key file; make one with `chorale keys new`"))?;
+        let seed = |name: &str, digits: &str| {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(digits, &mut bytes)
+                .map_err(|_| content(path, format!("{name} must be 64 hexadecimal digits")))?;
+            Ok(bytes)
+        };
+        let identity = seed("identity", &file.identity)?;
+        let identity = ed25519::PrivateKey::decode(Bytes::copy_from_slice(&identity))
+            .map_err(|_| content(path, "identity is no ed25519 key"))?;
+        let consensus = file.consensus.map(|digits| {
+            ConsensusSecret::from_bytes(seed("consensus", &digits)?)
+                .map_err(|_| content(path, "consensus is no BLS12-381 key"))
+        });
+        Ok(Self { identity, consensus: consensus.transpose()? })
+    }
+
+    /// Writes a new key file that only its owner can read. Never overwrites one.
+    ///
+    /// # Errors
+    ///
+    /// The file exists, or cannot be written.
+    pub fn write_new(&self, path: &Path) -> Result<(), ConfigError> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let file = KeysFile {
+            identity: hex::encode(self.identity.encode()),
+            consensus: self.consensus.as_ref().map(|secret| hex::encode(secret.to_bytes())),
+        };
+        let text = toml::to_string(&file).map_err(|error| content(path, error))?;
+        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io(path))?;
+        write!(
+            out,
+            "# Keys of a Chorale node. Whoever has them can sign as this validator, and be slashed in its name.\n{text}"
+        )
+        .map_err(io(path))?;
+        out.sync_all().map_err(io(path))
+    }
+}
