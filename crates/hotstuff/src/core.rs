@@ -69,7 +69,7 @@ impl<S: Scheme> Core<S> {
         let rules = Rules::new(epoch, Mutations::default());
         let validators = rules.validators();
         let mut tree = Tree::new(committed, rules.info.closing);
-        for header in headers.iter().filter(|header| header.epoch == rules.info.epoch) {
+        for header in headers.into_iter().filter(|header| header.epoch == rules.info.epoch) {
             tree.insert(header.id(), header, true);
         }
         Self {
@@ -130,10 +130,8 @@ impl<S: Scheme> Core<S> {
             return None;
         }
         let fetching = self.fetching.map(|(_, at)| at);
-        [self.stage.deadline(), self.nudge_at, fetching]
-            .into_iter()
-            .flatten()
-            .fold(Some(self.view_deadline), |min, at| min.map(|min| min.min(at)))
+        let others = [self.stage.deadline(), self.nudge_at, fetching].into_iter().flatten();
+        Some(others.fold(self.view_deadline, |min, at| min.min(at)))
     }
 
     /// The view the node is in.

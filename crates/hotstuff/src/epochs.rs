@@ -92,7 +92,7 @@ impl<S: Scheme> Core<S> {
         if let Some(tip) = &self.record.tip {
             let id = tip.header.id();
             self.verified.add_tip(id, tip);
-            self.tree.insert(id, &tip.header, true);
+            self.tree.insert(id, tip.header.clone(), true);
         }
     }
 

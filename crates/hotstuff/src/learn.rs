@@ -75,7 +75,7 @@ impl<S: Scheme> Core<S> {
         let ahead = u64::try_from(self.parameters.headers_ahead_max).unwrap_or(u64::MAX);
         let within = header.height.0 <= self.tree.committed.height.0.saturating_add(ahead);
         if within && self.tree.header(&id).is_none() {
-            self.tree.insert(id, header, false);
+            self.tree.insert(id, header.clone(), false);
             if self.fetching.is_some_and(|(wanted, _)| wanted == id) {
                 self.try_commit();
             }
@@ -214,7 +214,7 @@ impl<S: Scheme> Core<S> {
             let mut next = missing;
             while let Some(header) = offered.remove(&next) {
                 let id = std::mem::replace(&mut next, header.parent.block.id);
-                self.tree.insert(id, &header, false);
+                self.tree.insert(id, header, false);
             }
             if next == missing {
                 break;

@@ -33,3 +33,6 @@ pub use input::Input;
 pub use mutation::Mutation;
 pub use output::{Output, To};
 pub use record::Record;
+
+#[cfg(test)]
+mod tests;

@@ -50,9 +50,9 @@ impl Tree {
         self.headers.values().map(|stored| &stored.header)
     }
 
-    pub(crate) fn insert(&mut self, id: BlockId, header: &Header, persisted: bool) {
+    pub(crate) fn insert(&mut self, id: BlockId, header: Header, persisted: bool) {
         if header.height > self.committed.height {
-            self.headers.entry(id).or_insert_with(|| Stored { header: header.clone(), persisted });
+            self.headers.entry(id).or_insert_with(|| Stored { header, persisted });
         }
     }
 

@@ -80,7 +80,9 @@ impl<S: Scheme> Core<S> {
 
     /// Has a header made durable before it is voted for: a certificate proves that honest validators hold it for good.
     pub(crate) fn persist_header(&mut self, id: BlockId, header: &Header) {
-        self.tree.insert(id, header, false);
+        if self.tree.header(&id).is_none() {
+            self.tree.insert(id, header.clone(), false);
+        }
         if let Some(header) = self.tree.persist(&id) {
             self.out.push(Output::PersistHeader(Box::new(header)));
         }

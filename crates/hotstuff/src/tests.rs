@@ -1,0 +1,4 @@
+mod net;
+mod objects;
+
+mod timing;
