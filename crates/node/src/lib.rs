@@ -3,11 +3,16 @@
 //! See `ARCHITECTURE.md` for the map. Everything that decides is in the pure crates; an actor here owns one concern,
 //! takes requests by a bounded mailbox, and makes durable what has to be before it says it.
 
+pub mod config;
 pub mod consensus;
 pub mod dispersal;
 pub mod mesh;
+pub mod payloads;
 pub mod ports;
 pub mod proposer;
 pub mod reveal;
+mod run;
 pub mod runtime;
 pub mod store;
+
+pub use run::{NodeError, read_genesis, run};

@@ -1,0 +1,191 @@
+//! Starts the actors that carry payloads: proposer, dispersal and reveal, which share one channel of the mesh.
+
+use crate::{
+    dispersal::{
+        self,
+        wire::{Inbox, Outbox},
+    },
+    ports::{ChainHandle, Peers},
+    proposer::{self, Pool},
+    reveal::{self, Revealed},
+    runtime::Context,
+};
+use chorale_foundation::{
+    cryptography::ed25519::PublicKey,
+    p2p::{Receiver, Sender},
+    runtime::Handle,
+};
+use chorale_types::{BuilderId, Height, NodeKey, Scheme};
+use tokio::sync::{mpsc, watch};
+use tracing::error;
+
+/// Messages from peers that wait for an actor. A message holds a validator's chunks of one payload at most.
+const INCOMING_MAX: usize = 64;
+
+/// What the actors are told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See [`dispersal`].
+    pub dispersal: dispersal::Config,
+    /// See [`proposer`].
+    pub proposer: proposer::Config,
+    /// See [`reveal`].
+    pub reveal: reveal::Config,
+}
+
+/// The limits of a chain, from its genesis, that payloads depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest payload.
+    pub payload_bytes_max: u32,
+    /// When chunks are released.
+    pub reveal_at: reveal::RevealAt,
+    /// Heights whose payloads are kept.
+    pub retention_heights: u64,
+}
+
+impl Config {
+    /// Settings that fit the limits of a chain; files are named after `partition`.
+    #[must_use]
+    pub fn new(limits: Limits, partition: &str) -> Self {
+        let Limits { payload_bytes_max, reveal_at, retention_heights } = limits;
+        let payload_bytes = u64::from(payload_bytes_max);
+        Self {
+            dispersal: dispersal::Config {
+                limits: dispersal::Limits {
+                    payload_bytes_max,
+                    expiry_views_max: 64,
+                    // All chunks that one validator may ever hold of 256 payloads.
+                    unordered_bytes_max: 256 * payload_bytes,
+                },
+                resend_after_ms: 500,
+                retention_heights,
+                partition: partition.into(),
+            },
+            proposer: proposer::Config { views_ahead: 3, expiry_views: 32, payload_bytes_max, payloads_max: 8 },
+            reveal: reveal::Config {
+                at: reveal_at,
+                patience: reveal::Patience { ask_after_ms: 200, ask_interval_ms_max: 2_000 },
+                window_heights: 16,
+                retention_heights,
+                answer_bytes_per_second: 16 * payload_bytes,
+                partition: partition.into(),
+            },
+        }
+    }
+}
+
+/// What the actors are connected to.
+pub struct Connections<S, P> {
+    /// This node on the mesh.
+    pub me: NodeKey,
+    /// The id under which this node builds.
+    pub builder: BuilderId,
+    /// Signs and verifies acknowledgements.
+    pub scheme: S,
+    /// The chain as consensus drives it.
+    pub chain: ChainHandle,
+    /// Who is cut off for misbehaviour.
+    pub peers: Peers,
+    /// What waits to be ordered.
+    pub pool: P,
+    /// To consensus.
+    pub consensus: mpsc::Sender<proposer::Update>,
+    /// To settlement.
+    pub settlement: mpsc::Sender<Revealed>,
+    /// The last height that settlement has made durable, and whose content the pool knows.
+    pub settled: watch::Receiver<Height>,
+}
+
+/// The actors, running.
+pub struct Payloads {
+    /// What consensus takes the content of its headers from.
+    pub content: proposer::Content,
+    /// Talks to dispersal.
+    pub dispersal: dispersal::Mailbox,
+    /// Talks to reveal.
+    pub reveal: reveal::Mailbox,
+    /// Completes when one of the actors stops, which none does before the node is shut down unless the disk fails.
+    pub running: Handle<()>,
+}
+
+/// Why the actors could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Dispersal.
+    #[error(transparent)]
+    Dispersal(#[from] dispersal::Stopped),
+    /// Reveal.
+    #[error(transparent)]
+    Reveal(#[from] reveal::Stopped),
+}
+
+/// Starts the actors on the mesh's channel for chunks.
+///
+/// # Errors
+///
+/// A disk that cannot be read.
+pub async fn start<E, S, P>(
+    context: E,
+    config: Config,
+    channel: (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
+    connections: Connections<S, P>,
+) -> Result<Payloads, Error>
+where
+    E: Context,
+    S: Scheme + Clone + Send + Sync + 'static,
+    P: Pool,
+{
+    let Connections { me, builder, scheme, chain, peers, pool, consensus, settlement, settled } = connections;
+    let outbox = Outbox::new(channel.0);
+    let (dispersal, requests) = dispersal::Mailbox::new();
+    let (reveal, ingress) = reveal::Mailbox::new();
+    let (for_dispersal, dispersal_incoming) = mpsc::channel(INCOMING_MAX);
+    let (for_reveal, reveal_incoming) = mpsc::channel(INCOMING_MAX);
+    let message_bytes_max = dispersal::message::message_bytes_max(config.proposer.payload_bytes_max);
+    let inbox = Inbox::new(peers.clone(), message_bytes_max, for_dispersal, for_reveal);
+
+    let connections = dispersal::Connections {
+        scheme,
+        chain: chain.clone(),
+        peers: peers.clone(),
+        outbox: outbox.clone(),
+        requests,
+        incoming: dispersal_incoming,
+        manifests: dispersal.manifests().clone(),
+    };
+    let dispersal_actor = dispersal::Actor::open(context.child("dispersal"), config.dispersal, connections).await?;
+    let connections = reveal::Connections {
+        me,
+        chain: chain.clone(),
+        peers,
+        outbox,
+        dispersal: dispersal.clone(),
+        ingress,
+        incoming: reveal_incoming,
+        settlement,
+        settled: *settled.borrow(),
+    };
+    let reveal_actor = reveal::Actor::open(context.child("reveal"), config.reveal, connections).await?;
+    let connections =
+        proposer::Connections { chain, pool, dispersal: dispersal.clone(), revealed: settled, consensus, builder };
+    let (proposer_actor, content) = proposer::Actor::new(context.child("proposer"), config.proposer, connections);
+
+    let running = context.child("payloads").spawn(move |context| async move {
+        let inbox = context.child("inbox").spawn(move |_| inbox.run(channel.1));
+        let dispersal = context.child("dispersal").spawn(move |_| dispersal_actor.run());
+        let reveal = context.child("reveal").spawn(move |_| reveal_actor.run());
+        let proposer = context.child("proposer").spawn(move |_| proposer_actor.run());
+        tokio::select! {
+            _ = inbox => {}
+            stopped = dispersal => if let Ok(Err(reason)) = stopped {
+                error!(%reason, "dispersal stopped");
+            },
+            stopped = reveal => if let Ok(Err(reason)) = stopped {
+                error!(%reason, "reveal stopped");
+            },
+            _ = proposer => {}
+        }
+    });
+    Ok(Payloads { content, dispersal, reveal, running })
+}

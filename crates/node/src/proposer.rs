@@ -1,0 +1,37 @@
+//! The proposer: what this node's own headers order.
+//!
+//! A payload has to be sealed, sent to everybody, and acknowledged by a quorum before a header can name it. That takes
+//! longer than a view, so it is done ahead: for every view within the next few that this node leads, a payload is made
+//! of what waits in the pool. Consensus then finds certificates ready and never waits for megabytes.
+//!
+//! # Rules
+//!
+//! - Entries that have waited for too many heights come first, in an eighth of the payload, whatever manifests of others
+//!   claim to carry: a manifest may lie, and an honest leader's turn ends censorship.
+//! - Besides, what a payload in flight claims to carry is left out, and so is as much of the pool as the leaders before
+//!   this one will take, as long as their payloads have not been seen. Otherwise all would order the same entries.
+//! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.
+//! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.
+
+mod actor;
+pub mod plan;
+mod pool;
+pub mod shelf;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Actor, Connections, Content, Update};
+pub use pool::{Exclusion, Pool, Selection};
+
+/// What the actor is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many views ahead payloads are made.
+    pub views_ahead: u64,
+    /// How many views after the one it is made for a payload can still be ordered.
+    pub expiry_views: u64,
+    /// The longest payload of the chain.
+    pub payload_bytes_max: u32,
+    /// Payloads of this node that are not ordered, at most.
+    pub payloads_max: usize,
+}

@@ -1,0 +1,48 @@
+//! What the proposer needs of the mempool.
+
+use chorale_types::{Height, Manifest, Unit, UnitId};
+use std::{collections::BTreeSet, future::Future, sync::Arc};
+use tokio::sync::watch;
+
+/// What a selection may take.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Bytes of all entries together.
+    pub bytes_max: u64,
+    /// How many entries.
+    pub entries_max: usize,
+    /// The height that they may stand in at the earliest.
+    pub height: Height,
+    /// What is left out.
+    pub exclude: Arc<Exclusion>,
+}
+
+/// What is on its way already.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusion {
+    /// Entries of this node's own payloads.
+    pub own: BTreeSet<UnitId>,
+    /// Manifests of payloads that leaders before this node's turn have dispersed.
+    pub manifests: Vec<Arc<Manifest>>,
+}
+
+impl Exclusion {
+    /// Whether an entry is left out.
+    #[must_use]
+    pub fn excludes(&self, id: &UnitId, unit: &Unit) -> bool {
+        self.own.contains(id) || self.manifests.iter().any(|manifest| manifest.carries(unit))
+    }
+}
+
+/// The pool, as the proposer sees it.
+pub trait Pool: Send + Sync + 'static {
+    /// Entries that wait, fair between rollups, oldest first.
+    fn select(&self, selection: Selection) -> impl Future<Output = Vec<Unit>> + Send;
+
+    /// Entries that have waited for too many heights now that `revealed` is revealed, also those that payloads in
+    /// flight claim to carry.
+    fn overdue(&self, selection: Selection, revealed: Height) -> impl Future<Output = Vec<Unit>> + Send;
+
+    /// How many entries wait that no payload in flight claims to carry.
+    fn waiting(&self) -> watch::Receiver<usize>;
+}

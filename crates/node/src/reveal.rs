@@ -1,0 +1,130 @@
+//! Reveal: ordered payloads, from chunks to content, in the order of heights.
+//!
+//! Once a header is committed, each validator sends its chunks to those whose turn it is to get them from it
+//! ([`Rotation`](chorale_dispersal::Rotation)), and everybody opens the payload. Who misses chunks asks others for
+//! theirs, and in the end anybody for the opened payload, which is checked by sealing it again. So no bytes of a peer
+//! are trusted, and every node finds the same: the content, or that there is none.
+//!
+//! # Rules
+//!
+//! - Chunks are sent only for payloads that a committed header references; with [`RevealAt::Certified`], that a header
+//!   certified in its own view does.
+//! - Heights are worked on side by side, within a window, and handed to settlement strictly in order.
+//! - What was opened is archived before the chunks it came from are let go. After a restart, heights that settlement
+//!   has not made durable are handed to it again, from the archive, or else from peers.
+//! - A peer that sends wrong chunks, a wrong payload, or another's chunks is named and cut off. Answers are bounded per
+//!   peer and second.
+
+mod actor;
+mod answers;
+mod archive;
+mod budget;
+mod early;
+pub mod exchange;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Actor, Connections, Stopped};
+pub use exchange::Patience;
+
+use chorale_dispersal::{Malformed, Opened};
+use chorale_types::{AvailabilityCertificate, Header, Height, Manifest};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that wait for the actor at most.
+const REQUESTS_MAX: usize = 64;
+
+/// When chunks are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevealAt {
+    /// When the header is committed: nothing is shown that may still be lost.
+    Committed,
+    /// When it is certified: one round earlier, at the risk that a leader who signs two headers shows content that is
+    /// not ordered.
+    Certified,
+}
+
+/// What the actor is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// When chunks are released.
+    pub at: RevealAt,
+    /// When to ask for what did not come by itself.
+    pub patience: Patience,
+    /// Heights that are worked on at a time.
+    pub window_heights: u64,
+    /// Heights whose payloads are kept.
+    pub retention_heights: u64,
+    /// Bytes of answers to one peer in a second.
+    pub answer_bytes_per_second: u64,
+    /// What the names of its files begin with.
+    pub partition: String,
+}
+
+/// One payload of a committed header, as every honest node finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevealedPayload {
+    /// What the header says of it.
+    pub certificate: AvailabilityCertificate,
+    /// The manifest that the certificate names. Whether the content agrees with it is not checked here.
+    pub manifest: Arc<Manifest>,
+    /// What it opened to.
+    pub opened: Result<Opened, Malformed>,
+}
+
+/// A committed height with the content of its payloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revealed {
+    /// The header.
+    pub header: Arc<Header>,
+    /// Its payloads, in its order.
+    pub payloads: Vec<RevealedPayload>,
+}
+
+/// A request to the actor.
+pub enum Request {
+    /// What the payloads of a header opened to.
+    Get {
+        /// The height.
+        height: Height,
+        /// Gets it; none if the header or one of its payloads is not here, or not any more.
+        reply: oneshot::Sender<Option<Revealed>>,
+    },
+}
+
+/// Talks to the actor.
+#[derive(Clone)]
+pub struct Mailbox {
+    requests: mpsc::Sender<Request>,
+    revealed: watch::Receiver<Height>,
+}
+
+/// The actor's end of a [`Mailbox`].
+pub struct Ingress {
+    requests: mpsc::Receiver<Request>,
+    revealed: watch::Sender<Height>,
+}
+
+impl Mailbox {
+    /// A mailbox and what the actor reads from it.
+    #[must_use]
+    pub fn new() -> (Self, Ingress) {
+        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let (sender, revealed) = watch::channel(Height(0));
+        (Self { requests, revealed }, Ingress { requests: receiver, revealed: sender })
+    }
+
+    /// The last height handed to settlement.
+    #[must_use]
+    pub fn revealed(&self) -> watch::Receiver<Height> {
+        self.revealed.clone()
+    }
+
+    /// A height that was revealed and is still kept.
+    pub async fn get(&self, height: Height) -> Option<Revealed> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Get { height, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+}

@@ -1,0 +1,565 @@
+//! The reveal actor.
+
+use super::{
+    Config, Ingress, RevealAt, Revealed, RevealedPayload,
+    archive::Archive,
+    budget::Budgets,
+    early::Early,
+    exchange::{Exchange, reference_of},
+};
+use crate::{
+    dispersal::{
+        self, Basis,
+        keys::{assignment_of, node_key, peer_of},
+        message::{ManifestOf, Message, OpenedPayload},
+        wire::{ForReveal, Outbox, Received},
+    },
+    ports::{ChainEvent, ChainHandle, Peers},
+    runtime::Context,
+};
+use chorale_dispersal::{OpenError, Opened, Rotation, ValidatorChunks, verify_opened};
+use chorale_foundation::{
+    cryptography::ed25519::PublicKey, p2p::Sender, runtime::Error as RuntimeError,
+    storage::archive::Error as StorageError,
+};
+use chorale_types::{
+    AvailabilityCertificate, BlockId, Commitment, Epoch, EpochInfo, Header, Height, NodeKey, TimestampMs, View,
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{broadcast, mpsc};
+use tracing::{debug, warn};
+
+/// A height so far behind the last committed one that nobody sends its chunks unasked any more.
+const LATE_HEIGHTS: u64 = 16;
+
+/// Payloads of which it is remembered that they are done, so that chunks that come late are dropped at once.
+const DONE_MAX: usize = 256;
+
+/// Proposed headers of which the certificate is awaited.
+const PROPOSED_MAX: usize = 16;
+
+/// Why the actor ended before the node was shut down.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The disk failed.
+    #[error("archiving payloads: {0}")]
+    Storage(#[from] StorageError),
+    /// A task died.
+    #[error("task of the reveal actor: {0}")]
+    Task(#[from] RuntimeError),
+}
+
+/// A payload that is being collected.
+pub(super) struct Collecting {
+    pub(super) exchange: Exchange,
+    pub(super) epoch: Arc<EpochInfo>,
+    /// Where it is ordered. None while its header is certified only.
+    pub(super) height: Option<Height>,
+    /// The view of its header.
+    position: (Epoch, View),
+    /// It is being opened, or an opened one is being checked.
+    busy: bool,
+    /// Who was asked, and so may answer with the whole payload.
+    pub(super) asked: BTreeSet<PublicKey>,
+}
+
+/// A payload that is opened.
+struct Ready {
+    payload: RevealedPayload,
+    archived: bool,
+    /// The view of its header.
+    position: (Epoch, View),
+}
+
+/// What came of opening, beside the loop.
+enum Outcome {
+    /// From chunks.
+    Opened(Result<Opened, OpenError>),
+    /// An opened payload from this peer, and whether it is the right one.
+    Checked(PublicKey, Box<OpenedPayload>, bool),
+}
+
+/// For what this node's chunks were fetched.
+pub(super) enum Purpose {
+    /// To open the payload here, and to send them to those whose turn it is.
+    Reveal,
+    /// To answer this peer.
+    Answer(PublicKey),
+}
+
+type Task<T> = FuturesUnordered<BoxFuture<'static, T>>;
+
+/// See the [module](super).
+pub struct Actor<E: Context, N> {
+    pub(super) context: E,
+    config: Config,
+    me: NodeKey,
+    pub(super) chain: ChainHandle,
+    peers: Peers,
+    pub(super) outbox: Outbox<N>,
+    pub(super) dispersal: dispersal::Mailbox,
+    ingress: Ingress,
+    incoming: mpsc::Receiver<Received<ForReveal>>,
+    settlement: mpsc::Sender<Revealed>,
+    pub(super) archive: Archive<E>,
+    epochs: BTreeMap<Epoch, Arc<EpochInfo>>,
+    /// The next height to begin with.
+    next: Height,
+    /// Heights begun and not handed on.
+    window: BTreeMap<Height, Arc<Header>>,
+    pub(super) collecting: BTreeMap<Commitment, Collecting>,
+    /// Opened, and not handed on.
+    opened: BTreeMap<Commitment, Ready>,
+    done: BTreeMap<Commitment, Height>,
+    early: Early,
+    proposed: BTreeMap<(View, BlockId), Header>,
+    pub(super) budgets: Budgets,
+    fetching: Task<(Commitment, Purpose, Option<ValidatorChunks>)>,
+    opening: Task<Result<(Commitment, Outcome), RuntimeError>>,
+    /// Completes when all that was archived before is durable, with the last height handed on at that time.
+    archiving: Task<Result<Height, RuntimeError>>,
+    malformed: Vec<Commitment>,
+}
+
+/// What the actor is connected to.
+pub struct Connections<N> {
+    /// This node.
+    pub me: NodeKey,
+    /// The chain as consensus drives it.
+    pub chain: ChainHandle,
+    /// Who is cut off for misbehaviour.
+    pub peers: Peers,
+    /// To peers.
+    pub outbox: Outbox<N>,
+    /// Who keeps the chunks.
+    pub dispersal: dispersal::Mailbox,
+    /// From this node.
+    pub ingress: Ingress,
+    /// From peers.
+    pub incoming: mpsc::Receiver<Received<ForReveal>>,
+    /// To settlement, in the order of heights.
+    pub settlement: mpsc::Sender<Revealed>,
+    /// The last height that settlement has made durable; it gets all after it.
+    pub settled: Height,
+}
+
+impl<E, N> Actor<E, N>
+where
+    E: Context,
+    N: Sender<PublicKey = PublicKey>,
+{
+    /// Opens the archive.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub async fn open(context: E, config: Config, connections: Connections<N>) -> Result<Self, Stopped> {
+        let Connections { me, chain, peers, outbox, dispersal, ingress, incoming, settlement, settled } = connections;
+        let archive = Archive::open(context.child("archive"), &config.partition).await?;
+        let budgets = Budgets::new(config.answer_bytes_per_second);
+        ingress.revealed.send_replace(settled);
+        Ok(Self {
+            context,
+            config,
+            me,
+            chain,
+            peers,
+            outbox,
+            dispersal,
+            ingress,
+            incoming,
+            settlement,
+            archive,
+            epochs: BTreeMap::new(),
+            next: settled.next(),
+            window: BTreeMap::new(),
+            collecting: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            done: BTreeMap::new(),
+            early: Early::default(),
+            proposed: BTreeMap::new(),
+            budgets,
+            fetching: FuturesUnordered::new(),
+            opening: FuturesUnordered::new(),
+            archiving: FuturesUnordered::new(),
+            malformed: Vec::new(),
+        })
+    }
+
+    /// Runs until the node is shut down.
+    ///
+    /// # Errors
+    ///
+    /// See [`Stopped`].
+    pub async fn run(mut self) -> Result<(), Stopped> {
+        let mut stopped = self.context.stopped();
+        let mut events = self.chain.events.subscribe();
+        let settlement = self.settlement.clone();
+        loop {
+            self.advance().await?;
+            let ready = self.is_ready();
+            let wake = self.context.sleep(self.pause());
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(()),
+                permit = settlement.reserve(), if ready => match permit {
+                    Ok(permit) => {
+                        if let Some(revealed) = self.hand_on() { permit.send(revealed); }
+                    }
+                    Err(_) => return Ok(()),
+                },
+                Some(outcome) = self.opening.next() => {
+                    let (commitment, outcome) = outcome?;
+                    self.concluded(commitment, outcome).await?;
+                }
+                Some(height) = self.archiving.next() => self.archived(height?).await?,
+                Some((commitment, purpose, chunks)) = self.fetching.next() => {
+                    self.fetched(commitment, purpose, chunks).await?;
+                }
+                changed = self.chain.committed.changed() => if changed.is_err() { return Ok(()) },
+                event = events.recv() => match event {
+                    Ok(event) => self.observe(event).await?,
+                    // What is missed costs this node a round of questions, and nothing else.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                Some(request) = self.ingress.requests.recv() => self.serve(request).await?,
+                received = self.incoming.recv() => match received {
+                    Some(Received { peer, message }) => self.receive(peer, message).await?,
+                    None => return Ok(()),
+                },
+                () = wake => {}
+            }
+            self.ask_due();
+        }
+    }
+
+    fn now(&self) -> TimestampMs {
+        self.context.now_ms()
+    }
+
+    fn pause(&self) -> Duration {
+        let idle = TimestampMs(self.now().0 + self.config.patience.ask_interval_ms_max);
+        let waiting = self.collecting.values().filter(|it| !it.exchange.is_complete());
+        let due = waiting.map(|it| it.exchange.deadline()).min().unwrap_or(idle).min(idle);
+        Duration::from_millis(due.0.saturating_sub(self.now().0).max(1))
+    }
+
+    /// Begins with committed heights as far as the window goes.
+    async fn advance(&mut self) -> Result<(), Stopped> {
+        let tip = *self.chain.committed.borrow_and_update();
+        while self.next <= tip && (self.window.len() as u64) < self.config.window_heights {
+            let Some(committed) = self.chain.headers.get(self.next).await else {
+                // It is there as soon as `committed` says so; if not, another turn will find it.
+                warn!(height = %self.next, "a committed header is not stored");
+                return Ok(());
+            };
+            let header = committed.header;
+            let late = tip.0 - header.height.0 > LATE_HEIGHTS;
+            for certificate in header.payloads.iter() {
+                self.begin(certificate, &header, Some(header.height), late).await?;
+            }
+            self.forget_lost(&header);
+            self.window.insert(header.height, header);
+            self.next = self.next.next();
+        }
+        Ok(())
+    }
+
+    /// Begins to collect a payload, unless it is here already.
+    async fn begin(
+        &mut self,
+        certificate: &AvailabilityCertificate,
+        header: &Header,
+        height: Option<Height>,
+        late: bool,
+    ) -> Result<(), Stopped> {
+        let commitment = certificate.commitment();
+        if let Some(collecting) = self.collecting.get_mut(&commitment) {
+            collecting.height = collecting.height.or(height);
+            return Ok(());
+        }
+        let position = (header.epoch, header.view);
+        if self.opened.contains_key(&commitment) {
+            return self.store_opened(commitment, height).await;
+        }
+        if let Some(payload) = self.archive.get(certificate).await? {
+            self.opened.insert(commitment, Ready { payload, archived: true, position });
+            return Ok(());
+        }
+        let Some(epoch) = self.epoch(header.epoch) else {
+            warn!(epoch = %header.epoch, "the validators of a committed header are not known");
+            return Ok(());
+        };
+        let assignment = assignment_of(&epoch);
+        let me = epoch.validators.index_of(&self.me);
+        let (now, patience) = (self.now(), self.config.patience);
+        let mut exchange = Exchange::new(certificate.clone(), &epoch, assignment, me, late, now, patience);
+        if let Some(manifest) = self.dispersal.manifests().get(&commitment) {
+            exchange.add_manifest((*manifest).clone());
+        }
+        let collecting = Collecting { exchange, epoch, height, position, busy: false, asked: BTreeSet::new() };
+        self.collecting.insert(commitment, collecting);
+        for (peer, chunks) in self.early.take(&commitment) {
+            self.released(&peer, &chunks);
+        }
+        let basis = if height.is_some() { Basis::Ordered } else { Basis::Certified };
+        self.fetch(commitment, basis, Purpose::Reveal);
+        Ok(())
+    }
+
+    /// What was certified in a view before a committed header's, and is not committed, is lost.
+    fn forget_lost(&mut self, header: &Header) {
+        let at = (header.epoch, header.view);
+        self.collecting.retain(|_, it| it.height.is_some() || it.position > at);
+        self.opened.retain(|_, it| it.archived || it.position > at);
+    }
+
+    fn epoch(&mut self, epoch: Epoch) -> Option<Arc<EpochInfo>> {
+        if let Some(known) = self.epochs.get(&epoch) {
+            return Some(known.clone());
+        }
+        let info = self.chain.epoch(epoch)?;
+        self.epochs.insert(epoch, info.clone());
+        Some(info)
+    }
+
+    pub(super) fn fetch(&mut self, commitment: Commitment, basis: Basis, purpose: Purpose) {
+        let dispersal = self.dispersal.clone();
+        let fetch = async move {
+            let chunks = dispersal.chunks(commitment, basis).await;
+            (commitment, purpose, chunks)
+        };
+        self.fetching.push(fetch.boxed());
+    }
+
+    async fn fetched(
+        &mut self,
+        commitment: Commitment,
+        purpose: Purpose,
+        chunks: Option<ValidatorChunks>,
+    ) -> Result<(), Stopped> {
+        match (purpose, chunks) {
+            (Purpose::Reveal, Some(chunks)) => self.spread(commitment, &chunks),
+            // Not among those who acknowledged: the others have enough.
+            (Purpose::Reveal, None) => {}
+            (Purpose::Answer(peer), Some(chunks)) => self.answer(&peer, &Message::Release(chunks)),
+            (Purpose::Answer(peer), None) => {
+                self.answer_archived(&peer, commitment).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends this node's chunks to those whose turn it is, and uses them.
+    fn spread(&mut self, commitment: Commitment, chunks: &ValidatorChunks) {
+        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
+        let me = chunks.validator;
+        if collecting.exchange.deadline() > self.context.now_ms() {
+            let rotation = Rotation::new(&commitment, collecting.exchange.assignment());
+            let message = Message::Release(chunks.clone());
+            for receiver in rotation.receivers_of(me) {
+                if let Some(key) = peer_of(&collecting.epoch, receiver) {
+                    self.outbox.send(&key, &message);
+                }
+            }
+        }
+        if let Err(refused) = collecting.exchange.add(me, chunks) {
+            // They were checked before they were stored.
+            warn!(%commitment, %refused, "this node's own chunks do not pass their check");
+        }
+        self.open_complete(commitment);
+    }
+
+    async fn receive(&mut self, peer: PublicKey, message: ForReveal) -> Result<(), Stopped> {
+        match message {
+            ForReveal::Release(chunks) => {
+                let commitment = chunks.reference.commitment;
+                if self.collecting.contains_key(&commitment) {
+                    self.released(&peer, &chunks);
+                } else if !self.opened.contains_key(&commitment) && !self.done.contains_key(&commitment) {
+                    self.early.keep(peer, chunks);
+                }
+            }
+            ForReveal::Manifest(ManifestOf { commitment, manifest }) => {
+                if let Some(collecting) = self.collecting.get_mut(&commitment) {
+                    if !collecting.exchange.add_manifest(manifest) {
+                        self.peers.block(&peer, "sent another manifest than the certificate names");
+                    }
+                    self.open_complete(commitment);
+                }
+            }
+            ForReveal::Opened(opened) => self.offered(peer, opened),
+            ForReveal::Ask(ask) => self.asked(peer, ask).await?,
+        }
+        Ok(())
+    }
+
+    /// Chunks of a payload that is being collected. Only from their own validator: so what is wrong with them is its
+    /// fault, and it can spoil nobody else's.
+    fn released(&mut self, peer: &PublicKey, chunks: &ValidatorChunks) {
+        let commitment = chunks.reference.commitment;
+        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
+        let Some(sender) = collecting.epoch.validators.index_of(&node_key(peer)) else {
+            debug!(%peer, "ignored chunks from who is no validator of their epoch");
+            return;
+        };
+        if sender != chunks.validator {
+            self.peers.block(peer, &format!("sent the chunks of validator {} as {sender}", chunks.validator));
+            return;
+        }
+        match collecting.exchange.add(sender, chunks) {
+            Ok(_) => self.open_complete(commitment),
+            Err(refused) => self.peers.block(peer, &refused.to_string()),
+        }
+    }
+
+    /// Opens a payload beside the loop, once enough of it is here.
+    fn open_complete(&mut self, commitment: Commitment) {
+        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
+        if collecting.busy || !collecting.exchange.is_complete() {
+            return;
+        }
+        collecting.busy = true;
+        let opening = collecting.exchange.opening().clone();
+        let task = self.context.child("open").shared(true);
+        let task = task.spawn(move |_| async move { (commitment, Outcome::Opened(opening.open())) });
+        self.opening.push(task.boxed());
+    }
+
+    /// An opened payload, asked for. Sealing it again, beside the loop, shows whether it is the right one.
+    fn offered(&mut self, peer: PublicKey, offered: OpenedPayload) {
+        let Some(collecting) = self.collecting.get_mut(&offered.commitment) else { return };
+        if collecting.busy || !collecting.asked.remove(&peer) {
+            return;
+        }
+        let certificate = collecting.exchange.certificate();
+        if offered.manifest.digest() != certificate.acknowledged.manifest {
+            self.peers.block(&peer, "sent another manifest than the certificate names");
+            return;
+        }
+        collecting.busy = true;
+        let (reference, assignment) = (reference_of(certificate), collecting.exchange.assignment().clone());
+        let task = self.context.child("verify").shared(true).spawn(move |_| async move {
+            let right = verify_opened(&offered.opened(), &reference, &assignment);
+            (offered.commitment, Outcome::Checked(peer, Box::new(offered), right))
+        });
+        self.opening.push(task.boxed());
+    }
+
+    async fn concluded(&mut self, commitment: Commitment, outcome: Outcome) -> Result<(), Stopped> {
+        let Some(collecting) = self.collecting.get_mut(&commitment) else { return Ok(()) };
+        collecting.busy = false;
+        let (manifest, opened) = match outcome {
+            Outcome::Opened(Err(OpenError::NotYet { .. })) => return Ok(()),
+            Outcome::Opened(Err(OpenError::Malformed(malformed))) => (None, Err(malformed)),
+            Outcome::Opened(Ok(opened)) => (None, Ok(opened)),
+            Outcome::Checked(peer, _, false) => {
+                self.peers.block(&peer, "sent a payload that is not the one asked for");
+                self.open_complete(commitment);
+                return Ok(());
+            }
+            Outcome::Checked(_, offered, true) => (Some(offered.manifest.clone()), Ok(offered.opened())),
+        };
+        let Some(manifest) = manifest.or_else(|| collecting.exchange.manifest().cloned()) else { return Ok(()) };
+        let certificate = collecting.exchange.certificate().clone();
+        if let Err(malformed) = &opened {
+            warn!(%commitment, builder = ?certificate.builder(), %malformed, "an ordered payload is malformed");
+        }
+        let (height, position) = (collecting.height, collecting.position);
+        let payload = RevealedPayload { certificate, manifest: Arc::new(manifest), opened };
+        self.collecting.remove(&commitment);
+        self.opened.insert(commitment, Ready { payload, archived: false, position });
+        self.store_opened(commitment, height).await
+    }
+
+    /// Archives an opened payload, once it is ordered.
+    async fn store_opened(&mut self, commitment: Commitment, height: Option<Height>) -> Result<(), Stopped> {
+        let (Some(height), Some(ready)) = (height, self.opened.get_mut(&commitment)) else { return Ok(()) };
+        if ready.archived {
+            return Ok(());
+        }
+        ready.archived = true;
+        let durable = self.archive.put(height, &ready.payload).await?;
+        let handed_on = *self.ingress.revealed.borrow();
+        self.archiving.push(durable.map(move |done| done.map(|()| handed_on)).boxed());
+        Ok(())
+    }
+
+    fn first_of_window(&self) -> Option<&Arc<Header>> {
+        self.window.first_key_value().map(|(_, header)| header)
+    }
+
+    fn is_ready(&self) -> bool {
+        let opened = |certificate: &AvailabilityCertificate| {
+            self.opened.get(&certificate.commitment()).is_some_and(|ready| ready.archived)
+        };
+        self.first_of_window().is_some_and(|header| header.payloads.iter().all(opened))
+    }
+
+    /// Takes the lowest height out of the window, with its content.
+    fn hand_on(&mut self) -> Option<Revealed> {
+        let (height, header) = self.window.pop_first()?;
+        let opened = |certificate: &AvailabilityCertificate| {
+            let ready = self.opened.get(&certificate.commitment())?;
+            // One payload may be ordered twice, by two certificates; the second is void, and still named.
+            Some(RevealedPayload { certificate: certificate.clone(), ..ready.payload.clone() })
+        };
+        let payloads: Vec<RevealedPayload> = header.payloads.iter().filter_map(opened).collect();
+        for payload in &payloads {
+            let commitment = payload.certificate.commitment();
+            if payload.opened.is_err() {
+                self.malformed.push(commitment);
+            }
+            let again = |header: &Arc<Header>| header.payloads.iter().any(|it| it.commitment() == commitment);
+            if !self.window.values().any(again) {
+                self.opened.remove(&commitment);
+            }
+            self.done.insert(commitment, height);
+        }
+        if self.done.len() > DONE_MAX {
+            let oldest = Height(height.0.saturating_sub(DONE_MAX as u64 / 4));
+            self.done.retain(|_, at| *at >= oldest);
+        }
+        self.ingress.revealed.send_replace(height);
+        Some(Revealed { header, payloads })
+    }
+
+    /// Everything up to this height is durable here: the chunks may go.
+    async fn archived(&mut self, height: Height) -> Result<(), Stopped> {
+        self.dispersal.archived(height, std::mem::take(&mut self.malformed)).await;
+        let below = Height(height.0.saturating_sub(self.config.retention_heights));
+        Ok(self.archive.prune(below).await?)
+    }
+
+    /// On a chain that reveals at certification: a header that is certified in its own view is begun with.
+    async fn observe(&mut self, event: ChainEvent) -> Result<(), Stopped> {
+        if self.config.at == RevealAt::Committed {
+            return Ok(());
+        }
+        match event {
+            ChainEvent::Proposed { tip } => {
+                let header = &tip.header;
+                self.proposed.insert((header.view, header.id()), header.clone());
+                if self.proposed.len() > PROPOSED_MAX {
+                    self.proposed.pop_first();
+                }
+            }
+            ChainEvent::Certified { certificate } if certificate.is_fresh() => {
+                let key = (certificate.block.view, certificate.block.id);
+                let Some(header) = self.proposed.remove(&key) else { return Ok(()) };
+                for payload in header.payloads.iter() {
+                    self.begin(payload, &header, None, false).await?;
+                }
+            }
+            ChainEvent::EpochStarted { .. } => self.proposed.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+}

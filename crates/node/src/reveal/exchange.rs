@@ -1,0 +1,187 @@
+//! One payload on its way from chunks to content.
+
+use chorale_dispersal::{Added, Assignment, Opening, Refused, Rotation, SealedReference, ValidatorChunks};
+use chorale_types::{AvailabilityCertificate, Commitment, EpochInfo, Manifest, TimestampMs, ValidatorIndex};
+use std::sync::Arc;
+
+use crate::dispersal::message::Wants;
+
+/// Rounds of questions after which everything is asked for at once, opened, instead of chunks.
+const ROUNDS_OF_CHUNKS: u32 = 2;
+
+/// When to ask for what did not come by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long the validators whose turn it is have before others are asked.
+    pub ask_after_ms: u64,
+    /// The longest pause between two rounds of questions; it doubles from `ask_after_ms` up to this.
+    pub ask_interval_ms_max: u64,
+}
+
+/// The collection of one payload's chunks and manifest.
+///
+/// Says when whom to ask for what. Chunks come unasked from those whose turn it is ([`Rotation`]); who misses some asks
+/// the others, and in the end anybody for the opened payload. Every answer is checked, so whom to ask is a matter of
+/// load only.
+#[derive(Debug)]
+pub struct Exchange {
+    certificate: AvailabilityCertificate,
+    opening: Opening,
+    assignment: Assignment,
+    manifest: Option<Manifest>,
+    /// All with chunks except this node, in the order to ask them in.
+    order: Vec<ValidatorIndex>,
+    /// Where in `order` the next question goes.
+    next: usize,
+    round: u32,
+    ask_at: TimestampMs,
+    patience: Patience,
+}
+
+/// A question to one validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// To whom.
+    pub to: ValidatorIndex,
+    /// For what.
+    pub wants: Wants,
+}
+
+impl Exchange {
+    /// Starts to collect, for the node `me` of `epoch` (none if it only follows). `late` says that the payload was
+    /// revealed long ago by everybody else: nobody will send chunks unasked.
+    #[must_use]
+    pub fn new(
+        certificate: AvailabilityCertificate,
+        epoch: &Arc<EpochInfo>,
+        assignment: Assignment,
+        me: Option<ValidatorIndex>,
+        late: bool,
+        now: TimestampMs,
+        patience: Patience,
+    ) -> Self {
+        let rotation = Rotation::new(&certificate.commitment(), &assignment);
+        let order = match me.and_then(|me| rotation.senders_to(me)) {
+            Some(senders) => [senders.fallback, senders.first].concat(),
+            None => epoch.validators.indices().filter(|index| Some(*index) != me).collect(),
+        };
+        let opening = Opening::new(reference_of(&certificate), assignment.clone());
+        let (round, ask_at) = match late {
+            true => (ROUNDS_OF_CHUNKS, now),
+            false => (0, TimestampMs(now.0 + patience.ask_after_ms)),
+        };
+        Self { certificate, opening, assignment, manifest: None, order, next: 0, round, ask_at, patience }
+    }
+
+    /// What the header says of the payload.
+    #[must_use]
+    pub const fn certificate(&self) -> &AvailabilityCertificate {
+        &self.certificate
+    }
+
+    /// The payload.
+    #[must_use]
+    pub const fn commitment(&self) -> Commitment {
+        self.certificate.commitment()
+    }
+
+    /// The assignment that it is sealed for.
+    #[must_use]
+    pub const fn assignment(&self) -> &Assignment {
+        &self.assignment
+    }
+
+    /// The manifest, if it is here.
+    #[must_use]
+    pub const fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// Takes chunks from whoever sent them.
+    ///
+    /// # Errors
+    ///
+    /// Wrong chunks: their sender is at fault.
+    pub fn add(&mut self, sender: ValidatorIndex, chunks: &ValidatorChunks) -> Result<Added, Refused> {
+        self.opening.add(sender, chunks)
+    }
+
+    /// Takes the manifest. Returns false if it is another one than the certificate names.
+    pub fn add_manifest(&mut self, manifest: Manifest) -> bool {
+        if self.manifest.is_some() {
+            return true;
+        }
+        let right = manifest.digest() == self.certificate.acknowledged.manifest;
+        if right {
+            self.manifest = Some(manifest);
+        }
+        right
+    }
+
+    /// Whether there are enough chunks, and the manifest, to open the payload.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.opening.missing() == 0 && self.manifest.is_some()
+    }
+
+    /// The chunks collected.
+    #[must_use]
+    pub const fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// When [`Exchange::questions`] is due.
+    #[must_use]
+    pub const fn deadline(&self) -> TimestampMs {
+        self.ask_at
+    }
+
+    /// The next round of questions, if it is due.
+    pub fn questions(&mut self, now: TimestampMs) -> Vec<Question> {
+        if now < self.ask_at || self.is_complete() || self.order.is_empty() {
+            return Vec::new();
+        }
+        let payload = self.round >= ROUNDS_OF_CHUNKS && self.round.is_multiple_of(2);
+        let mut questions = Vec::new();
+        if payload {
+            questions.extend(self.take_turn().map(|to| Question { to, wants: Wants::Payload }));
+        } else {
+            self.ask_for_chunks(&mut questions);
+            if self.manifest.is_none() {
+                questions.extend(self.take_turn().map(|to| Question { to, wants: Wants::Manifest }));
+            }
+        }
+        let pause = self.patience.ask_after_ms.checked_shl(self.round.min(16)).unwrap_or(u64::MAX);
+        self.round += 1;
+        self.ask_at = TimestampMs(now.0 + pause.clamp(1, self.patience.ask_interval_ms_max));
+        questions
+    }
+
+    /// As many as hold what is missing, if all of them answer.
+    fn ask_for_chunks(&mut self, questions: &mut Vec<Question>) {
+        let mut missing = self.opening.missing();
+        for _ in 0..self.order.len() {
+            if missing == 0 {
+                break;
+            }
+            let Some(to) = self.take_turn() else { break };
+            if !self.opening.contains(to) {
+                missing = missing.saturating_sub(self.assignment.weight(to));
+                questions.push(Question { to, wants: Wants::Chunks });
+            }
+        }
+    }
+
+    fn take_turn(&mut self) -> Option<ValidatorIndex> {
+        let to = *self.order.get(self.next % self.order.len().max(1))?;
+        self.next += 1;
+        Some(to)
+    }
+}
+
+/// The name of the sealed payload in a certificate.
+#[must_use]
+pub fn reference_of(certificate: &AvailabilityCertificate) -> SealedReference {
+    let acknowledged = &certificate.acknowledged;
+    SealedReference { builder: acknowledged.builder, commitment: acknowledged.commitment, length: acknowledged.length }
+}
