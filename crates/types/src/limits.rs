@@ -25,3 +25,5 @@ pub const ROLLUPS_MAX: usize = 65_536;
 /// Heights between the one that orders a bundle and its expiry. Ids of ordered bundles are remembered that long, so
 /// that none is ordered twice.
 pub const BUNDLE_LIFETIME_HEIGHTS_MAX: u64 = 16_384;
+/// Heights for which ordered transactions are remembered so that repeats are left out.
+pub const DEDUP_WINDOW_HEIGHTS_MAX: u64 = 65_536;

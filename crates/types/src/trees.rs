@@ -1,10 +1,37 @@
 //! The trees that proofs are taken from: held by who settles a height, or rebuilt from what it archived.
 
 use crate::{
-    Bundle, BundleId, BundleProof, Digest, ItemProof, Lane, LaneAbsence, LaneLeaf, LaneProof, LegProof, RegistryLeaf,
-    RegistryProof, RollupId, TransactionProof, TxId, codec::List, merkle::MerkleTree,
+    Atomicity, BundleId, BundleProof, Digest, Height, ItemProof, Lane, LaneAbsence, LaneLeaf, LaneProof, LegProof,
+    RegistryLeaf, RegistryProof, RollupId, TransactionProof, TxId, codec::List, codec_struct, limits::BUNDLE_LEGS_MAX,
+    merkle::MerkleTree,
 };
 use std::collections::BTreeMap;
+
+/// What is remembered of a bundle that was ordered, so that it can be proven without its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderedBundle {
+    /// Its id.
+    pub id: BundleId,
+    /// What it promises.
+    pub atomicity: Atomicity,
+    /// The last height at which it could be ordered.
+    pub expiry: Height,
+    /// Its salt.
+    pub salt: u64,
+    /// Its legs, in order.
+    pub legs: List<OrderedLeg, BUNDLE_LEGS_MAX>,
+}
+codec_struct!(OrderedBundle { id, atomicity, expiry, salt, legs });
+
+/// A leg of a bundle, without its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderedLeg {
+    /// The rollup it is for.
+    pub rollup: RollupId,
+    /// Its id.
+    pub id: TxId,
+}
+codec_struct!(OrderedLeg { rollup, id });
 
 /// The lanes of a height, sorted by rollup.
 #[derive(Clone, Debug)]
@@ -106,8 +133,8 @@ pub fn prove_transaction(lanes: &LaneTree, lane: &Lane, id: &TxId) -> Option<Tra
 /// Proves that a bundle stands in the lanes of its rollups, with all its legs; `None` if it does not, or a lane is not
 /// given.
 #[must_use]
-pub fn prove_bundle(tree: &LaneTree, lanes: &BTreeMap<RollupId, Lane>, bundle: &Bundle) -> Option<BundleProof> {
-    let id = bundle.id();
+pub fn prove_bundle(tree: &LaneTree, lanes: &BTreeMap<RollupId, Lane>, bundle: &OrderedBundle) -> Option<BundleProof> {
+    let id = bundle.id;
     let mut rollups: Vec<RollupId> = bundle.legs.iter().map(|leg| leg.rollup).collect();
     rollups.sort_unstable();
     rollups.dedup();
