@@ -1,0 +1,167 @@
+//! From epoch to epoch: who may attest what.
+
+use crate::Attested;
+use chorale_types::{
+    Attestation, AttestationError, BlockReference, Bls, ChainId, Digest, Epoch, EpochInfo, Height, Outcome,
+    ValidatorSet, codec_struct,
+};
+use std::collections::BTreeMap;
+
+/// Leads from one epoch to the next: the attested outcome of the closing height, and the validators that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// The outcome of the epoch's closing height.
+    pub outcome: Outcome,
+    /// Its attestation, by the validators of the old epoch.
+    pub attestation: Attestation,
+    /// The validators of the new epoch.
+    pub next: ValidatorSet,
+}
+codec_struct!(HandOver { outcome, attestation, next });
+
+/// Why something is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LightError {
+    /// Another chain's outcome.
+    #[error("an outcome of chain {actual}; this is chain {expected}")]
+    Chain {
+        /// The chain of the genesis.
+        expected: ChainId,
+        /// The outcome's.
+        actual: ChainId,
+    },
+    /// An epoch to which no hand-over has led yet.
+    #[error("the validators of epoch {epoch} are not known; hand-overs have led to epoch {last}")]
+    UnknownEpoch {
+        /// The epoch.
+        epoch: Epoch,
+        /// The last one known.
+        last: Epoch,
+    },
+    /// The attestation is not of this outcome.
+    #[error("the attestation is of height {attested} and another root than the outcome of height {height} has")]
+    OtherOutcome {
+        /// Of the outcome.
+        height: Height,
+        /// Of the attestation.
+        attested: Height,
+    },
+    /// The attestation proves nothing.
+    #[error("attestation of height {height}: {error}")]
+    Attestation {
+        /// Its height.
+        height: Height,
+        /// Why.
+        error: AttestationError,
+    },
+    /// A hand-over of another epoch than the last one known.
+    #[error("a hand-over from epoch {actual}, expected one from epoch {expected}")]
+    HandOverEpoch {
+        /// The last epoch known.
+        expected: Epoch,
+        /// The hand-over's.
+        actual: Epoch,
+    },
+    /// Not the epoch's closing height.
+    #[error("a hand-over at height {actual}; the epoch closes at height {expected}")]
+    HandOverHeight {
+        /// The closing height.
+        expected: Height,
+        /// The hand-over's.
+        actual: Height,
+    },
+    /// Other validators than the outcome names.
+    #[error("the validators have the digest {actual}; the closing outcome names {expected:?}")]
+    HandOverValidators {
+        /// What the outcome names.
+        expected: Option<Digest>,
+        /// What was given.
+        actual: Digest,
+    },
+}
+
+/// Verifies outcomes from a genesis on.
+///
+/// Keeps the validators of every epoch it was led to, so old proofs can be checked as well: about 130 bytes per
+/// validator and epoch.
+#[derive(Clone, Debug)]
+pub struct Light {
+    epoch_heights: u64,
+    last: Epoch,
+    epochs: BTreeMap<Epoch, EpochInfo>,
+}
+
+impl Light {
+    /// Starts from the first epoch, which the genesis fixes, and the number of heights that every epoch has.
+    #[must_use]
+    pub fn new(first: EpochInfo, epoch_heights: u64) -> Self {
+        Self { epoch_heights, last: first.epoch, epochs: BTreeMap::from([(first.epoch, first)]) }
+    }
+
+    /// The last epoch that a hand-over led to.
+    #[must_use]
+    pub fn last(&self) -> &EpochInfo {
+        &self.epochs[&self.last]
+    }
+
+    /// The validators of an epoch, if a hand-over led there.
+    #[must_use]
+    pub fn epoch(&self, epoch: Epoch) -> Option<&EpochInfo> {
+        self.epochs.get(&epoch)
+    }
+
+    /// Checks that a quorum of the right validators signed an outcome.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn verify(&self, outcome: &Outcome, attestation: &Attestation) -> Result<Attested, LightError> {
+        let expected = self.last().chain;
+        if outcome.chain != expected {
+            return Err(LightError::Chain { expected, actual: outcome.chain });
+        }
+        let epoch = outcome.epoch;
+        let info = self.epoch(epoch).ok_or(LightError::UnknownEpoch { epoch, last: self.last })?;
+        let height = outcome.height;
+        if attestation.height != height || attestation.root != outcome.root() {
+            return Err(LightError::OtherOutcome { height, attested: attestation.height });
+        }
+        attestation
+            .verify(&Bls::verifier(), info)
+            .map_err(|error| LightError::Attestation { height: attestation.height, error })?;
+        Ok(Attested::new(outcome.clone()))
+    }
+
+    /// Goes from the last epoch known to the next one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the hand-over. Nothing has changed.
+    pub fn hand_over(&mut self, hand_over: HandOver) -> Result<(), LightError> {
+        let HandOver { outcome, attestation, next } = hand_over;
+        let info = self.last();
+        if outcome.epoch != info.epoch {
+            return Err(LightError::HandOverEpoch { expected: info.epoch, actual: outcome.epoch });
+        }
+        if outcome.height != info.closing {
+            return Err(LightError::HandOverHeight { expected: info.closing, actual: outcome.height });
+        }
+        self.verify(&outcome, &attestation)?;
+        let (expected, actual) = (outcome.next_validators, next.digest());
+        if expected != Some(actual) {
+            return Err(LightError::HandOverValidators { expected, actual });
+        }
+        let start = start_of(&outcome);
+        let closing = Height(outcome.height.0.saturating_add(self.epoch_heights));
+        let epoch = outcome.epoch.next();
+        let info = EpochInfo { chain: outcome.chain, epoch, validators: next, start, closing };
+        self.epochs.insert(epoch, info);
+        self.last = epoch;
+        Ok(())
+    }
+}
+
+/// The block that the epoch after a closing outcome starts from.
+const fn start_of(outcome: &Outcome) -> BlockReference {
+    EpochInfo::start_block(outcome.height, outcome.header)
+}
