@@ -1,7 +1,15 @@
 //! What the genesis says that settlement depends on.
 
-use chorale_types::{ChainId, RollupId, TimestampMs};
-use std::collections::BTreeSet;
+use chorale_types::{ChainId, Genesis, RollupId, TimestampMs};
+use std::collections::BTreeMap;
+
+/// What settlement knows of a rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollupRules {
+    /// Its transactions carry nonces, so it skips repeats by itself: only those of one height are left out for it.
+    /// Ordering a later nonce first burns nothing, and the same transaction may be ordered again.
+    pub has_nonces: bool,
+}
 
 /// The parameters of settlement. All of them are part of the genesis: with others, outcomes differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,5 +24,20 @@ pub struct Config {
     /// [`DEDUP_WINDOW_HEIGHTS_MAX`](chorale_types::limits::DEDUP_WINDOW_HEIGHTS_MAX).
     pub dedup_window_heights: u64,
     /// The rollups of the chain.
-    pub rollups: BTreeSet<RollupId>,
+    pub rollups: BTreeMap<RollupId, RollupRules>,
+}
+
+impl From<&Genesis> for Config {
+    fn from(genesis: &Genesis) -> Self {
+        let parameters = genesis.parameters();
+        let rules =
+            |rollup: &chorale_types::genesis::GenesisRollup| (rollup.id, RollupRules { has_nonces: rollup.has_nonces });
+        Self {
+            chain: genesis.chain(),
+            start: genesis.time(),
+            time_step_ms_max: parameters.time_step_ms_max,
+            dedup_window_heights: parameters.dedup_window_heights,
+            rollups: genesis.rollups().iter().map(rules).collect(),
+        }
+    }
 }

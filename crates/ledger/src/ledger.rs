@@ -68,7 +68,7 @@ impl Ledger {
     /// The state at height 0.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let registry = config.rollups.iter().map(|rollup| (*rollup, Height(0))).collect();
+        let registry = config.rollups.keys().map(|rollup| (*rollup, Height(0))).collect();
         let timestamp = config.start;
         let (window, references) = (Window::default(), References::default());
         Self { config, height: Height(0), timestamp, registry, window, references }
@@ -90,6 +90,13 @@ impl Ledger {
     #[must_use]
     pub fn last_content(&self, rollup: RollupId) -> Option<Height> {
         self.registry.get(&rollup).copied()
+    }
+
+    /// The last height with content of every rollup, as of the last height settled.
+    #[must_use]
+    pub fn registry_tree(&self) -> RegistryTree {
+        let rows = self.registry.iter().map(|(rollup, last)| RegistryLeaf { rollup: *rollup, last: *last });
+        RegistryTree::new(rows.collect())
     }
 
     /// Settles the next height. `contents` belong to the header's payloads, in their order. `next_validators` is the
@@ -126,8 +133,7 @@ impl Ledger {
         let Collector { bundles, included, skipped, .. } = collector;
         self.window.insert(row);
         let lane_tree = self.register(&lanes);
-        let rows = self.registry.iter().map(|(rollup, last)| RegistryLeaf { rollup: *rollup, last: *last });
-        let registry_tree = RegistryTree::new(rows.collect());
+        let registry_tree = self.registry_tree();
         let outcome = Outcome {
             chain: header.chain,
             epoch: header.epoch,

@@ -11,7 +11,8 @@
 //! 2. A payload whose commitment was ordered before is *void*. One that does not open, or is not what its manifest says,
 //!    is *malformed*. Both are without effect.
 //! 3. The units of the first payload, in its order, and then of the second, go into the lanes of their rollups, except:
-//!    - a transaction that stands at this height already, or at one of the `dedup_window` heights before;
+//!    - a transaction that stands at this height already or, unless the rollup has nonces of its own, at one of the
+//!      `dedup_window` heights before;
 //!    - a bundle that was ordered before, at any height, or whose expiry is passed, or too far off for its id to be
 //!      remembered until then;
 //!    - what is for a rollup that the chain does not have.
@@ -39,7 +40,7 @@ mod tests;
 mod units;
 mod window;
 
-pub use config::Config;
+pub use config::{Config, RollupRules};
 pub use ledger::{Content, Ledger, SettleError};
 pub use settled::{Included, Settled, SkipReason, Skipped};
 pub use snapshot::{RestoreError, Snapshot};

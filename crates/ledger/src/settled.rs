@@ -1,6 +1,11 @@
 //! What settling a height yields.
 
-use chorale_types::{Height, Lane, LaneTree, OrderedBundle, Outcome, Place, RegistryTree, RollupId, UnitId};
+use chorale_foundation::BufMut;
+use chorale_types::{
+    Height, Lane, LaneTree, OrderedBundle, Outcome, Place, RegistryTree, RollupId, UnitId,
+    codec::{Buf, EncodeSize, Error, Read, ReadExt, Write},
+    codec_struct,
+};
 use std::collections::BTreeMap;
 
 /// A unit that is in the lanes of its rollups.
@@ -30,6 +35,8 @@ pub struct Skipped {
     /// Why.
     pub reason: SkipReason,
 }
+
+codec_struct!(Skipped { id, reason });
 
 /// Why a unit is without effect. Part of no proof: everybody can compute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -63,6 +70,39 @@ pub enum SkipReason {
     /// Nobody would read it.
     #[error("the chain has no rollup {0}")]
     UnknownRollup(RollupId),
+}
+
+impl Write for SkipReason {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Repeated { first } => (0u8, first.0).write(buf),
+            Self::Burnt { first } => (1u8, first.0).write(buf),
+            Self::Expired { expiry } => (2u8, expiry.0).write(buf),
+            Self::ExpiryTooFar { expiry, expiry_max } => (3u8, expiry.0, expiry_max.0).write(buf),
+            Self::UnknownRollup(rollup) => (4u8, rollup.0).write(buf),
+        }
+    }
+}
+
+impl EncodeSize for SkipReason {
+    fn encode_size(&self) -> usize {
+        1 + if matches!(self, Self::ExpiryTooFar { .. }) { 16 } else { 8 }
+    }
+}
+
+impl Read for SkipReason {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+        Ok(match u8::read(buf)? {
+            0 => Self::Repeated { first: ReadExt::read(buf)? },
+            1 => Self::Burnt { first: ReadExt::read(buf)? },
+            2 => Self::Expired { expiry: ReadExt::read(buf)? },
+            3 => Self::ExpiryTooFar { expiry: ReadExt::read(buf)?, expiry_max: ReadExt::read(buf)? },
+            4 => Self::UnknownRollup(ReadExt::read(buf)?),
+            tag => return Err(Error::InvalidEnum(tag)),
+        })
+    }
 }
 
 /// A settled height.

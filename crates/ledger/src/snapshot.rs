@@ -87,7 +87,7 @@ impl Ledger {
     /// It is of another genesis, or damaged.
     pub fn restore(config: Config, snapshot: Snapshot) -> Result<Self, RestoreError> {
         let height = snapshot.height;
-        if !snapshot.registry.iter().map(|leaf| leaf.rollup).eq(config.rollups.iter().copied()) {
+        if !snapshot.registry.iter().map(|leaf| leaf.rollup).eq(config.rollups.keys().copied()) {
             return Err(RestoreError::Rollups(height));
         }
         let rising = snapshot.rows.is_sorted_by(|a, b| a.height < b.height);

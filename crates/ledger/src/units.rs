@@ -53,7 +53,9 @@ impl<'a> Collector<'a> {
             let place = Place { payload, unit, leg: None };
             match placed {
                 PayloadUnit::Transaction { id, transaction } => {
-                    self.transactions.push(id);
+                    if !self.config.rollups.get(&transaction.rollup).is_some_and(|rules| rules.has_nonces) {
+                        self.transactions.push(id);
+                    }
                     self.push(place, id, transaction);
                 }
                 PayloadUnit::Bundle { id, legs, bundle } => {
@@ -81,7 +83,7 @@ impl<'a> Collector<'a> {
 
     /// Whether a unit takes effect.
     fn admit(&self, unit: &PayloadUnit) -> Result<(), SkipReason> {
-        let unknown = |transaction: &&Transaction| !self.config.rollups.contains(&transaction.rollup);
+        let unknown = |transaction: &&Transaction| !self.config.rollups.contains_key(&transaction.rollup);
         if let Some(transaction) = unit.transactions().iter().find(unknown) {
             return Err(SkipReason::UnknownRollup(transaction.rollup));
         }
