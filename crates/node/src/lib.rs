@@ -13,6 +13,10 @@ pub mod proposer;
 pub mod reveal;
 mod run;
 pub mod runtime;
+pub mod settlement;
 pub mod store;
+pub mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use run::{NodeError, read_genesis, run};

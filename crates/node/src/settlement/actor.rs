@@ -1,0 +1,236 @@
+//! The settlement actor.
+
+use super::{
+    Config, Fate, Record,
+    archive::{self, Archive},
+    index::{Index, Row},
+    queries::{Found, Ingress, Mailbox, Request, Unavailable, place},
+    recent::{Recent, Registry},
+};
+use crate::{
+    reveal::{Revealed, RevealedPayload},
+    runtime::Context,
+};
+use chorale_ledger::{Content, Ledger, RestoreError, SettleError};
+use chorale_types::{Height, Payload, RollupId, UnitId};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+/// Why the actor ended before the node was shut down.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] archive::Error),
+    /// What is on disk is not of this chain.
+    #[error("the ledger on disk: {0}; it is of another chain, or damaged: start with an empty directory")]
+    Restore(#[from] RestoreError),
+    /// Reveal handed on something out of order: a broken invariant.
+    #[error("settling: {0}")]
+    Order(#[from] SettleError),
+}
+
+/// What the actor is connected to.
+pub struct Connections {
+    /// From reveal, in the order of heights, from the one after [`Actor::restart`] on.
+    pub revealed: mpsc::Receiver<Revealed>,
+}
+
+/// See the [module](super).
+pub struct Actor<E: Context> {
+    context: E,
+    config: Config,
+    ledger: Ledger,
+    archive: Archive<E>,
+    index: Index,
+    recent: Recent,
+    ingress: Ingress,
+    restart: Height,
+}
+
+impl<E: Context> Actor<E> {
+    /// Reads what is on disk.
+    ///
+    /// # Errors
+    ///
+    /// The disk's, or it is of another chain.
+    pub async fn open(context: E, config: Config) -> Result<(Self, Mailbox), Stopped> {
+        let archive = Archive::open(&context, &config.partition).await?;
+        let ledger = match archive.snapshot() {
+            Some(snapshot) => Ledger::restore(config.ledger.clone(), snapshot)?,
+            None => Ledger::new(config.ledger.clone()),
+        };
+        let restart = ledger.height();
+        let recent = Recent::new(config.recent_bytes_max);
+        let (mailbox, ingress) = Mailbox::new(recent.clone());
+        let index = Index::new(config.index_ids_max);
+        let mut actor = Self { context, config, ledger, archive, index, recent, ingress, restart };
+        actor.read_index().await?;
+        if let Some(record) = actor.archive.record(restart).await? {
+            let tree = Arc::new(actor.ledger.registry_tree());
+            actor.recent.insert_registry(Registry { outcome: record.outcome().clone(), tree });
+            actor.recent.insert(Arc::new(record));
+        }
+        actor.ingress.settled.send_replace(restart);
+        Ok((actor, mailbox))
+    }
+
+    /// The last height that needs not be revealed again.
+    #[must_use]
+    pub const fn restart(&self) -> Height {
+        self.restart
+    }
+
+    /// Reads index rows, newest first, until enough ids are in memory.
+    async fn read_index(&mut self) -> Result<(), Stopped> {
+        let mut rows = Vec::new();
+        let mut ids = 0;
+        for height in self.archive.indexed().filter(|height| *height <= self.restart) {
+            let Some(row) = self.archive.row(height).await? else { continue };
+            ids += row.ids();
+            if ids > self.config.index_ids_max {
+                self.index.prune(height.next());
+                break;
+            }
+            rows.push(row);
+        }
+        let oldest_kept = self.restart.0.saturating_sub(self.config.retention_heights);
+        self.index.prune(Height(oldest_kept));
+        rows.into_iter().for_each(|row| self.index.insert(row));
+        Ok(())
+    }
+
+    /// Runs until the node is shut down.
+    ///
+    /// # Errors
+    ///
+    /// See [`Stopped`].
+    pub async fn run(mut self, connections: Connections) -> Result<(), Stopped> {
+        let Connections { mut revealed } = connections;
+        let mut stopped = self.context.stopped();
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return self.shut_down().await,
+                next = revealed.recv() => match next {
+                    Some(next) => self.settle(next).await?,
+                    None => return self.shut_down().await,
+                },
+                Some(request) = self.ingress.requests.recv() => self.answer(request).await?,
+            }
+        }
+    }
+
+    /// Spares the next start the work of settling the last heights again.
+    async fn shut_down(&mut self) -> Result<(), Stopped> {
+        if self.ledger.height() > self.restart {
+            self.archive.write_snapshot(self.ledger.snapshot()).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, revealed: Revealed) -> Result<(), Stopped> {
+        let Revealed { header, payloads } = revealed;
+        let contents = payloads.into_iter().map(content).collect();
+        let next_validators = (self.config.next_validators)(&header);
+        let settled = self.ledger.settle(&header, contents, next_validators)?;
+        let height = header.height;
+        debug!(%height, included = settled.included.len(), skipped = settled.skipped.len(), "settled");
+        if settled.outcome.next_validators.is_some() {
+            info!(%height, epoch = %header.epoch, "settled the closing height of the epoch");
+        }
+        let tree = Arc::new(settled.registry_tree.clone());
+        self.recent.insert_registry(Registry { outcome: settled.outcome.clone(), tree });
+        let record = Arc::new(Record::new(&header, settled));
+        let row = Row::new(&record);
+        self.archive.put(&record, &row).await?;
+        self.index.insert(row);
+        self.recent.insert(record);
+        if height.0.is_multiple_of(self.config.snapshot_heights.max(1)) {
+            self.archive.write_snapshot(self.ledger.snapshot()).await?;
+            self.prune().await?;
+        }
+        self.ingress.settled.send_replace(height);
+        Ok(())
+    }
+
+    async fn prune(&mut self) -> Result<(), Stopped> {
+        let below = Height(self.first_kept());
+        self.index.prune(below);
+        Ok(self.archive.prune(below).await?)
+    }
+
+    fn first_kept(&self) -> u64 {
+        self.ledger.height().0.saturating_sub(self.config.retention_heights).max(1)
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), Stopped> {
+        match request {
+            Request::Record { height, reply } => {
+                let record = self.record(height).await?;
+                let _ = reply.send(record);
+            }
+            Request::Find { id, reply } => {
+                let found = self.find(&id).await?;
+                let _ = reply.send(found);
+            }
+            Request::NextContent { rollup, after, reply } => {
+                let _ = reply.send(self.next_content(rollup, after));
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, height: Height) -> Result<Result<Arc<Record>, Unavailable>, Stopped> {
+        let settled = self.ledger.height();
+        if height > settled {
+            return Ok(Err(Unavailable::NotYet { height, settled }));
+        }
+        if let Some(record) = self.recent.get(height) {
+            return Ok(Ok(record));
+        }
+        // Files reach back further than what is promised; what is asked for is answered as long as it is there.
+        let record = self.archive.record(height).await?;
+        Ok(record.map(Arc::new).ok_or(Unavailable::Pruned { first: Height(self.first_kept()) }))
+    }
+
+    async fn find(&self, id: &UnitId) -> Result<Option<Found>, Stopped> {
+        let mut skipped = None;
+        for height in self.index.heights_of(id) {
+            let Ok(record) = self.record(height).await? else { continue };
+            let Some(place) = place(&record, id) else { continue };
+            let found = Found { place, record };
+            match place.fate {
+                Fate::Included => return Ok(Some(found)),
+                Fate::Skipped(_) => skipped = skipped.or(Some(found)),
+            }
+        }
+        Ok(skipped)
+    }
+
+    fn next_content(&self, rollup: RollupId, after: Height) -> Result<Option<Height>, Unavailable> {
+        match self.ledger.last_content(rollup) {
+            None => return Err(Unavailable::UnknownRollup(rollup)),
+            Some(last) if last <= after => return Ok(None),
+            Some(_) => {}
+        }
+        if after < self.index.floor() {
+            return Err(Unavailable::Pruned { first: self.index.floor().next() });
+        }
+        Ok(self.index.next_content(rollup, after))
+    }
+}
+
+/// What a payload is to the ledger: its content, if it opened and is what its manifest says.
+fn content(payload: RevealedPayload) -> Content {
+    let commitment = payload.certificate.commitment();
+    let Ok(opened) = payload.opened else { return Content::Malformed };
+    match Payload::decode(opened.payload, &payload.manifest) {
+        Ok(payload) => Content::Opened(payload),
+        Err(malformed) => {
+            warn!(%commitment, builder = ?payload.certificate.builder(), %malformed, "an ordered payload is malformed");
+            Content::Malformed
+        }
+    }
+}
