@@ -1,0 +1,199 @@
+//! Entries in flight: what the manifests of payloads say they carry, and what became of them.
+//!
+//! A manifest is a claim. It takes an entry out of selection while its payload is under way, and nothing more: when the
+//! payload is revealed without the entry, or dropped, the entry waits again, in its old place.
+
+use crate::{
+    entry::Entry,
+    expiry,
+    pool::{Mempool, status_of},
+    status::{Outcome, SkipReason, Skipped, Status},
+    store::{Sequence, Slot, Stage, Store},
+};
+use chorale_types::{Commitment, Height, Manifest, TimestampMs, UnitId, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The payloads in flight.
+pub(crate) type Flights = BTreeMap<Commitment, Flight>;
+
+/// One payload in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    view: View,
+    stage: Stage,
+    /// Kept while some of its short ids match nothing pooled: the entry may still arrive.
+    unmatched: Option<(Manifest, usize)>,
+    entries: BTreeSet<Sequence>,
+}
+
+/// What a height brought, once its payloads are opened and its lanes known.
+#[derive(Clone, Copy, Debug)]
+pub struct Reveal<'a> {
+    /// The height.
+    pub height: Height,
+    /// The payloads that its header references, also void and malformed ones.
+    pub payloads: &'a [Commitment],
+    /// What is in its lanes. Units that were never pooled are welcome: they are known from then on.
+    pub included: &'a [UnitId],
+    /// What was ordered in it without effect.
+    pub skipped: &'a [(UnitId, SkipReason)],
+}
+
+impl Mempool {
+    /// Marks what the manifest of a payload in flight carries as proposed, also what arrives after it.
+    ///
+    /// Only for payloads that a header of `view` references: a manifest of a payload nobody proposed would keep entries
+    /// out of selection for nothing. Returns false if the payload is known already, or no more can be tracked.
+    pub fn manifest_seen(&mut self, payload: Commitment, manifest: &Manifest, view: View, now: TimestampMs) -> bool {
+        self.advance(now);
+        if self.flights.contains_key(&payload) || !self.make_flight_room(view) {
+            return false;
+        }
+        let mut unmatched = manifest.entries();
+        let mut entries = BTreeSet::new();
+        for sequence in candidates(&self.store, manifest) {
+            if unmatched == 0 {
+                break;
+            }
+            let slot = self.store.slot(sequence).expect("queues hold pooled entries");
+            if carries(manifest, &slot.entry) {
+                unmatched = unmatched.saturating_sub(slot.entry.transaction_ids().len());
+                entries.insert(sequence);
+            }
+        }
+        let unmatched = (unmatched > 0).then(|| (manifest.clone(), unmatched));
+        self.change(&entries, |store, sequence| store.mark(sequence, Stage::Proposed));
+        self.flights.insert(payload, Flight { view, stage: Stage::Proposed, unmatched, entries });
+        true
+    }
+
+    /// The block that references the payload is certified. Returns false if the payload is not tracked.
+    pub fn certified(&mut self, payload: &Commitment, now: TimestampMs) -> bool {
+        self.promote(payload, Stage::Certified, now)
+    }
+
+    /// The block that references the payload is committed. Returns false if the payload is not tracked.
+    pub fn committed(&mut self, payload: &Commitment, now: TimestampMs) -> bool {
+        self.promote(payload, Stage::Committed, now)
+    }
+
+    /// The payload will not be ordered: what it carried waits again. Returns false if the payload is not tracked.
+    pub fn manifest_dropped(&mut self, payload: &Commitment, now: TimestampMs) -> bool {
+        self.advance(now);
+        let Some(flight) = self.flights.remove(payload) else { return false };
+        self.change(&flight.entries, |store, sequence| store.unmark(sequence, flight.stage));
+        true
+    }
+
+    /// Drops all payloads of views below `view` that are not committed: after a block of `view` is committed, and its
+    /// ancestors were reported, none of them can be. Not across an epoch's end, where views start again.
+    pub fn manifests_dropped_below(&mut self, view: View, now: TimestampMs) {
+        let dead = |flight: &Flight| flight.view < view && flight.stage < Stage::Committed;
+        let payloads: Vec<Commitment> =
+            self.flights.iter().filter(|(_, flight)| dead(flight)).map(|(&payload, _)| payload).collect();
+        for payload in payloads {
+            self.manifest_dropped(&payload, now);
+        }
+    }
+
+    /// Takes out what a height brought, with its final status; what its payloads only claimed to carry waits again.
+    /// Then expires what has waited for too many heights.
+    pub fn revealed(&mut self, reveal: &Reveal<'_>, now: TimestampMs) {
+        self.advance(now);
+        let height = reveal.height;
+        self.height = self.height.max(height);
+        for id in reveal.included {
+            self.settle(id, Outcome::Revealed(height));
+        }
+        for &(id, reason) in reveal.skipped {
+            self.settle(&id, Outcome::Skipped(Skipped { height, reason }));
+        }
+        for payload in reveal.payloads {
+            self.manifest_dropped(payload, now);
+        }
+        expiry::sweep(self);
+    }
+
+    /// Marks a new entry with the payloads that claimed to carry it before it arrived.
+    pub(crate) fn mark_from_flights(&mut self, sequence: Sequence) {
+        for flight in self.flights.values_mut() {
+            let Some((manifest, unmatched)) = &mut flight.unmatched else { continue };
+            let slot = self.store.slot(sequence).expect("called with a pooled entry");
+            if !carries(manifest, &slot.entry) {
+                continue;
+            }
+            *unmatched = unmatched.saturating_sub(slot.entry.transaction_ids().len());
+            if *unmatched == 0 {
+                flight.unmatched = None;
+            }
+            flight.entries.insert(sequence);
+            self.store.mark(sequence, flight.stage);
+        }
+    }
+
+    fn promote(&mut self, payload: &Commitment, stage: Stage, now: TimestampMs) -> bool {
+        self.advance(now);
+        let Some(mut flight) = self.flights.remove(payload) else { return false };
+        if flight.stage < stage {
+            let before = std::mem::replace(&mut flight.stage, stage);
+            flight.entries.retain(|&sequence| self.store.slot(sequence).is_some());
+            self.change(&flight.entries, |store, sequence| {
+                store.mark(sequence, stage);
+                store.unmark(sequence, before);
+            });
+        }
+        self.flights.insert(*payload, flight);
+        true
+    }
+
+    /// Changes the marks of entries and reports the statuses that changed by it.
+    fn change(&mut self, entries: &BTreeSet<Sequence>, change: impl Fn(&mut Store, Sequence)) {
+        for &sequence in entries {
+            let status = |store: &Store| -> Option<(UnitId, Status)> {
+                let slot: &Slot = store.slot(sequence)?;
+                Some((slot.entry.id(), status_of(slot)))
+            };
+            let before = status(&self.store);
+            change(&mut self.store, sequence);
+            let after = status(&self.store);
+            if let Some((id, status)) = after.filter(|after| before.as_ref() != Some(after)) {
+                self.status_event(id, status);
+            }
+        }
+    }
+
+    fn settle(&mut self, id: &UnitId, outcome: Outcome) {
+        if let Some(sequence) = self.store.sequence(id) {
+            self.end(sequence, outcome);
+            return;
+        }
+        let ended = self.history.get(id).map(|ended| ended.outcome);
+        // A repeat of what took effect does not undo it; what expired or was evicted here may have been ordered all
+        // the same, and the order is what counts.
+        if !matches!(ended, Some(Outcome::Revealed(_))) && ended != Some(outcome) {
+            self.record_end(*id, outcome, false);
+        }
+    }
+
+    /// Makes room for one more payload, at the cost of the proposed one of the lowest view.
+    fn make_flight_room(&mut self, view: View) -> bool {
+        if self.flights.len() < self.config.payloads_max {
+            return true;
+        }
+        let proposed = self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Proposed && flight.view < view);
+        let Some((&lowest, _)) = proposed.min_by_key(|(_, flight)| flight.view) else { return false };
+        let now = self.now;
+        self.manifest_dropped(&lowest, now)
+    }
+}
+
+/// Whether the manifest claims all of the entry.
+fn carries(manifest: &Manifest, entry: &Entry) -> bool {
+    entry.transaction_ids().iter().all(|id| manifest.contains(id))
+}
+
+/// The entries that a manifest may carry: those that wait for the rollups in it.
+fn candidates(store: &Store, manifest: &Manifest) -> Vec<Sequence> {
+    let queues = manifest.rollups.iter().filter_map(|row| store.queues().get(&row.rollup));
+    queues.flat_map(|queue| queue.pending.iter().chain(&queue.marked).copied()).collect()
+}
