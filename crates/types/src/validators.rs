@@ -19,6 +19,12 @@ use chorale_foundation::{
 pub struct NodeKey(pub [u8; 32]);
 crate::codec_newtype!(NodeKey);
 
+impl std::fmt::Display for NodeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 /// One validator of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator {

@@ -1,0 +1,84 @@
+//! `chorale init`.
+
+use crate::network::layout::{Layout, Plan};
+use anyhow::Result;
+use chorale_types::genesis::{GenesisParameters, RevealWhen, VotesTo};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Write the files of a new network of validators on this machine: `genesis.toml`, and `node-0`, `node-1`, ... with
+/// configuration (commented), keys and data of each. To spread it over machines, copy a node's folder and the genesis,
+/// and change the addresses in its `node.toml` and in those of the others.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The folder to write to.
+    #[arg(long, default_value = "chorale-network")]
+    dir: PathBuf,
+    #[command(flatten)]
+    network: NetworkArguments,
+}
+
+/// What a new network is like.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NetworkArguments {
+    /// How many validators.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
+    pub(crate) validators: u16,
+    /// Their stakes in ether, with commas between; equal ones if not given.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) stakes: Vec<u64>,
+    /// How many rollups, with ids from 1001 on.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=4096))]
+    pub(crate) rollups: u64,
+    /// To whom votes go: to all (committed after three network delays) or to leaders (five, fewer messages).
+    #[arg(long, value_enum, default_value_t = VotesArgument::All)]
+    pub(crate) votes: VotesArgument,
+    /// When payloads are opened: committed, or one round earlier, certified.
+    #[arg(long, value_enum, default_value_t = RevealArgument::Committed)]
+    pub(crate) reveal: RevealArgument,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum VotesArgument {
+    Leaders,
+    All,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RevealArgument {
+    Committed,
+    Certified,
+}
+
+impl NetworkArguments {
+    /// The plan of a network with these arguments.
+    pub(crate) fn plan(&self, name: &str) -> Result<Plan> {
+        let count = usize::from(self.validators);
+        let stakes = if self.stakes.is_empty() { vec![32; count] } else { self.stakes.clone() };
+        anyhow::ensure!(
+            stakes.len() == count,
+            "--stakes has {} entries and --validators is {count}; give one stake for each validator",
+            stakes.len()
+        );
+        let parameters = GenesisParameters {
+            votes: match self.votes {
+                VotesArgument::Leaders => VotesTo::Leaders,
+                VotesArgument::All => VotesTo::All,
+            },
+            reveal: match self.reveal {
+                RevealArgument::Committed => RevealWhen::Committed,
+                RevealArgument::Certified => RevealWhen::Certified,
+            },
+            ..GenesisParameters::default()
+        };
+        Ok(Plan { name: name.to_owned(), stakes, rollups: self.rollups, parameters })
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let layout = Layout { folder: arguments.dir.clone() };
+    layout.create(&arguments.network.plan("chorale-network")?)?;
+    println!("wrote a network of {} validators to {}", arguments.network.validators, arguments.dir.display());
+    println!("next: chorale node --config {}", layout.config(0).display());
+    Ok(())
+}

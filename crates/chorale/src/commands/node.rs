@@ -1,0 +1,59 @@
+//! `chorale node`.
+
+use anyhow::Result;
+use chorale_node::config::NodeConfig;
+use clap::Args;
+use std::{io::Read as _, path::PathBuf};
+use tokio::sync::oneshot;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// Run a node: a validator if the genesis names its keys, else one that follows.
+///
+/// Stops gracefully on SIGINT and SIGTERM. Started again, it goes on where it stopped, whatever way it ended.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The node's configuration; `chorale init` writes one.
+    #[arg(long, default_value = "node.toml")]
+    config: PathBuf,
+    /// Stop when standard input is closed: for nodes that another process starts.
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let config = NodeConfig::read(&arguments.config)?;
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| anyhow::anyhow!("{}: log: {error}", arguments.config.display()))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
+    let watch_parent = arguments.stop_with_parent;
+    chorale_node::run(&config, async move {
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(error) => return tracing::error!(%error, "cannot listen for signals"),
+        };
+        let reason = tokio::select! {
+            _ = tokio::signal::ctrl_c() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+            () = parent_is_gone(watch_parent) => "standard input is closed",
+        };
+        info!(reason, "shutting down");
+    })?;
+    Ok(())
+}
+
+/// Completes when standard input ends; never if it is not to be watched.
+async fn parent_is_gone(watch: bool) {
+    let (gone, is_gone) = oneshot::channel::<()>();
+    if watch {
+        // A thread of its own: a read from standard input cannot be cancelled, and must not keep the runtime.
+        std::thread::spawn(move || {
+            let mut byte = [0];
+            while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
+            drop(gone);
+        });
+        let _ = is_gone.await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,167 @@
+//! The files of a network: one genesis, and a folder per node with configuration, keys and data.
+
+use anyhow::{Context, Result, bail, ensure};
+use chorale_node::config::{Keys, NEW_NODE_FILE, NodeConfig, PeerConfig};
+use chorale_types::{
+    codec::Encode,
+    genesis::{GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
+};
+use std::{
+    fs,
+    io::Read as _,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What a new network is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The chain's name.
+    pub(crate) name: String,
+    /// Stakes of the validators, in ether.
+    pub(crate) stakes: Vec<u64>,
+    /// How many rollups, with ids from [`FIRST_ROLLUP`] on.
+    pub(crate) rollups: u64,
+    /// Parameters of the protocol.
+    pub(crate) parameters: GenesisParameters,
+}
+
+const WEI_PER_ETHER: u128 = 1_000_000_000_000_000_000;
+/// The id of the first rollup of a new network.
+pub(crate) const FIRST_ROLLUP: u64 = 1001;
+
+/// A network's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+}
+
+impl Layout {
+    /// The genesis file.
+    pub(crate) fn genesis(&self) -> PathBuf {
+        self.folder.join("genesis.toml")
+    }
+
+    /// The folder of a node.
+    pub(crate) fn node(&self, index: usize) -> PathBuf {
+        self.folder.join(format!("node-{index}"))
+    }
+
+    /// The configuration of a node.
+    pub(crate) fn config(&self, index: usize) -> PathBuf {
+        self.node(index).join("node.toml")
+    }
+
+    /// Whether there is a network in the folder.
+    pub(crate) fn exists(&self) -> bool {
+        self.genesis().exists()
+    }
+
+    /// The nodes' configurations.
+    pub(crate) fn configs(&self) -> Result<Vec<NodeConfig>> {
+        let configs = (0..).map(|index| self.config(index)).take_while(|path| path.exists());
+        configs.map(|path| Ok(NodeConfig::read(&path)?)).collect()
+    }
+
+    /// Writes the files of a new network whose nodes listen on free ports of this machine.
+    pub(crate) fn create(&self, plan: &Plan) -> Result<()> {
+        ensure!(!plan.stakes.is_empty(), "a network needs at least one validator");
+        if self.exists() {
+            bail!("{} exists already; choose another folder, or delete it", self.genesis().display());
+        }
+        let nodes = nodes(plan.stakes.len())?;
+        for (index, node) in nodes.iter().enumerate() {
+            let folder = self.node(index);
+            fs::create_dir_all(folder.join("data")).with_context(|| format!("making {}", folder.display()))?;
+            node.keys.write_new(&folder.join("keys.toml"))?;
+            fs::write(folder.join("data").join(NEW_NODE_FILE), "This node has never signed anything.\n")?;
+            let peers = nodes.iter().enumerate().filter(|(other, _)| *other != index);
+            let config = NodeConfig {
+                genesis: PathBuf::from("../genesis.toml"),
+                keys: PathBuf::from("keys.toml"),
+                data: PathBuf::from("data"),
+                listen_order: node.listen(0),
+                listen_bulk: node.listen(1),
+                listen_rpc: node.listen(2),
+                worker_threads: 2,
+                log: "info".to_owned(),
+                peers: peers.map(|(_, peer)| peer.as_peer()).collect(),
+            };
+            fs::write(self.config(index), config.to_commented_toml())?;
+        }
+        // Last, so that a folder with a genesis is complete.
+        fs::write(self.genesis(), genesis(plan, &nodes)?)?;
+        Ok(())
+    }
+}
+
+struct NewNode {
+    keys: Keys,
+    ports: [u16; 3],
+}
+
+impl NewNode {
+    fn listen(&self, which: usize) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.ports[which])
+    }
+
+    fn as_peer(&self) -> PeerConfig {
+        PeerConfig { node: hex::encode(self.keys.node().0), order: self.listen(0), bulk: self.listen(1) }
+    }
+}
+
+fn nodes(count: usize) -> Result<Vec<NewNode>> {
+    let ports = free_ports(3 * count)?;
+    let node = |ports: &[u16]| Ok(NewNode { keys: new_keys()?, ports: [ports[0], ports[1], ports[2]] });
+    ports.chunks_exact(3).map(node).collect()
+}
+
+/// Ports that nobody listens on now. All are held until all are found, so that none comes twice.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
+    let listeners = listeners.context("looking for free ports on 127.0.0.1")?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// Keys from the operating system's randomness.
+pub(crate) fn new_keys() -> Result<Keys> {
+    let mut seeds = [0; 64];
+    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seeds)).context("reading /dev/urandom")?;
+    let (identity, consensus) = seeds.split_at(32);
+    Ok(Keys::from_seeds(identity.try_into()?, consensus.try_into()?))
+}
+
+/// What the genesis says of a validator.
+pub(crate) fn validator(name: String, keys: &Keys, stake_wei: u128) -> Result<ValidatorFile> {
+    let secret = keys.consensus.as_ref().context("these keys have no consensus key: their node only follows")?;
+    Ok(ValidatorFile {
+        name,
+        node: hex::encode(keys.node().0),
+        key: hex::encode(secret.public().encode()),
+        possession: hex::encode(secret.prove_possession().0),
+        stake: stake_wei.to_string(),
+    })
+}
+
+fn genesis(plan: &Plan, nodes: &[NewNode]) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let validators = nodes.iter().zip(&plan.stakes).enumerate().map(|(index, (node, stake))| {
+        validator(format!("validator-{index}"), &node.keys, u128::from(*stake) * WEI_PER_ETHER)
+    });
+    let rollups = (FIRST_ROLLUP..).zip(0..plan.rollups);
+    let file = GenesisFile {
+        name: plan.name.clone(),
+        time_ms: u64::try_from(now.as_millis())?,
+        parameters: plan.parameters.clone(),
+        rollups: rollups
+            .map(|(id, index)| RollupFile { id, name: format!("rollup-{index}"), has_nonces: false })
+            .collect(),
+        validators: validators.collect::<Result<_>>()?,
+        epochs: Vec::new(),
+    };
+    file.check()?;
+    let text = toml::to_string(&file)?;
+    Ok(format!("# The genesis of a Chorale network. Every node has the same; its content names the chain.\n\n{text}"))
+}
