@@ -1,0 +1,104 @@
+//! Attestation: what this node signs about settled heights, and what a quorum signed.
+//!
+//! # Rules
+//!
+//! - A root is signed once. The signature is durable before it is sent; after a restart the same one is sent again, and
+//!   never another. If settlement then comes to another root than the signed one, the node stops: it computed two
+//!   different things from one history.
+//! - Signatures are verified when there is a quorum of them, together; a bad one is found, its sender named and cut off.
+//! - A height whose attestation is missing is asked for, because signatures of who was away are lost.
+//! - A quorum for another root than this node's own is no reason to adopt it. The node says so loudly and stops:
+//!   [`Stopped::Diverged`].
+//! - Only validators of a height's epoch sign it; the old validators go on until the closing height is attested.
+//!
+//! # Wire format
+//!
+//! Messages on [`channel::ATTEST`](crate::mesh::channel::ATTEST), in the canonical codec: a [`Message`].
+
+mod actor;
+mod message;
+mod store;
+#[cfg(test)]
+mod tests;
+mod votes;
+
+pub use actor::{Actor, Connections, Stopped};
+pub use message::Message;
+
+use chorale_types::{Attestation, Evidence, Height};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Requests that wait for the actor at most.
+const REQUESTS_MAX: usize = 256;
+/// Events that a subscriber may be behind.
+const EVENTS_MAX: usize = 1024;
+
+/// What the actor is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Heights whose attestations are kept.
+    pub retention_heights: u64,
+    /// How long after it was settled the attestation of a height is asked for.
+    pub ask_after_ms: u64,
+    /// What the names of its files begin with.
+    pub partition: String,
+}
+
+/// Something about attestations. Hints: may be lost by who is slow.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A height is attested.
+    Attested(Arc<Attestation>),
+    /// A validator signed two roots for one height.
+    Fault(Arc<Evidence>),
+}
+
+/// A request to the actor.
+struct Request {
+    height: Height,
+    reply: oneshot::Sender<Option<Attestation>>,
+}
+
+/// Talks to the actor. Clones share it.
+#[derive(Clone)]
+pub struct Mailbox {
+    requests: mpsc::Sender<Request>,
+    attested: watch::Receiver<Height>,
+    events: broadcast::Sender<Event>,
+}
+
+/// The actor's end of a [`Mailbox`].
+struct Ingress {
+    requests: mpsc::Receiver<Request>,
+    attested: watch::Sender<Height>,
+    events: broadcast::Sender<Event>,
+}
+
+impl Mailbox {
+    fn new() -> (Self, Ingress) {
+        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let (sender, attested) = watch::channel(Height(0));
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        (Self { requests, attested, events: events.clone() }, Ingress { requests: receiver, attested: sender, events })
+    }
+
+    /// The height up to which every height is attested.
+    #[must_use]
+    pub fn attested(&self) -> watch::Receiver<Height> {
+        self.attested.clone()
+    }
+
+    /// Attestations as they come, not always in order, and faults.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// The attestation of a height; none if there is none yet, or it is pruned, or the node is stopping.
+    pub async fn get(&self, height: Height) -> Option<Attestation> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { height, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+}

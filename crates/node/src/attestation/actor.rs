@@ -1,0 +1,455 @@
+//! The attestation actor.
+
+use super::{
+    Config, Event, Ingress, Mailbox, Message, Request,
+    store::{Attestations, Error as StorageError, Signed},
+    votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence},
+};
+use crate::{
+    dispersal::keys::{node_key, peer_of},
+    ports::{ChainHandle, Peers},
+    runtime::Context,
+    settlement,
+};
+use chorale_foundation::{
+    Bytes,
+    cryptography::ed25519::PublicKey,
+    p2p::{Receiver, Recipients, Sender},
+};
+use chorale_types::{
+    Attestation, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Height, NodeKey, OutcomeVote, Scheme, Statement,
+    TimestampMs,
+    codec::{Encode, decode},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tracing::{debug, error, warn};
+
+/// Heights that are signed together at most: one write to disk for all of them.
+const BATCH_MAX: u64 = 64;
+/// Heights whose attestation is asked for at a time.
+const ASKED_MAX: usize = 16;
+/// Settled heights whose attestation is waited for; of older ones others have it.
+const WAITING_MAX: usize = 1024;
+/// Bytes of the largest message.
+const MESSAGE_BYTES_MAX: usize = 1024;
+/// Heights between syncs of attestations.
+const SYNC_HEIGHTS: u64 = 64;
+/// Answers to one peer in a second.
+const ANSWERS_PER_SECOND_MAX: u32 = 64;
+
+/// Why the actor ended before the node was shut down.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Settlement has no record of a height that it says is settled.
+    #[error("the record of height {height}: {error}")]
+    Record {
+        /// The height.
+        height: Height,
+        /// Why.
+        error: settlement::Unavailable,
+    },
+    /// This node found another outcome than a quorum.
+    #[error(
+        "at height {height} this node found the outcome {ours}, and a quorum attested {attested}: this node, or a \
+         quorum, is wrong. It stops; do not delete its data before you know which"
+    )]
+    Diverged {
+        /// The height.
+        height: Height,
+        /// The root that this node computed.
+        ours: Digest,
+        /// The root that is attested.
+        attested: Digest,
+    },
+    /// This node found another outcome than it did before.
+    #[error(
+        "at height {height} this node found the outcome {now}, and signed {signed} before: one history, two outcomes"
+    )]
+    Inconsistent {
+        /// The height.
+        height: Height,
+        /// The root computed now.
+        now: Digest,
+        /// The root signed before.
+        signed: Digest,
+    },
+}
+
+/// What the actor is connected to.
+pub struct Connections<S, N, R> {
+    /// This node on the mesh.
+    pub me: NodeKey,
+    /// Whether it has a consensus key to sign with.
+    pub signs: bool,
+    /// Signs and verifies.
+    pub scheme: S,
+    /// The chain as consensus drives it.
+    pub chain: ChainHandle,
+    /// Who is cut off for misbehaviour.
+    pub peers: Peers,
+    /// What was settled.
+    pub settlement: settlement::Mailbox,
+    /// [`channel::ATTEST`](crate::mesh::channel::ATTEST).
+    pub channel: (N, R),
+}
+
+/// A settled height without attestation.
+struct Waiting {
+    root: Digest,
+    epoch: Epoch,
+    /// When to ask for it.
+    ask_at: TimestampMs,
+}
+
+/// See the [module](super).
+pub struct Actor<E: Context, S, N, R> {
+    context: E,
+    config: Config,
+    me: NodeKey,
+    signs: bool,
+    scheme: S,
+    chain: ChainHandle,
+    peers: Peers,
+    settlement: settlement::Mailbox,
+    sender: N,
+    receiver: R,
+    ingress: Ingress,
+    signed: Signed<E>,
+    attestations: Attestations<E>,
+    votes: Votes,
+    /// The last settled height that was looked at.
+    last: Height,
+    waiting: BTreeMap<Height, Waiting>,
+    /// Attestations of heights that are not settled here yet, not verified.
+    early: BTreeMap<Height, Attestation>,
+    answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
+    synced: Height,
+}
+
+impl<E, S, N, R> Actor<E, S, N, R>
+where
+    E: Context,
+    S: Scheme + Send + Sync + 'static,
+    N: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    /// Reads what was signed and attested. `restart` is settlement's: what it has settled before is not looked at again.
+    ///
+    /// # Errors
+    ///
+    /// The disk's: without what it signed before, the node must not sign.
+    pub async fn open(
+        context: E,
+        config: Config,
+        restart: Height,
+        connections: Connections<S, N, R>,
+    ) -> Result<(Self, Mailbox), Stopped> {
+        let Connections { me, signs, scheme, chain, peers, settlement, channel } = connections;
+        let signed = Signed::open(context.child("signed"), &config.partition).await?;
+        let attestations = Attestations::open(context.child("attestations"), &config.partition).await?;
+        let (mailbox, ingress) = Mailbox::new();
+        let (sender, receiver) = channel;
+        let mut actor = Self {
+            context,
+            config,
+            me,
+            signs,
+            scheme,
+            chain,
+            peers,
+            settlement,
+            sender,
+            receiver,
+            ingress,
+            signed,
+            attestations,
+            votes: Votes::default(),
+            last: restart,
+            waiting: BTreeMap::new(),
+            early: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            synced: restart,
+        };
+        actor.reopen(restart);
+        Ok((actor, mailbox))
+    }
+
+    /// Goes on with the last heights that were settled before a restart and are not attested here.
+    fn reopen(&mut self, restart: Height) {
+        let attested: std::collections::BTreeSet<u64> = self.attestations.heights().into_iter().collect();
+        let oldest = restart.0.saturating_sub(HEIGHTS_AHEAD_MAX).max(1);
+        for height in (oldest..=restart.0).filter(|height| !attested.contains(height)) {
+            // What this node signed says what it found, without asking settlement, which does not run yet.
+            let Some(vote) = self.signed.get(Height(height)).copied() else { continue };
+            self.wait_for(vote.height, vote.root, vote.epoch);
+        }
+        self.publish(restart);
+    }
+
+    /// Runs until the node is shut down.
+    ///
+    /// # Errors
+    ///
+    /// See [`Stopped`]. After any of them the node has to stop.
+    pub async fn run(mut self) -> Result<(), Stopped> {
+        let mut stopped = self.context.stopped();
+        let mut settled = self.settlement.settled();
+        loop {
+            self.look(*settled.borrow_and_update()).await?;
+            let wake = self.context.sleep(Duration::from_millis(self.config.ask_after_ms.max(1)));
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return self.shut_down().await,
+                changed = settled.changed() => if changed.is_err() { return self.shut_down().await },
+                Some(Request { height, reply }) = self.ingress.requests.recv() => {
+                    let _ = reply.send(self.attestations.get(height).await?);
+                }
+                message = self.receiver.recv() => match message {
+                    Ok((peer, bytes)) => self.receive(peer, bytes.into()).await?,
+                    Err(_) => return self.shut_down().await,
+                },
+                () = wake => {}
+            }
+            self.ask_due();
+        }
+    }
+
+    async fn shut_down(&mut self) -> Result<(), Stopped> {
+        self.signed.sync().await?;
+        Ok(self.attestations.sync().await?.await.map_err(StorageError::from)?)
+    }
+
+    /// Looks at heights that were settled since the last time: signs them, and checks what others say about them.
+    async fn look(&mut self, settled: Height) -> Result<(), Stopped> {
+        while self.last < settled {
+            let from = self.last.next();
+            let until = Height(settled.0.min(self.last.0.saturating_add(BATCH_MAX)));
+            let mut fresh = Vec::new();
+            while self.last < until {
+                let height = self.last.next();
+                let record = self.settlement.record(height).await;
+                let record = record.map_err(|error| Stopped::Record { height, error })?;
+                self.last = height;
+                let outcome = record.outcome();
+                if let Some(vote) = self.sign(height, outcome.epoch, outcome.root()).await? {
+                    fresh.push(vote);
+                }
+                self.wait_for(height, outcome.root(), outcome.epoch);
+            }
+            // Durable before sent: one write for the whole batch.
+            self.signed.sync().await?;
+            for vote in fresh {
+                self.broadcast(&Message::Vote(vote));
+                self.votes.insert(vote);
+            }
+            for height in from.0..=until.0 {
+                self.conclude(Height(height)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This node's signature on a root; the one from before if it was signed before a restart.
+    async fn sign(&mut self, height: Height, epoch: Epoch, root: Digest) -> Result<Option<OutcomeVote>, Stopped> {
+        if let Some(vote) = self.signed.get(height) {
+            if vote.root != root {
+                let stopped = Stopped::Inconsistent { height, now: root, signed: vote.root };
+                error!(%stopped, "stopping");
+                return Err(stopped);
+            }
+            return Ok(Some(*vote));
+        }
+        let Some(info) = self.chain.epoch(epoch).filter(|_| self.signs) else { return Ok(None) };
+        let Some(author) = info.validators.index_of(&self.me) else { return Ok(None) };
+        let statement = Statement::Outcome { domain: DOMAIN_ORDERING, height, root };
+        let signature = self.scheme.sign(info.chain, epoch, &statement);
+        let vote = OutcomeVote { epoch, height, root, author, signature };
+        self.signed.append(vote).await?;
+        Ok(Some(vote))
+    }
+
+    fn wait_for(&mut self, height: Height, root: Digest, epoch: Epoch) {
+        let ask_at = TimestampMs(self.context.now_ms().0.saturating_add(self.config.ask_after_ms));
+        self.waiting.insert(height, Waiting { root, epoch, ask_at });
+        while self.waiting.len() > WAITING_MAX {
+            if let Some((height, _)) = self.waiting.pop_first() {
+                self.votes.remove(height);
+            }
+        }
+    }
+
+    /// Attests a settled height if there are enough signatures, or somebody sent the attestation early.
+    async fn conclude(&mut self, height: Height) -> Result<(), Stopped> {
+        let Some(waiting) = self.waiting.get(&height) else { return Ok(()) };
+        if let Some(known) = self.attestations.get(height).await? {
+            return self.attested(known, false).await;
+        }
+        let Some(info) = self.chain.epoch(waiting.epoch) else { return Ok(()) };
+        let early = self.early.remove(&height);
+        if let Some(early) = early.filter(|early| early.verify(&self.scheme, &info).is_ok()) {
+            return self.attested(early, false).await;
+        }
+        let mut bad = Vec::new();
+        let quorum = self.votes.attest(height, &info, &self.scheme, &mut bad);
+        for author in bad {
+            match peer_of(&info, author) {
+                // Signatures come from their authors only, so a bad one is its author's doing.
+                Some(peer) if node_key(&peer) != self.me => self.peers.block(&peer, "signed an outcome falsely"),
+                _ => error!(%height, "this node's own signature does not hold"),
+            }
+        }
+        match quorum {
+            Quorum::Attestation(attestation) => self.attested(attestation, true).await,
+            Quorum::NotYet => Ok(()),
+        }
+    }
+
+    /// A verified attestation of a settled height.
+    async fn attested(&mut self, attestation: Attestation, is_new: bool) -> Result<(), Stopped> {
+        let height = attestation.height;
+        let Some(waiting) = self.waiting.remove(&height) else { return Ok(()) };
+        self.votes.remove(height);
+        self.early.remove(&height);
+        if attestation.root != waiting.root {
+            let stopped = Stopped::Diverged { height, ours: waiting.root, attested: attestation.root };
+            error!(%stopped, "stopping");
+            return Err(stopped);
+        }
+        self.attestations.put(&attestation).await?;
+        if is_new {
+            debug!(%height, signers = attestation.signers.count(), "attested");
+        }
+        let _ = self.ingress.events.send(Event::Attested(Arc::new(attestation)));
+        self.publish(self.last);
+        if self.last.0.saturating_sub(self.synced.0) >= SYNC_HEIGHTS {
+            self.synced = self.last;
+            // Completes by itself; what a crash loses is asked for again.
+            drop(self.attestations.sync().await?);
+            let below = Height(self.last.0.saturating_sub(self.config.retention_heights));
+            self.attestations.prune(below).await?;
+            self.signed.prune(below).await?;
+        }
+        Ok(())
+    }
+
+    /// Says up to where everything is attested.
+    fn publish(&self, last: Height) {
+        let first_missing = self.waiting.keys().next().copied();
+        let up_to = first_missing.map_or(last, |height| Height(height.0.saturating_sub(1)));
+        self.ingress.attested.send_if_modified(|attested| {
+            let advanced = up_to > *attested;
+            *attested = up_to.max(*attested);
+            advanced
+        });
+    }
+
+    async fn receive(&mut self, peer: PublicKey, bytes: Bytes) -> Result<(), Stopped> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            self.peers.block(&peer, "sent too long a message about outcomes");
+            return Ok(());
+        }
+        match decode(bytes) {
+            Ok(Message::Vote(vote)) => self.vote(&peer, vote).await,
+            Ok(Message::Attestation(attestation)) => self.offered(&peer, attestation).await,
+            Ok(Message::Ask(height)) => self.asked(&peer, height).await,
+            Err(_) => {
+                self.peers.block(&peer, "sent bytes that are no message about outcomes");
+                Ok(())
+            }
+        }
+    }
+
+    fn is_wanted(&self, height: Height) -> bool {
+        let ahead = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
+        self.waiting.contains_key(&height) || (height > self.last && height.0 <= ahead)
+    }
+
+    async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {
+        if !self.is_wanted(vote.height) {
+            return Ok(());
+        }
+        let Some(info) = self.chain.epoch(vote.epoch) else { return Ok(()) };
+        if info.validators.index_of(&node_key(peer)) != Some(vote.author) {
+            self.peers.block(peer, "sent another validator's signature on an outcome");
+            return Ok(());
+        }
+        if let Some(first) = self.votes.insert(vote) {
+            self.report(&first, &vote, &info);
+        }
+        self.conclude(vote.height).await
+    }
+
+    fn report(&self, first: &OutcomeVote, second: &OutcomeVote, info: &EpochInfo) {
+        if let Some(evidence) = evidence(first, second, info, &self.scheme) {
+            warn!(height = %first.height, validator = %first.author, "a validator signed two outcomes of one height");
+            let _ = self.ingress.events.send(Event::Fault(Arc::new(evidence)));
+        }
+    }
+
+    async fn offered(&mut self, peer: &PublicKey, attestation: Attestation) -> Result<(), Stopped> {
+        let height = attestation.height;
+        if !self.is_wanted(height) {
+            return Ok(());
+        }
+        let Some(waiting) = self.waiting.get(&height) else {
+            // Verified once the height is settled here; nothing is done with it before.
+            self.early.insert(height, attestation);
+            return Ok(());
+        };
+        let Some(info) = self.chain.epoch(waiting.epoch) else { return Ok(()) };
+        if let Err(reason) = attestation.verify(&self.scheme, &info) {
+            self.peers.block(peer, &format!("sent an attestation that does not hold: {reason}"));
+            return Ok(());
+        }
+        self.attested(attestation, true).await
+    }
+
+    async fn asked(&mut self, peer: &PublicKey, height: Height) -> Result<(), Stopped> {
+        if !self.may_answer(peer) {
+            return Ok(());
+        }
+        let answer = match self.attestations.get(height).await? {
+            Some(attestation) => Some(Message::Attestation(attestation)),
+            // What is journaled and not synced yet has not been sent before either.
+            None => self.signed.get(height).filter(|_| height <= self.last).copied().map(Message::Vote),
+        };
+        if let Some(answer) = answer {
+            let _ = self.sender.send(Recipients::One(peer.clone()), answer.encode(), false);
+        }
+        Ok(())
+    }
+
+    fn may_answer(&mut self, peer: &PublicKey) -> bool {
+        let now = self.context.now_ms();
+        let (since, count) = self.answers.entry(peer.clone()).or_insert((now, 0));
+        if now.0.saturating_sub(since.0) >= 1_000 {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= ANSWERS_PER_SECOND_MAX
+    }
+
+    /// Asks everybody for the oldest attestations that are overdue, and says again what this node signed.
+    fn ask_due(&mut self) {
+        let now = self.context.now_ms();
+        let again = TimestampMs(now.0.saturating_add(self.config.ask_after_ms));
+        let mut due = Vec::new();
+        for (height, waiting) in self.waiting.iter_mut().filter(|(_, it)| it.ask_at <= now).take(ASKED_MAX) {
+            waiting.ask_at = again;
+            due.push(*height);
+        }
+        for height in due {
+            if let Some(vote) = self.signed.get(height).copied() {
+                self.broadcast(&Message::Vote(vote));
+            }
+            self.broadcast(&Message::Ask(height));
+        }
+    }
+
+    fn broadcast(&mut self, message: &Message) {
+        let _ = self.sender.send(Recipients::All, message.encode(), false);
+    }
+}
