@@ -38,6 +38,12 @@ impl<'a> Check<'a> {
         Self { rules, verified, claims: Vec::new() }
     }
 
+    /// How many signatures are left to verify.
+    #[cfg(test)]
+    pub(crate) fn claims(&self) -> usize {
+        self.claims.len()
+    }
+
     /// Whether all signatures seen so far hold.
     pub(crate) fn verify<S: Scheme>(self, scheme: &S) -> Result {
         let info = &self.rules.info;

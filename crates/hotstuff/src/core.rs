@@ -44,6 +44,8 @@ pub struct Core<S> {
     pub(crate) answered: Vec<Option<(View, TimestampMs)>>,
     pub(crate) halted: bool,
     pub(crate) out: Vec<Output>,
+    /// How many of the outputs are in their final order.
+    pub(crate) flushed: usize,
     /// Signed messages of this step: they leave after the record.
     pub(crate) signed: Vec<(To, Message)>,
 }
@@ -93,6 +95,7 @@ impl<S: Scheme> Core<S> {
             answered: vec![None; validators],
             halted: false,
             out: Vec::new(),
+            flushed: 0,
             signed: Vec::new(),
             rules,
             parameters,
@@ -120,6 +123,7 @@ impl<S: Scheme> Core<S> {
             Input::Epoch { info, index } => self.on_epoch(info, index),
         }
         self.flush();
+        self.flushed = 0;
         std::mem::take(&mut self.out)
     }
 
@@ -269,20 +273,30 @@ impl<S: Scheme> Core<S> {
         self.dirty = false;
     }
 
-    /// Signed messages leave once what they promise is durable.
-    fn flush(&mut self) {
+    /// Lets signed messages go once what they promise is durable.
+    ///
+    /// Everything else of the step comes after the record too: a certificate or a commit may count this node's own vote,
+    /// and if that were forgotten in a crash, so would be the promise. Headers come before the record that says that
+    /// they were voted for.
+    pub(crate) fn flush(&mut self) {
         if self.signed.is_empty() {
+            self.flushed = self.out.len();
             return;
         }
+        let step = self.out.split_off(self.flushed);
+        let (headers, others): (Vec<Output>, Vec<Output>) =
+            step.into_iter().partition(|output| matches!(output, Output::PersistHeader(_)));
+        self.out.extend(headers);
         let early = self.has(Mutation::SendBeforePersist);
         if self.dirty && !early {
             self.persist();
         }
-        for (to, message) in std::mem::take(&mut self.signed) {
-            self.out.push(Output::Send { to, message });
-        }
+        self.out.extend(others);
+        let signed = std::mem::take(&mut self.signed);
+        self.out.extend(signed.into_iter().map(|(to, message)| Output::Send { to, message }));
         if self.dirty {
             self.persist();
         }
+        self.flushed = self.out.len();
     }
 }

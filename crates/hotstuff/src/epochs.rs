@@ -224,6 +224,7 @@ impl<S: Scheme> Core<S> {
         self.epochs.ended = false;
         if self.signer().is_some() {
             self.persist();
+            self.flushed = self.out.len();
         }
         self.begin_view();
         if let Some((ahead, peer)) = self.epochs.ahead

@@ -98,6 +98,8 @@ impl<S: Scheme> Core<S> {
 
     /// Enters a view. Views never go back.
     fn enter(&mut self, view: View, entry: Entry) {
+        // What was signed in the view that ends leaves with a record of its own.
+        self.flush();
         self.record.view = view;
         self.record.entry = Some(entry);
         self.dirty = true;

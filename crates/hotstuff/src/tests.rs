@@ -1,4 +1,19 @@
 mod net;
 mod objects;
 
+mod certifying;
+mod chaos;
+mod checks;
+mod committing;
+mod entering;
+mod epochs;
+mod evidence;
+mod fixtures;
+mod idling;
+mod proposing;
+mod restart;
+mod schemes;
+mod syncing;
+mod timeouts;
 mod timing;
+mod voting;

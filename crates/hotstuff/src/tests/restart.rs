@@ -1,0 +1,126 @@
+//! A node resumes where its record says, and contradicts nothing that it said before.
+
+use super::net::{Bench, Net, parameters};
+use crate::{Input, Output, Record, Votes, tests::objects::epoch};
+use chorale_types::{Entry, Epoch, Header, High, Message, Proposal, Tip, View};
+
+fn restarted(bench: &Bench, votes: Votes, record: Record, headers: Vec<Header>) -> Bench {
+    let index = bench.core.index.unwrap().0;
+    Bench::with(index, parameters(votes), bench.maker.info.clone(), Some(record), headers, true).started()
+}
+
+/// A node that has voted in view 2, with its record.
+fn voted(votes: Votes) -> (Bench, Record, Tip) {
+    let probe = Bench::new(0, votes);
+    let index = (0..4).find(|index| probe.maker.leader(2) != *index && probe.maker.leader(3) != *index).unwrap();
+    let mut bench = Bench::new(index, votes).started();
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 2);
+    bench.hear(1, Message::Entry(Entry::Certified(chain[0].1.clone())));
+    let tip = chain[1].0.clone();
+    bench.hear(tip.header.author.0, Message::Proposal(Proposal::Fresh(tip.clone())));
+    let record = bench.record().unwrap();
+    (bench, record, tip)
+}
+
+#[test]
+fn it_resends_its_last_vote_and_commit_vote_unchanged() {
+    let (bench, record, tip) = voted(Votes::All);
+    let again = restarted(&bench, Votes::All, record.clone(), vec![tip.header]);
+    assert_eq!(again.core.view(), View(2));
+    let sent = again.sent();
+    assert!(sent.contains(&&Message::Vote(record.vote.unwrap())));
+    assert!(sent.contains(&&Message::CommitVote(record.commit_vote.unwrap())));
+}
+
+#[test]
+fn it_does_not_vote_again_in_its_view() {
+    let (bench, record, tip) = voted(Votes::Leaders);
+    let mut again = restarted(&bench, Votes::Leaders, record, Vec::new());
+    let mut header = tip.header;
+    header.timestamp.0 -= 1;
+    let other = again.maker.tip_of(header, None);
+    again.hear(other.header.author.0, Message::Proposal(Proposal::Fresh(other)));
+    assert!(again.sent().is_empty());
+}
+
+#[test]
+fn it_reports_its_vote_when_it_gives_up() {
+    let (bench, record, tip) = voted(Votes::Leaders);
+    let mut again = restarted(&bench, Votes::Leaders, record, Vec::new());
+    again.tick();
+    let Some(Message::Timeout(timeout)) = again.sent().last().copied() else { panic!("a timeout") };
+    assert_eq!(timeout.high, High::Voted(tip));
+}
+
+#[test]
+fn it_resends_its_timeout_unchanged_and_does_not_vote_in_that_view() {
+    let mut bench = voted(Votes::Leaders).0;
+    bench.tick();
+    let record = bench.record().unwrap();
+    let sent = record.timeout.clone().unwrap();
+    let mut again = restarted(&bench, Votes::Leaders, record, Vec::new());
+    assert!(again.sent().contains(&&Message::Timeout(sent.clone())));
+    again.tick();
+    assert_eq!(again.sent(), [&Message::Timeout(sent)]);
+}
+
+#[test]
+fn a_leader_resends_its_proposal_and_makes_no_other() {
+    let info = epoch(&[1; 4], u64::MAX);
+    let leader = info.leader(View(1)).0;
+    let mut bench = Bench::with(leader, parameters(Votes::Leaders), info, None, Vec::new(), true).started();
+    bench.step(Input::Content { view: View(1), payloads: chorale_types::codec::List::default() });
+    let record = bench.record().unwrap();
+    let proposal = record.proposal.clone().unwrap();
+    let again = restarted(&bench, Votes::Leaders, record, Vec::new());
+    assert!(again.sent().contains(&&Message::Proposal(proposal)));
+    assert!(!again.out.iter().any(|output| matches!(output, Output::WantContent { .. })));
+}
+
+#[test]
+fn headers_on_disk_commit_after_a_restart() {
+    let mut bench = Bench::new(0, Votes::Leaders).started();
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 3);
+    let record = Record {
+        view: View(3),
+        entry: Some(Entry::Certified(chain[1].1.clone())),
+        high: chain[1].1.clone(),
+        ..Record::start(&bench.maker.info, bench.maker.info.start)
+    };
+    let headers = chain.iter().map(|(tip, _)| tip.header.clone()).collect();
+    let again = restarted(&bench, Votes::Leaders, record, headers);
+    assert_eq!(again.committed(), [chain[0].0.header.reference()]);
+    bench.step(Input::Tick);
+}
+
+#[test]
+fn a_record_of_a_later_epoch_silences_the_node_until_it_is_past_it() {
+    let mut info = epoch(&[1; 4], u64::MAX);
+    info.epoch = Epoch(3);
+    let record = Record::start(&info, info.start);
+    info.epoch = Epoch(1);
+    let mut bench = Bench::with(0, parameters(Votes::Leaders), info.clone(), Some(record), Vec::new(), true).started();
+    for epoch in 1..=4 {
+        info.epoch = Epoch(epoch);
+        bench.step(Input::Epoch { info: info.clone(), index: Some(chorale_types::ValidatorIndex(0)) });
+        bench.maker.info = info.clone();
+        bench.tick();
+        let timeout = bench.sent().iter().any(|message| matches!(message, Message::Timeout(_)));
+        assert_eq!(timeout, epoch == 4);
+    }
+}
+
+#[test]
+fn a_network_survives_that_all_its_nodes_restart_at_once() {
+    for votes in [Votes::Leaders, Votes::All] {
+        let mut net = Net::new(&[1, 2, 3, 1], parameters(votes), u64::MAX);
+        net.start_all();
+        for round in 1..20 {
+            net.run(95);
+            (0..4).for_each(|node| net.stop(node));
+            net.start_all();
+            net.run(405);
+            assert!(net.height(0) > round * 15, "{votes:?} {round}: {}", net.height(0));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Rule 9: missing headers are fetched, and checked by their hashes.
+
+use super::net::{Bench, Net, parameters};
+use crate::{Input, Output, Votes};
+use chorale_types::{Entry, Header, Message};
+
+#[test]
+fn headers_are_asked_for_when_something_provably_committed_is_missing() {
+    let mut bench = Bench::new(0, Votes::Leaders).started();
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 5);
+    bench.hear(1, Message::Entry(Entry::Certified(chain[3].1.clone())));
+    assert!(!bench.out.iter().any(|output| matches!(output, Output::WantHeaders { .. })));
+    bench.hear(1, Message::Entry(Entry::Certified(chain[4].1.clone())));
+    let header = &chain[3].0.header;
+    let wanted = Output::WantHeaders { id: header.id(), height: header.height, above: bench.maker.info.start.height };
+    assert!(bench.out.contains(&wanted));
+    // Asked again if nobody answers.
+    bench.now += 100;
+    bench.step(Input::Tick);
+    assert!(bench.out.contains(&wanted));
+    // Only what hangs together with the proven block is taken.
+    let mut forged = chain[2].0.header.clone();
+    forged.timestamp.0 += 1;
+    bench.step(Input::Headers(vec![forged, header.clone()]));
+    assert!(bench.committed().is_empty());
+    let missing: Vec<Header> = chain[..3].iter().map(|(tip, _)| tip.header.clone()).collect();
+    bench.step(Input::Headers(missing));
+    assert_eq!(bench.committed(), chain[..4].iter().map(|(tip, _)| tip.header.reference()).collect::<Vec<_>>());
+    // They are durable before they count as committed.
+    let persisted = bench.out.iter().filter(|output| matches!(output, Output::PersistHeader(_))).count();
+    assert_eq!(persisted, 4);
+    assert!(matches!(bench.out[4], Output::Committed { .. }));
+}
+
+#[test]
+fn a_node_that_was_away_catches_up_with_a_running_chain() {
+    for headers_ahead_max in [0, 4, 1000] {
+        let mut net = Net::new(&[1; 4], parameters(Votes::Leaders), u64::MAX);
+        net.parameters.headers_ahead_max = headers_ahead_max;
+        for node in 0..3 {
+            net.start(node);
+        }
+        net.run(6000);
+        let behind = net.height(0);
+        net.start(3);
+        net.run(1000);
+        assert!(net.height(3) + 5 >= net.height(0) && net.height(0) > behind, "{}", net.height(3));
+    }
+}
+
+#[test]
+fn headers_far_ahead_are_not_kept() {
+    let mut bench = Bench::new(0, Votes::Leaders);
+    bench.core.parameters.headers_ahead_max = 2;
+    bench.step(Input::Start);
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 10);
+    bench.step(Input::Tick);
+    for (tip, _) in chain.iter().rev() {
+        let from = tip.header.author.0;
+        bench.hear(from, Message::Proposal(chorale_types::Proposal::Fresh(tip.clone())));
+    }
+    // The one voted for, and the two within reach.
+    assert!(bench.core.tree.headers().count() <= 3);
+}
