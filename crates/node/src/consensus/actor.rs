@@ -1,12 +1,12 @@
 //! The loop: messages, time and content in; disk, network and ports out.
 
-use super::{Chain, EpochSource, Found, Stopped, Want, wire::Wire};
+use super::{Chain, EpochSource, Found, Stopped, Want, chain::proof_of, wire::Wire};
 use crate::{
     mesh::Membership,
     ports::{ChainEvent, Committed, ContentSource, Epochs, Peers, Position},
     proposer::Update,
     runtime::Context,
-    store::{HeaderStore, SafetyStore},
+    store::{Farewells, HeaderStore, SafetyStore},
 };
 use chorale_foundation::{
     Bytes,
@@ -21,11 +21,7 @@ use chorale_types::{
     codec::{Encode, List, decode},
 };
 use futures::FutureExt as _;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{debug, error, info};
 
@@ -35,8 +31,6 @@ const BATCH_MAX: usize = 64;
 const PING_INTERVAL_MS: u64 = 1_000;
 /// Committed headers between two syncs of their store.
 const HEADERS_PER_SYNC: u64 = 256;
-/// Epochs whose end this node can still show to who is behind, without looking it up.
-const FAREWELLS_MAX: usize = 4;
 
 /// What the actor is connected to.
 pub struct Connections<S, N, R> {
@@ -73,7 +67,7 @@ pub struct Actor<E: Context, S, N, R> {
     keys: Vec<Option<PublicKey>>,
     epochs: EpochSource,
     known: Epochs,
-    farewells: BTreeMap<Epoch, Vec<Message>>,
+    farewells: Farewells<E>,
     sender: N,
     receiver: R,
     peers: Peers,
@@ -127,7 +121,7 @@ where
             epoch: chain.epoch,
             epochs: chain.epochs,
             known: chain.handle.epochs,
-            farewells: BTreeMap::new(),
+            farewells: chain.farewells,
             sender,
             receiver,
             peers,
@@ -294,8 +288,8 @@ where
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
             Output::Committed { headers, proof } => self.commit(headers, proof).await?,
             Output::Entered(view) => self.enter(view),
-            Output::EpochEnded { start, farewell } => return self.next_epoch(start, farewell),
-            Output::Behind { peer, epoch } => self.say_farewell(peer, epoch),
+            Output::EpochEnded { start, farewell } => return self.next_epoch(start, farewell).await,
+            Output::Behind { peer, epoch } => self.say_farewell(peer, epoch).await?,
             Output::Conflict { committed, proof } => {
                 return Err(Stopped::Conflict { committed, proof: Box::new(proof) });
             }
@@ -381,13 +375,13 @@ where
         self.position.send_replace(Position { epoch, view, index });
     }
 
-    fn next_epoch(&mut self, start: BlockReference, farewell: Vec<Message>) -> Result<Vec<Output>, Stopped> {
+    async fn next_epoch(&mut self, start: BlockReference, farewell: Vec<Message>) -> Result<Vec<Output>, Stopped> {
         let next = self.epoch.epoch.next();
         let info = (self.epochs)(next, start).ok_or(Stopped::NoEpoch(next))?;
-        self.farewells.insert(self.epoch.epoch, farewell);
-        while self.farewells.len() > FAREWELLS_MAX {
-            self.farewells.pop_first();
-        }
+        // Durable before the header that ends the epoch: who restarts behind it finds the farewell.
+        let farewell = if farewell.is_empty() { proof_of(&self.headers, self.epoch.closing).await } else { farewell };
+        self.farewells.keep(self.epoch.epoch, farewell).await?;
+        self.sync_headers().await?;
         self.index = info.validators.index_of(&self.me).filter(|_| self.signs);
         self.epoch = Arc::new(info);
         self.keys = keys(&self.epoch);
@@ -400,10 +394,11 @@ where
         Ok(self.step(Input::Epoch { info: (*self.epoch).clone(), index: self.index }))
     }
 
-    fn say_farewell(&mut self, peer: ValidatorIndex, epoch: Epoch) {
-        for message in self.farewells.get(&epoch).cloned().unwrap_or_default() {
+    async fn say_farewell(&mut self, peer: ValidatorIndex, epoch: Epoch) -> Result<(), Stopped> {
+        for message in self.farewells.get(epoch).await? {
             self.send_to(To::One(peer), message);
         }
+        Ok(())
     }
 }
 

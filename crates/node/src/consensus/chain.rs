@@ -4,9 +4,10 @@ use super::{Config, EpochSource, Stopped};
 use crate::{
     ports::{ChainHandle, Epochs, Position},
     runtime::Context,
-    store::{HeaderStore, Recovered, SafetyStore},
+    store::{Farewells, HeaderStore, Recovered, SafetyStore},
 };
-use chorale_types::{BlockReference, EpochInfo, Height, ValidatorIndex, View};
+use chorale_hotstuff::Record;
+use chorale_types::{BlockReference, EpochInfo, Height, Message, ValidatorIndex, View};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 use tracing::{info, warn};
@@ -20,6 +21,7 @@ pub struct Chain<E: Context> {
     pub(super) safety: SafetyStore<E>,
     pub(super) recovered: Recovered,
     pub(super) headers: HeaderStore<E>,
+    pub(super) farewells: Farewells<E>,
     pub(super) epoch: Arc<EpochInfo>,
     pub(super) index: Option<ValidatorIndex>,
     /// The last block whose header is stored, or the epoch's start.
@@ -39,12 +41,21 @@ impl<E: Context> Chain<E> {
     /// The disk's, or damage.
     pub async fn open(context: E, config: Config, first: EpochInfo, epochs: EpochSource) -> Result<Self, Stopped> {
         let safety = SafetyStore::open(context.child("safety"), &format!("{}-safety", config.partition)).await?;
-        let (safety, recovered) = safety;
+        let (mut safety, mut recovered) = safety;
         let headers = HeaderStore::open(context.child("headers"), &format!("{}-headers", config.partition)).await?;
+        let mut farewells =
+            Farewells::open(context.child("farewells"), &format!("{}-farewells", config.partition)).await?;
         let known = Epochs::default();
-        let (epoch, block) = resume(&headers, first, &epochs, &known).await?;
+        let (epoch, block) = resume(&headers, &mut farewells, first, &epochs, &known).await?;
         let index = epoch.validators.index_of(&config.me);
         let may_sign = may_sign(&config, &recovered, headers.tip());
+        if may_sign && recovered.record.is_none() {
+            // From now on a missing record means that it was lost, also if the node stops before it signs anything.
+            let record = Record::start(&epoch, block);
+            safety.record(record.clone()).await?;
+            safety.sync().await?;
+            recovered.record = Some(record);
+        }
         info!(epoch = %epoch.epoch, height = %block.height, ?index, may_sign, "the chain resumes");
         let view = recovered.record.as_ref().filter(|record| record.epoch == epoch.epoch).map_or(View(1), |it| it.view);
         let (committed, committed_port) = watch::channel(headers.tip());
@@ -61,6 +72,7 @@ impl<E: Context> Chain<E> {
             safety,
             recovered,
             headers,
+            farewells,
             epoch,
             index,
             block,
@@ -82,6 +94,7 @@ impl<E: Context> Chain<E> {
 /// The epoch after the stored headers, and its last block in store.
 async fn resume<E: Context>(
     headers: &HeaderStore<E>,
+    farewells: &mut Farewells<E>,
     first: EpochInfo,
     epochs: &EpochSource,
     known: &Epochs,
@@ -91,6 +104,7 @@ async fn resume<E: Context>(
     known.insert(epoch.clone());
     while epoch.closing <= tip {
         let closing = stored(headers, epoch.closing).await?;
+        farewells.keep(epoch.epoch, proof_of(headers, epoch.closing).await).await?;
         let start = EpochInfo::start_block(closing.height, closing.id);
         let next = epoch.epoch.next();
         epoch = Arc::new(epochs(next, start).ok_or(Stopped::NoEpoch(next))?);
@@ -98,6 +112,12 @@ async fn resume<E: Context>(
     }
     let block = if tip > epoch.start.height { stored(headers, tip).await? } else { epoch.start };
     Ok((epoch, block))
+}
+
+/// What shows a height to be committed, as far as it is stored beside the header.
+pub(super) async fn proof_of<E: Context>(headers: &HeaderStore<E>, height: Height) -> Vec<Message> {
+    let committed = headers.headers().get(height).await;
+    committed.and_then(|committed| committed.proof).map(Message::Commit).into_iter().collect()
 }
 
 async fn stored<E: Context>(headers: &HeaderStore<E>, height: Height) -> Result<BlockReference, Stopped> {
