@@ -80,6 +80,12 @@ pub struct Figures {
 }
 
 impl Mempool {
+    /// How many entries wait that no payload in flight claims to carry.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.store.queues().values().map(|queue| queue.pending.len()).sum()
+    }
+
     /// A snapshot of the figures.
     pub fn figures(&self) -> Figures {
         let counters = &self.counters;

@@ -1,22 +1,37 @@
 //! A whole node in production: tokio, sockets, disk.
 
 use crate::{
+    attestation,
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus::{self, Chain},
+    mempool,
     mesh::{self, Addresses, Mesh},
-    ports::ContentSource,
-    sync,
+    payloads,
+    reveal::RevealAt,
+    settlement, sync,
 };
-use chorale_foundation::runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use chorale_foundation::runtime::{
+    Error as RuntimeError, Handle, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
+};
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
-    AvailabilityCertificate, BlockReference, Bls, Epoch, Genesis, View,
-    genesis::{GenesisParameters, VotesTo},
+    BlockReference, Bls, BuilderId, Digest, Epoch, Genesis, NodeKey,
+    genesis::{GenesisParameters, RevealWhen, VotesTo},
 };
 use std::{fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tracing::info;
 
+/// What the proposer may tell consensus at a time.
+const UPDATES_MAX: usize = 64;
+/// Revealed heights that wait for settlement.
+const REVEALED_MAX: usize = 16;
+/// Questions about headers that wait.
+const WANTS_MAX: usize = 16;
+/// How long after it was settled the attestation of a height is asked for.
+const ATTESTATION_ASK_AFTER_MS: u64 = 1_000;
+/// A node without consensus key builds nothing.
+const NO_BUILDER: BuilderId = BuilderId(Digest { 0: [0; 32] });
 /// How long a peer that misbehaved stays cut off.
 const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
 /// How long actors may take to finish when the node is shut down.
@@ -41,6 +56,18 @@ pub enum NodeError {
     /// Consensus stopped.
     #[error(transparent)]
     Consensus(#[from] consensus::Stopped),
+    /// Settlement stopped.
+    #[error(transparent)]
+    Settlement(#[from] settlement::Stopped),
+    /// Attestation stopped.
+    #[error(transparent)]
+    Attestation(#[from] attestation::Stopped),
+    /// The mempool stopped.
+    #[error(transparent)]
+    Mempool(#[from] mempool::Stopped),
+    /// Payloads cannot be carried.
+    #[error(transparent)]
+    Payloads(#[from] payloads::Error),
     /// A task ended that never should.
     #[error("{0} ended unexpectedly; its reason is in the log above")]
     Ended(&'static str),
@@ -78,10 +105,7 @@ pub fn run(config: &NodeConfig, shutdown: impl Future<Output = ()> + Send + 'sta
         }
         let ended = tokio::select! {
             () = shutdown => None,
-            stopped = node.consensus => Some(match stopped {
-                Ok(Err(stopped)) => NodeError::Consensus(stopped),
-                _ => NodeError::Ended("consensus"),
-            }),
+            ended = node.ended() => Some(ended),
         };
         info!("stopping");
         let _ = context.stop(0, Some(STOP_TIMEOUT)).await;
@@ -89,8 +113,32 @@ pub fn run(config: &NodeConfig, shutdown: impl Future<Output = ()> + Send + 'sta
     })
 }
 
+/// The actors that must not end before the node does.
 struct Running {
-    consensus: chorale_foundation::runtime::Handle<Result<(), consensus::Stopped>>,
+    consensus: Handle<Result<(), consensus::Stopped>>,
+    settlement: Handle<Result<(), settlement::Stopped>>,
+    attestation: Handle<Result<(), attestation::Stopped>>,
+    mempool: Handle<Result<(), mempool::Stopped>>,
+    payloads: Handle<()>,
+}
+
+impl Running {
+    /// Completes when one of them ends, with the reason.
+    async fn ended(self) -> NodeError {
+        fn reason<E: Into<NodeError>>(name: &'static str, ended: Result<Result<(), E>, RuntimeError>) -> NodeError {
+            match ended {
+                Ok(Err(stopped)) => stopped.into(),
+                Ok(Ok(())) | Err(_) => NodeError::Ended(name),
+            }
+        }
+        tokio::select! {
+            ended = self.consensus => reason("consensus", ended),
+            ended = self.settlement => reason("settlement", ended),
+            ended = self.attestation => reason("attestation", ended),
+            ended = self.mempool => reason("the mempool", ended),
+            _ = self.payloads => NodeError::Ended("dispersal or reveal"),
+        }
+    }
 }
 
 async fn start(
@@ -101,74 +149,143 @@ async fn start(
     is_new: bool,
 ) -> Result<Running, NodeError> {
     let me = keys.node();
-    let source = genesis.clone();
-    let chain = Chain::open(
-        context.child("chain"),
-        consensus::Config {
-            parameters: parameters(genesis.parameters()),
-            me,
-            signs: keys.consensus.is_some(),
-            is_new,
-            partition: "consensus".to_owned(),
-        },
-        genesis.first_epoch(),
-        Arc::new(move |epoch: Epoch, start: BlockReference| Some(source.epoch(epoch, start))),
-    )
-    .await?;
-    let peers = config
-        .peers()
-        .map_err(|problem| NodeError::Config(ConfigError::Content { path: config.keys.clone(), problem }))?;
-    let mut addresses = peers.clone();
-    addresses.insert(me, Addresses { order: config.listen_order, bulk: config.listen_bulk });
-    let mesh = Mesh::start(
-        &context.child("mesh"),
-        &mesh::Config {
-            identity: keys.identity.clone(),
-            namespace: [b"chorale/mesh/v1/".as_slice(), genesis.chain().as_ref()].concat(),
-            listen: Addresses { order: config.listen_order, bulk: config.listen_bulk },
-            peers: addresses,
-            peers_max: chorale_types::limits::VALIDATORS_MAX.min(peers.len() + 1),
-            block_duration: BLOCK_DURATION,
-        },
-    );
+    let signs = keys.consensus.is_some();
     let scheme = keys.consensus.clone().map_or_else(Bls::verifier, Bls::signer);
-    let (_updates, updates) = mpsc::channel(64);
-    let (wants, wanted) = mpsc::channel(16);
-    let (finds, found) = mpsc::channel(16);
-    let connections = sync::Connections {
+    let chain = open_chain(context, genesis, me, signs, is_new).await?;
+    let handle = chain.handle();
+    let Mesh { order, chunks, mempool, sync, attest, peers, membership } = mesh(context, config, genesis, keys)?;
+
+    let settlement_config = settlement::Config::new(genesis, "settlement");
+    let (settlement_actor, settlement) =
+        settlement::Actor::open(context.child("settlement"), settlement_config).await?;
+    let restart = settlement_actor.restart();
+
+    let connections = attestation::Connections {
         me,
-        chain: chain.handle(),
-        channel: mesh.sync,
-        peers: mesh.peers.clone(),
-        wants: wanted,
-        found: finds,
+        signs,
+        scheme: scheme.clone(),
+        chain: handle.clone(),
+        peers: peers.clone(),
+        settlement: settlement.clone(),
+        channel: attest,
     };
-    let fetcher = sync::Actor::new(context.child("sync"), connections);
-    context.child("sync").spawn(move |_| fetcher.run());
+    let attestation_config = attestation::Config {
+        retention_heights: genesis.parameters().retention_heights,
+        ask_after_ms: ATTESTATION_ASK_AFTER_MS,
+        partition: "attestation".to_owned(),
+    };
+    let (attestation_actor, _attestation) =
+        attestation::Actor::open(context.child("attestation"), attestation_config, restart, connections).await?;
+
+    let connections = mempool::Connections {
+        chain: handle.clone(),
+        settlement: settlement.clone(),
+        channel: mempool,
+        peers: peers.clone(),
+    };
+    let pool_config = chorale_mempool::Config::new(
+        genesis.rollups().iter().map(|rollup| rollup.id),
+        handle.position.borrow().epoch.validators.len() as u64,
+    );
+    let (mempool_actor, pool, known) =
+        mempool::Actor::open(context.child("mempool"), pool_config, "mempool", connections).await?;
+
+    let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
+    let (revealed_sender, revealed) = mpsc::channel(REVEALED_MAX);
+    let connections = payloads::Connections {
+        me,
+        builder: keys.consensus.as_ref().map_or(NO_BUILDER, |secret| BuilderId::of_validator(&secret.public())),
+        scheme: scheme.clone(),
+        chain: handle.clone(),
+        peers: peers.clone(),
+        pool,
+        consensus: updates_sender,
+        settlement: revealed_sender,
+        settled: known,
+    };
+    let payloads_config = payloads::Config::new(limits(genesis.parameters()), "payloads");
+    let payloads = payloads::start(context.child("payloads"), payloads_config, chunks, connections).await?;
+
+    let (wants, wanted) = mpsc::channel(WANTS_MAX);
+    let (finds, found) = mpsc::channel(WANTS_MAX);
+    let connections =
+        sync::Connections { me, chain: handle, channel: sync, peers: peers.clone(), wants: wanted, found: finds };
+    let sync = sync::Actor::new(context.child("sync"), connections);
+    let content = Box::new(payloads.content);
     let connections = consensus::Connections {
         scheme,
-        channel: mesh.order,
-        peers: mesh.peers,
-        membership: Some(mesh.membership),
-        content: Box::new(NoContent),
+        channel: order,
+        peers,
+        membership: Some(membership),
+        content,
         updates,
         wants,
         found,
     };
-    let actor = consensus::Actor::new(context.child("consensus"), chain, connections);
-    let consensus = context.child("order").spawn(move |_| actor.run());
-    Ok(Running { consensus })
+    let consensus = consensus::Actor::new(context.child("consensus"), chain, connections);
+    let manifests = payloads.dispersal.manifests().clone();
+
+    context.child("sync").spawn(move |_| sync.run());
+    Ok(Running {
+        settlement: context
+            .child("settlement")
+            .spawn(move |_| settlement_actor.run(settlement::Connections { revealed })),
+        attestation: context.child("attestation").spawn(move |_| attestation_actor.run()),
+        mempool: context.child("mempool").spawn(move |_| mempool_actor.run(manifests)),
+        payloads: payloads.running,
+        consensus: context.child("order").spawn(move |_| consensus.run()),
+    })
 }
 
-struct NoContent;
+async fn open_chain(
+    context: &runtime::Context,
+    genesis: &Genesis,
+    me: NodeKey,
+    signs: bool,
+    is_new: bool,
+) -> Result<Chain<runtime::Context>, NodeError> {
+    let source = genesis.clone();
+    let config = consensus::Config {
+        parameters: parameters(genesis.parameters()),
+        me,
+        signs,
+        is_new,
+        partition: "consensus".to_owned(),
+    };
+    let epochs = Arc::new(move |epoch: Epoch, start: BlockReference| Some(source.epoch(epoch, start)));
+    Ok(Chain::open(context.child("chain"), config, genesis.first_epoch(), epochs).await?)
+}
 
-impl ContentSource for NoContent {
-    fn take(&mut self, _: Epoch, _: View, _: &BlockReference) -> Vec<AvailabilityCertificate> {
-        Vec::new()
-    }
+fn mesh(
+    context: &runtime::Context,
+    config: &NodeConfig,
+    genesis: &Genesis,
+    keys: &Keys,
+) -> Result<Mesh<runtime::Context>, NodeError> {
+    let mut addresses = config
+        .peers()
+        .map_err(|problem| NodeError::Config(ConfigError::Content { path: config.keys.clone(), problem }))?;
+    let listen = Addresses { order: config.listen_order, bulk: config.listen_bulk };
+    addresses.insert(keys.node(), listen);
+    let config = mesh::Config {
+        identity: keys.identity.clone(),
+        namespace: [b"chorale/mesh/v1/".as_slice(), genesis.chain().as_ref()].concat(),
+        listen,
+        peers_max: addresses.len().min(chorale_types::limits::VALIDATORS_MAX),
+        peers: addresses,
+        block_duration: BLOCK_DURATION,
+    };
+    Ok(Mesh::start(&context.child("mesh"), &config))
+}
 
-    fn pending(&self) -> bool {
-        false
+fn limits(genesis: &GenesisParameters) -> payloads::Limits {
+    payloads::Limits {
+        payload_bytes_max: genesis.payload_bytes_max,
+        reveal_at: match genesis.reveal {
+            RevealWhen::Committed => RevealAt::Committed,
+            RevealWhen::Certified => RevealAt::Certified,
+        },
+        retention_heights: genesis.retention_heights,
     }
 }
 

@@ -41,7 +41,15 @@ impl Validator {
     /// The id under which it builds its own payloads.
     #[must_use]
     pub fn builder(&self) -> BuilderId {
-        BuilderId(tagged_hash("chorale/builder/v1", &[&self.key.encode()]))
+        BuilderId::of_validator(&self.key)
+    }
+}
+
+impl BuilderId {
+    /// The id under which the validator with this key builds its own payloads.
+    #[must_use]
+    pub fn of_validator(key: &ConsensusKey) -> Self {
+        Self(tagged_hash("chorale/builder/v1", &[&key.encode()]))
     }
 }
 

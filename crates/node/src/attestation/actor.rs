@@ -198,7 +198,8 @@ where
         let mut stopped = self.context.stopped();
         let mut settled = self.settlement.settled();
         loop {
-            self.look(*settled.borrow_and_update()).await?;
+            let last = *settled.borrow_and_update();
+            self.look(last).await?;
             let wake = self.context.sleep(Duration::from_millis(self.config.ask_after_ms.max(1)));
             tokio::select! {
                 biased;

@@ -1,0 +1,122 @@
+//! The mempool actor: the shared pool, its journal, and its gossip.
+//!
+//! # Rules
+//!
+//! - A submission is answered "accepted" when it is on disk; one sync serves all that came meanwhile.
+//! - What the manifest of a proposed payload claims to carry is marked, and comes back if it was not in it.
+//! - Peers that send what no honest pool sends are named and cut off.
+
+mod actor;
+mod journal;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Actor, Connections, Stopped};
+
+use crate::proposer::{Pool, Selection};
+use chorale_mempool::{Admitted, Figures, Rejected, Status};
+use chorale_types::{Height, Unit, UnitId};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Requests that wait for the actor at most.
+const REQUESTS_MAX: usize = 256;
+/// Status changes that a subscriber may be behind.
+const EVENTS_MAX: usize = 4096;
+
+/// Why a submission has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The pool refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The node is stopping.
+    #[error("the node is stopping; submit to another one")]
+    Stopping,
+    /// Too many submissions wait.
+    #[error("too many submissions wait on this node; try again, or submit to another one")]
+    Busy,
+}
+
+/// A status that changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Of what.
+    pub id: UnitId,
+    /// Its status now.
+    pub status: Status,
+}
+
+/// Answers to a submission, in its order.
+pub type Submitted = Vec<Result<Admitted, Rejected>>;
+
+enum Request {
+    Submit { units: Vec<Unit>, reply: oneshot::Sender<Submitted> },
+    Status { id: UnitId, reply: oneshot::Sender<Option<Status>> },
+    Select { selection: Selection, overdue: Option<Height>, reply: oneshot::Sender<Vec<Unit>> },
+    Figures { reply: oneshot::Sender<Figures> },
+}
+
+/// Talks to the pool. Clones share it.
+#[derive(Clone)]
+pub struct Mailbox {
+    requests: mpsc::Sender<Request>,
+    waiting: watch::Receiver<usize>,
+    events: broadcast::Sender<Changed>,
+}
+
+impl Mailbox {
+    /// Submits units; the answers are in their order, and an admitted one is durable.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer: the node is busy, or stopping. Nothing is then known about the units.
+    pub async fn submit(&self, units: Vec<Unit>) -> Result<Submitted, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request::Submit { units, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// The status of a unit as far as this pool knows it.
+    pub async fn status(&self, id: UnitId) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Status { id, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// The pool's figures; none if the node is stopping.
+    pub async fn figures(&self) -> Option<Figures> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Figures { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Statuses as they change. Hints: may be lost by who is slow.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Changed> {
+        self.events.subscribe()
+    }
+
+    async fn ask_units(&self, selection: Selection, overdue: Option<Height>) -> Vec<Unit> {
+        let (reply, answer) = oneshot::channel();
+        // If the pool has stopped, so will who asks.
+        let _ = self.requests.send(Request::Select { selection, overdue, reply }).await;
+        answer.await.unwrap_or_default()
+    }
+}
+
+impl Pool for Mailbox {
+    async fn select(&self, selection: Selection) -> Vec<Unit> {
+        self.ask_units(selection, None).await
+    }
+
+    async fn overdue(&self, selection: Selection, revealed: Height) -> Vec<Unit> {
+        self.ask_units(selection, Some(revealed)).await
+    }
+
+    fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.clone()
+    }
+}

@@ -1,0 +1,330 @@
+//! The loop: submissions, peers and the chain in; journal, gossip and statuses out.
+
+use super::{Changed, EVENTS_MAX, Mailbox, REQUESTS_MAX, Request, Submitted, journal::Journal};
+use crate::{
+    dispersal::{Manifests, keys::node_key},
+    ports::{ChainEvent, ChainHandle, Peers},
+    proposer::Selection,
+    runtime::Context,
+    settlement,
+};
+use chorale_foundation::{
+    Bytes,
+    codec::DecodeExt as _,
+    cryptography::ed25519::PublicKey,
+    p2p::{Receiver, Recipients, Sender},
+    storage::journal::Error as StorageError,
+};
+use chorale_mempool::{
+    Config, ConfigError, Entry, Incoming, Mempool, Message, Output, Record, Reveal, SkipReason, Source,
+};
+use chorale_types::{EpochInfo, Height, TimestampMs, Unit, UnitId, ValidatorIndex, codec::Encode};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tracing::{debug, warn};
+
+/// Submissions that are taken in one turn, with one sync for all.
+const BATCH_MAX: usize = 64;
+/// How often the pool looks at what is due by time.
+const TICK_MS: u64 = 50;
+
+/// Why the actor ended before the node was shut down.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The disk failed: what was accepted may not be there any more.
+    #[error("the journal of the mempool: {0}")]
+    Storage(#[from] StorageError),
+    /// Limits that cannot hold together.
+    #[error("the limits of the mempool: {0}")]
+    Config(#[from] ConfigError),
+}
+
+/// What the actor is connected to.
+pub struct Connections<N, R> {
+    /// The chain as consensus drives it.
+    pub chain: ChainHandle,
+    /// What heights brought.
+    pub settlement: settlement::Mailbox,
+    /// [`channel::MEMPOOL`](crate::mesh::channel::MEMPOOL).
+    pub channel: (N, R),
+    /// Cuts off peers.
+    pub peers: Peers,
+}
+
+/// See the [module](super).
+pub struct Actor<E: Context, N, R> {
+    context: E,
+    pool: Mempool,
+    journal: Journal<E>,
+    chain: ChainHandle,
+    manifests: Manifests,
+    settlement: settlement::Mailbox,
+    sender: N,
+    receiver: R,
+    peers: Peers,
+    epoch: Arc<EpochInfo>,
+    keys: Vec<Option<PublicKey>>,
+    requests: mpsc::Receiver<Request>,
+    waiting: watch::Sender<usize>,
+    events: broadcast::Sender<Changed>,
+    /// The last height whose content the pool knows.
+    height: Height,
+    known: watch::Sender<Height>,
+    unsynced: bool,
+    answers: Vec<(oneshot::Sender<Submitted>, Submitted)>,
+}
+
+impl<E, N, R> Actor<E, N, R>
+where
+    E: Context,
+    N: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    /// Takes up what was accepted before a restart. Also returns the last height whose content the pool knows.
+    ///
+    /// # Errors
+    ///
+    /// The disk's, or limits that cannot hold together.
+    pub async fn open(
+        context: E,
+        config: Config,
+        partition: &str,
+        connections: Connections<N, R>,
+    ) -> Result<(Self, Mailbox, watch::Receiver<Height>), Stopped> {
+        let Connections { chain, settlement, channel: (sender, receiver), peers } = connections;
+        let (journal, records) = Journal::open(context.child("journal"), &format!("{partition}-journal")).await?;
+        let now = context.now_ms();
+        let height = *settlement.settled().borrow();
+        let mut pool = Mempool::new(config, height, now)?;
+        pool.restore(records, now);
+        let (requests, receiver_of_requests) = mpsc::channel(REQUESTS_MAX);
+        let (waiting, waiting_port) = watch::channel(0);
+        let (known, known_port) = watch::channel(height);
+        let events = broadcast::Sender::new(EVENTS_MAX);
+        let mailbox = Mailbox { requests, waiting: waiting_port, events: events.clone() };
+        let epoch = chain.position.borrow().epoch.clone();
+        let mut actor = Self {
+            context,
+            pool,
+            journal,
+            chain,
+            manifests: Manifests::default(),
+            settlement,
+            sender,
+            receiver,
+            peers,
+            keys: Vec::new(),
+            epoch: epoch.clone(),
+            requests: receiver_of_requests,
+            waiting,
+            events,
+            height,
+            known,
+            unsynced: false,
+            answers: Vec::new(),
+        };
+        actor.enter(epoch);
+        Ok((actor, mailbox, known_port))
+    }
+
+    /// Runs until the node is shut down. `manifests`: of payloads whose chunks this node holds.
+    ///
+    /// # Errors
+    ///
+    /// See [`Stopped`].
+    pub async fn run(mut self, manifests: Manifests) -> Result<(), Stopped> {
+        self.manifests = manifests;
+        let mut stopped = self.context.stopped();
+        let mut events = self.chain.events.subscribe();
+        let mut settled = self.settlement.settled();
+        loop {
+            let wake = self.context.sleep(Duration::from_millis(TICK_MS));
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(self.journal.sync().await?),
+                event = events.recv() => match event {
+                    Ok(event) => self.observe(event),
+                    // Statuses lag; the content of heights tells all in the end.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                changed = settled.changed() => {
+                    if changed.is_err() { return Ok(()); }
+                    let settled = *settled.borrow_and_update();
+                    self.follow(settled).await;
+                }
+                Some(request) = self.requests.recv() => self.serve_batch(request),
+                received = self.receiver.recv() => match received {
+                    Ok((peer, bytes)) => self.receive(&peer, bytes.into()),
+                    Err(_) => return Ok(()),
+                },
+                () = wake => self.tick(),
+            }
+            self.carry_out().await?;
+        }
+    }
+
+    fn now(&self) -> TimestampMs {
+        self.context.now_ms()
+    }
+
+    /// Gossips with the validators of this epoch from now on.
+    fn enter(&mut self, epoch: Arc<EpochInfo>) {
+        let key = |node: &chorale_types::NodeKey| PublicKey::decode(Bytes::copy_from_slice(&node.0)).ok();
+        self.keys = epoch.validators.iter().map(|(_, validator)| key(&validator.node)).collect();
+        self.epoch = epoch;
+        let me = self.chain.position.borrow().index;
+        let others = self.epoch.validators.indices().filter(|index| Some(*index) != me);
+        let now = self.now();
+        self.pool.set_peers(others, now);
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        self.pool.tick(now);
+    }
+
+    /// What consensus saw: statuses, and what to leave out of payloads.
+    fn observe(&mut self, event: ChainEvent) {
+        let now = self.now();
+        match event {
+            ChainEvent::Proposed { tip } => {
+                for certificate in tip.header.payloads.iter() {
+                    let commitment = certificate.commitment();
+                    if let Some(manifest) = self.manifests.get(&commitment) {
+                        self.pool.manifest_seen(commitment, &manifest, tip.header.view, now);
+                    }
+                }
+            }
+            ChainEvent::Committed { header, .. } => {
+                for certificate in header.payloads.iter() {
+                    let commitment = certificate.commitment();
+                    if let Some(manifest) = self.manifests.get(&commitment) {
+                        self.pool.manifest_seen(commitment, &manifest, header.view, now);
+                    }
+                    self.pool.committed(&commitment, now);
+                }
+                self.pool.manifests_dropped_below(header.view, now);
+            }
+            ChainEvent::EpochStarted { info } => self.enter(info),
+            ChainEvent::Certified { .. } | ChainEvent::Entered { .. } => {}
+        }
+    }
+
+    /// Takes out what heights brought.
+    async fn follow(&mut self, settled: Height) {
+        while self.height < settled {
+            let height = self.height.next();
+            match self.settlement.record(height).await {
+                Ok(record) => {
+                    let included: Vec<UnitId> = record.included().into_iter().map(|it| it.id).collect();
+                    let skipped: Vec<(UnitId, SkipReason)> =
+                        record.skipped().iter().map(|it| (it.id, SkipReason::Duplicate)).collect();
+                    let reveal =
+                        Reveal { height, payloads: record.commitments(), included: &included, skipped: &skipped };
+                    let now = self.now();
+                    self.pool.revealed(&reveal, now);
+                }
+                Err(reason) => debug!(%height, %reason, "the pool does not learn what a height brought"),
+            }
+            self.height = height;
+        }
+        self.known.send_replace(self.height);
+    }
+
+    /// Takes a request, and what else waits already.
+    fn serve_batch(&mut self, first: Request) {
+        self.serve(first);
+        for _ in 1..BATCH_MAX {
+            let Ok(request) = self.requests.try_recv() else { return };
+            self.serve(request);
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        let now = self.now();
+        match request {
+            Request::Submit { units, reply } => {
+                let entries = units.into_iter().map(Entry::new);
+                let submitted = self.pool.submit_batch(entries, Source::Local, now);
+                self.answers.push((reply, submitted));
+            }
+            Request::Status { id, reply } => drop(reply.send(self.pool.status(&id))),
+            Request::Select { selection, overdue, reply } => drop(reply.send(self.select(&selection, overdue))),
+            Request::Figures { reply } => drop(reply.send(self.pool.figures())),
+        }
+    }
+
+    fn select(&mut self, selection: &Selection, overdue: Option<Height>) -> Vec<Unit> {
+        let Selection { bytes_max, entries_max, height, exclude } = selection;
+        let excluded = |entry: &Entry| {
+            let carried = |manifest: &Arc<chorale_types::Manifest>| {
+                entry.transaction_ids().iter().all(|id| manifest.contains(id))
+            };
+            exclude.own.contains(&entry.id()) || exclude.manifests.iter().any(carried)
+        };
+        let entries = match overdue {
+            None => self.pool.select(*bytes_max, *entries_max, *height, excluded),
+            Some(revealed) => self.pool.overdue(*bytes_max, *entries_max, revealed, *height, excluded),
+        };
+        entries.iter().map(Entry::to_unit).collect()
+    }
+
+    fn receive(&mut self, peer: &PublicKey, bytes: Bytes) {
+        let Some(from) = self.epoch.validators.index_of(&node_key(peer)) else { return };
+        match Incoming::decode(bytes) {
+            Ok(incoming) => {
+                let now = self.now();
+                self.pool.receive(from, incoming, now);
+            }
+            Err(error) => self.peers.block(peer, &format!("sent the mempool {error}")),
+        }
+    }
+
+    /// Carries out what the pool wants done; then answers whose submissions are durable.
+    async fn carry_out(&mut self) -> Result<(), Stopped> {
+        for output in self.pool.drain_outputs() {
+            match output {
+                Output::Journal(record) => self.write(&record).await?,
+                Output::Send { to, message } => self.send(&to, &message),
+                Output::Status { id, status } => drop(self.events.send(Changed { id, status })),
+                Output::Misbehaviour { peer, what } => self.accuse(peer, &what.to_string()),
+            }
+        }
+        if !self.answers.is_empty() {
+            if self.unsynced {
+                self.journal.sync().await?;
+                self.unsynced = false;
+            }
+            for (reply, submitted) in self.answers.drain(..) {
+                // Who does not wait any more can ask for the status.
+                let _ = reply.send(submitted);
+            }
+        }
+        if self.journal.is_full() {
+            let snapshot = self.pool.snapshot();
+            self.journal.roll(&snapshot).await?;
+        }
+        let waiting = self.pool.waiting();
+        self.waiting.send_if_modified(|before| std::mem::replace(before, waiting) != waiting);
+        Ok(())
+    }
+
+    async fn write(&mut self, record: &Record) -> Result<(), Stopped> {
+        self.journal.append(record).await?;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn send(&mut self, to: &[ValidatorIndex], message: &Message) {
+        let keys = to.iter().filter_map(|index| self.keys.get(index.as_usize()).cloned().flatten()).collect();
+        let _ = self.sender.send(Recipients::Some(keys), message.encode(), false);
+    }
+
+    fn accuse(&self, peer: ValidatorIndex, what: &str) {
+        match self.keys.get(peer.as_usize()).cloned().flatten() {
+            Some(key) => self.peers.block(&key, &format!("validator {peer} {what}")),
+            None => warn!(%peer, what, "an unknown peer misbehaved"),
+        }
+    }
+}
