@@ -53,8 +53,9 @@ impl<S: Scheme> Core<S> {
         }
         self.pools.prune(self.tree.committed.view, self.record.view);
         self.trust_record();
-        self.begin_view();
         self.resend();
+        self.begin_view();
+        self.count_own();
         let mut known: Vec<QuorumCertificate> = self.tree.headers().map(|header| header.parent.clone()).collect();
         known.push(self.record.high.clone());
         known.sort_by_key(|certificate| certificate.view);
@@ -96,25 +97,39 @@ impl<S: Scheme> Core<S> {
         }
     }
 
-    /// Says again what this node last said, unchanged: it may not have arrived.
+    /// Says again what this node last said, unchanged: it may not have arrived. A proposal goes last, because the
+    /// certificate in it may count the rest.
     fn resend(&mut self) {
         if self.signer().is_none() {
             return;
         }
-        if let Some(proposal) = self.record.proposal.clone() {
-            self.signed.push((To::All, Message::Proposal(proposal)));
+        if let Some(timeout) = self.record.timeout.clone() {
+            self.signed.push((To::All, Message::Timeout(timeout)));
         }
         if let Some(vote) = self.record.vote {
             self.send_vote(vote);
-            self.count_vote(&vote);
         }
         if let Some(vote) = self.record.commit_vote {
             self.signed.push((To::All, Message::CommitVote(vote)));
-            self.count_commit_vote(&vote);
+        }
+        if let Some(proposal) = self.record.proposal.clone() {
+            self.signed.push((To::All, Message::Proposal(proposal)));
+        }
+    }
+
+    /// Counts what this node last said.
+    fn count_own(&mut self) {
+        if self.signer().is_none() {
+            return;
         }
         if let Some(timeout) = self.record.timeout.clone() {
             self.count_own_timeout(&timeout);
-            self.signed.push((To::All, Message::Timeout(timeout)));
+        }
+        if let Some(vote) = self.record.commit_vote {
+            self.count_commit_vote(&vote);
+        }
+        if let Some(vote) = self.record.vote {
+            self.count_vote(&vote);
         }
     }
 
