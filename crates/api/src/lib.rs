@@ -1,1 +1,20 @@
+//! The JSON-RPC interface of a node: what a server implements and a client calls, with the types and error codes of both.
+//!
+//! Methods are in the namespace `chorale_` ([`ChoraleApi`]). Byte strings are hexadecimal with `0x`. What is proven
+//! travels in the canonical encoding, because that is what hashes and signatures are over; `light` decodes and verifies
+//! it. `docs/rpc.md` describes every method with an example.
 
+#![allow(missing_docs, reason = "jsonrpsee's macro makes undocumented items")]
+
+mod error;
+mod hex_bytes;
+mod rpc;
+mod types;
+
+pub use error::ErrorCode;
+pub use hex_bytes::HexBytes;
+pub use rpc::{ChoraleApiClient, ChoraleApiServer};
+pub use types::{
+    BundleRequest, HeaderAnswer, LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer,
+    SubmitAnswer, TransactionRequest, ValidatorAnswer, ValidatorsAnswer,
+};

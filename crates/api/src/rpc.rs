@@ -1,0 +1,75 @@
+//! The methods.
+
+use crate::{
+    BundleRequest, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, StatusAnswer, SubmitAnswer,
+    TransactionRequest, ValidatorsAnswer,
+};
+use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+
+/// The interface of a node.
+#[rpc(server, client, namespace = "chorale")]
+pub trait ChoraleApi {
+    /// Submits a transaction. Answers its id when it is in the pool of this node, durably.
+    #[method(name = "submitTransaction")]
+    async fn submit_transaction(&self, transaction: TransactionRequest) -> RpcResult<String>;
+
+    /// Submits many transactions; answers for each, in their order.
+    #[method(name = "submitTransactions")]
+    async fn submit_transactions(&self, transactions: Vec<TransactionRequest>) -> RpcResult<Vec<SubmitAnswer>>;
+
+    /// Submits a bundle. Answers its id when it is in the pool of this node, durably.
+    #[method(name = "submitBundle")]
+    async fn submit_bundle(&self, bundle: BundleRequest) -> RpcResult<String>;
+
+    /// The status of a transaction.
+    #[method(name = "transactionStatus")]
+    async fn transaction_status(&self, id: String) -> RpcResult<StatusAnswer>;
+
+    /// The status of a bundle.
+    #[method(name = "bundleStatus")]
+    async fn bundle_status(&self, id: String) -> RpcResult<StatusAnswer>;
+
+    /// A proof file for a transaction: everything that shows its position, from the genesis alone.
+    #[method(name = "proveTransaction")]
+    async fn prove_transaction(&self, id: String) -> RpcResult<HexBytes>;
+
+    /// A proof file for a bundle with all its legs.
+    #[method(name = "proveBundle")]
+    async fn prove_bundle(&self, id: String) -> RpcResult<HexBytes>;
+
+    /// A rollup's lane at a height, with proof; or the proof that it has none there.
+    #[method(name = "lane")]
+    async fn lane(&self, rollup: u64, height: u64) -> RpcResult<LaneAnswer>;
+
+    /// The next height after this one at which a rollup has content; none if there is none yet.
+    #[method(name = "nextContent")]
+    async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>>;
+
+    /// A committed header.
+    #[method(name = "header")]
+    async fn header(&self, height: u64) -> RpcResult<HeaderAnswer>;
+
+    /// The attestation of a height, in the canonical encoding.
+    #[method(name = "attestation")]
+    async fn attestation(&self, height: u64) -> RpcResult<HexBytes>;
+
+    /// The validators of an epoch.
+    #[method(name = "validators")]
+    async fn validators(&self, epoch: u64) -> RpcResult<ValidatorsAnswer>;
+
+    /// Figures of the pool.
+    #[method(name = "mempool")]
+    async fn mempool(&self) -> RpcResult<MempoolAnswer>;
+
+    /// What the node is and how far it is.
+    #[method(name = "node")]
+    async fn node(&self) -> RpcResult<NodeAnswer>;
+
+    /// Answers while the process serves requests.
+    #[method(name = "health")]
+    fn health(&self) -> RpcResult<String>;
+
+    /// Answers "ready" when the node has committed something and is not behind with settling.
+    #[method(name = "ready")]
+    async fn ready(&self) -> RpcResult<String>;
+}

@@ -1,0 +1,221 @@
+//! What methods take and answer.
+
+use crate::HexBytes;
+use serde::{Deserialize, Serialize};
+
+/// A transaction of one rollup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionRequest {
+    /// The rollup it is for.
+    pub rollup: u64,
+    /// The rollup's own encoding of it; opaque to the sequencer.
+    pub data: HexBytes,
+}
+
+/// Transactions that are ordered together, next to each other, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleRequest {
+    /// The transactions, in the order they are to stand in.
+    pub legs: Vec<TransactionRequest>,
+    /// The last height at which it may be ordered.
+    pub expiry: u64,
+    /// Makes equal content distinct.
+    #[serde(default)]
+    pub salt: u64,
+}
+
+/// What became of one submission of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SubmitAnswer {
+    /// It is in the pool of this node, durably. The id of the transaction or bundle.
+    Accepted(String),
+    /// It is not, and why.
+    Rejected {
+        /// The error code.
+        code: i32,
+        /// Why, and what would be right.
+        message: String,
+    },
+}
+
+/// Where a transaction or bundle is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// In the pool of this node.
+    Pending,
+    /// A proposed payload claims to carry it.
+    Proposed,
+    /// The block of such a payload is certified.
+    Certified,
+    /// The block of such a payload is committed; content and position are not known yet.
+    Committed,
+    /// This node knows its position.
+    Revealed,
+    /// A quorum of the stake attests its position: it can be proven to anyone.
+    OrderAttested,
+    /// Ordered, but without effect.
+    Skipped,
+    /// Taken out of the pool.
+    Evicted,
+    /// Not ordered in time.
+    Expired,
+    /// Never taken into the pool.
+    Rejected,
+}
+
+/// The status of a transaction or bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusAnswer {
+    /// Where it is.
+    pub state: State,
+    /// The height it stands in, once that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+    /// Its payload at that height, and its number in the payload's order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<(u8, u32)>,
+    /// Why it is without effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A committed header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderAnswer {
+    /// Its height.
+    pub height: u64,
+    /// Its hash.
+    pub id: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its view.
+    pub view: u64,
+    /// What its leader says of the time, in milliseconds since 1970.
+    pub timestamp_ms: u64,
+    /// Index of its leader.
+    pub author: u16,
+    /// Commitments of its payloads, in order.
+    pub payloads: Vec<String>,
+    /// The canonical encoding.
+    pub encoded: HexBytes,
+}
+
+/// A rollup's lane at a height, provable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneAnswer {
+    /// The height.
+    pub height: u64,
+    /// Whether the rollup has content at this height.
+    pub has_content: bool,
+    /// The outcome of the height, in the canonical encoding.
+    pub outcome: HexBytes,
+    /// The attestation of the outcome, if there is one yet.
+    pub attestation: Option<HexBytes>,
+    /// The claim (lane with its proof, or its absence), in the canonical encoding.
+    pub claim: HexBytes,
+}
+
+/// A validator of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidatorAnswer {
+    /// Its name in the genesis.
+    pub name: String,
+    /// Its identity on the mesh.
+    pub node: String,
+    /// Its consensus key.
+    pub key: String,
+    /// Its weight.
+    pub weight: u16,
+}
+
+/// The validators of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidatorsAnswer {
+    /// The epoch.
+    pub epoch: u64,
+    /// The last height of the epoch.
+    pub closing_height: u64,
+    /// The sum of all weights.
+    pub total_weight: u64,
+    /// The weight of a quorum.
+    pub quorum: u64,
+    /// The validators by index.
+    pub validators: Vec<ValidatorAnswer>,
+}
+
+/// What one rollup holds of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollupFigures {
+    /// The rollup.
+    pub rollup: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Figures of the pool. Counts are since the node was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MempoolAnswer {
+    /// Entries in it.
+    pub entries: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// By rollup.
+    pub rollups: Vec<RollupFigures>,
+    /// Entries taken in.
+    pub admitted: u64,
+    /// Entries refused.
+    pub rejected: u64,
+    /// Entries ordered with effect.
+    pub revealed: u64,
+    /// Entries ordered without effect.
+    pub skipped: u64,
+    /// Entries that were not ordered in time.
+    pub expired: u64,
+    /// Entries taken out to make room.
+    pub evicted: u64,
+}
+
+/// What a node is and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeAnswer {
+    /// The chain's name.
+    pub name: String,
+    /// The chain's id.
+    pub chain: String,
+    /// The version of the program.
+    pub version: String,
+    /// Its identity on the mesh.
+    pub node: String,
+    /// Its index among the validators; none if it follows.
+    pub index: Option<u16>,
+    /// The epoch it is in.
+    pub epoch: u64,
+    /// The view it is in.
+    pub view: u64,
+    /// Index of the view's leader.
+    pub leader: u16,
+    /// The last committed height.
+    pub committed: u64,
+    /// The last height whose content it knows and has settled.
+    pub settled: u64,
+    /// The last height up to which all are attested.
+    pub attested: u64,
+    /// Transactions and bundles settled since it was started.
+    pub units_settled: u64,
+    /// Ids of the rollups.
+    pub rollups: Vec<u64>,
+}
