@@ -21,6 +21,8 @@ mod payload;
 mod proof;
 mod signers;
 mod signing;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod trees;
 mod validators;
