@@ -2,7 +2,7 @@
 
 use super::net::{Bench, parameters};
 use crate::{Output, To, Votes, tests::objects::epoch};
-use chorale_types::{Entry, High, Message, Signature, View};
+use chorale_types::{Entry, Message, Signature, View};
 
 fn leader(weights: &[u16]) -> Bench {
     let info = epoch(weights, u64::MAX);
@@ -84,5 +84,4 @@ fn only_a_fresh_header_is_certified_by_one_certificate() {
     let fresh = bench.maker.certificate(1, tip.header.reference(), &[0, 1, 2]);
     bench.hear(1, Message::Entry(Entry::Certified(fresh.clone())));
     assert_eq!(bench.certified(), [fresh]);
-    let _ = High::Certified(bench.maker.start());
 }

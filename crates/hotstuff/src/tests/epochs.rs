@@ -92,7 +92,7 @@ fn a_farewell_shows_the_end_also_if_only_a_descendant_is_proven() {
     for tip in [&closing, &child, &last.0] {
         first.hear(tip.header.author.0, Message::Proposal(Proposal::Fresh(tip.clone())));
     }
-    first.hear(1, Message::Entry(Entry::Certified(last.1.clone())));
+    first.hear(1, Message::Entry(Entry::Certified(last.1)));
     let farewell = first.out.iter().find_map(|output| match output {
         Output::EpochEnded { farewell, .. } => Some(farewell.clone()),
         _ => None,

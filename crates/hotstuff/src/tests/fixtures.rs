@@ -14,7 +14,7 @@ fn record() -> Record {
     let chain = maker.chain(&maker.start(), 1, 3);
     let high = High::Certified(chain[1].1.clone());
     let tip = High::Voted(chain[2].0.clone());
-    let certificate = maker.timeouts(3, &[(0, high.clone()), (1, high.clone()), (2, tip.clone())]);
+    let certificate = maker.timeouts(3, &[(0, high.clone()), (1, high), (2, tip.clone())]);
     let block = chain[2].0.header.reference();
     Record {
         epoch: maker.info.epoch,

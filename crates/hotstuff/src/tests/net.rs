@@ -178,11 +178,6 @@ impl Net {
         }
     }
 
-    /// Delivers a message now.
-    pub(super) fn deliver(&mut self, to: usize, from: u16, message: Message) {
-        self.input(to, Input::Message { from: ValidatorIndex(from), message });
-    }
-
     /// Runs for a while.
     pub(super) fn run(&mut self, ms: u64) {
         let end = self.now + ms;
@@ -340,13 +335,8 @@ impl Bench {
     }
 
     pub(super) fn sent(&self) -> Vec<&Message> {
-        let message = |output: &'_ Output| match output {
-            Output::Send { .. } => true,
-            _ => false,
-        };
         self.out
             .iter()
-            .filter(|output| message(output))
             .filter_map(|output| if let Output::Send { message, .. } = output { Some(message) } else { None })
             .collect()
     }

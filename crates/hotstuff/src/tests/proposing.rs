@@ -44,7 +44,7 @@ fn content_is_ordered_once_and_only_if_it_may_be() {
     let stranger = bench.maker.payload(other, 2);
     bench.step(give(vec![stranger, good.clone()]));
     let Some(Proposal::Fresh(tip)) = proposal(&bench) else { panic!("a fresh header") };
-    assert_eq!(tip.header.payloads[..], [good.clone()]);
+    assert_eq!(tip.header.payloads[..], std::slice::from_ref(&good)[..]);
     bench.step(give(vec![expired, good]));
     assert_eq!(proposal(&bench), None, "once per view");
 }

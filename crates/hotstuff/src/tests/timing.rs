@@ -71,8 +71,7 @@ fn the_pace_holds_blocks_apart() {
     net.parameters.pace_ms = 50;
     net.start_all();
     net.run(2000);
-    let times: Vec<u64> = net.proposed_at().into_values().collect();
-    let mut sorted = times.clone();
+    let mut sorted: Vec<u64> = net.proposed_at().into_values().collect();
     sorted.sort_unstable();
     assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] >= 50));
     assert!((38..=41).contains(&sorted.len()), "{}", sorted.len());

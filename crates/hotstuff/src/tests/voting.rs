@@ -95,7 +95,6 @@ fn a_timestamp_ahead_of_the_clock_stops_a_fresh_header_and_not_a_reproposal() {
     let message = again(&bench, &timeout);
     bench.hear(bench.maker.leader(2), message);
     assert_eq!(votes(&bench).first().map(|(_, block)| *block), Some(ahead.header.reference()));
-    bench.now = BEGIN_MS;
     let mut bench = bystander(Votes::Leaders);
     let mut header = bench.maker.header(1, &bench.maker.start());
     header.timestamp = TimestampMs(BEGIN_MS + 500);
