@@ -4,7 +4,7 @@ use crate::{
     attestation,
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus::{self, Chain},
-    mempool,
+    gateway, mempool,
     mesh::{self, Addresses, Mesh},
     payloads,
     reveal::RevealAt,
@@ -18,6 +18,7 @@ use chorale_types::{
     BlockReference, Bls, BuilderId, Digest, Epoch, Genesis, NodeKey,
     genesis::{GenesisParameters, RevealWhen, VotesTo},
 };
+use jsonrpsee::server::ServerHandle;
 use std::{fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -68,6 +69,9 @@ pub enum NodeError {
     /// Payloads cannot be carried.
     #[error(transparent)]
     Payloads(#[from] payloads::Error),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Gateway(#[from] gateway::GatewayError),
     /// A task ended that never should.
     #[error("{0} ended unexpectedly; its reason is in the log above")]
     Ended(&'static str),
@@ -120,6 +124,8 @@ struct Running {
     attestation: Handle<Result<(), attestation::Stopped>>,
     mempool: Handle<Result<(), mempool::Stopped>>,
     payloads: Handle<()>,
+    /// Serves as long as it is held.
+    _gateway: ServerHandle,
 }
 
 impl Running {
@@ -174,7 +180,7 @@ async fn start(
         ask_after_ms: ATTESTATION_ASK_AFTER_MS,
         partition: "attestation".to_owned(),
     };
-    let (attestation_actor, _attestation) =
+    let (attestation_actor, attestation) =
         attestation::Actor::open(context.child("attestation"), attestation_config, restart, connections).await?;
 
     let connections = mempool::Connections {
@@ -198,13 +204,23 @@ async fn start(
         scheme: scheme.clone(),
         chain: handle.clone(),
         peers: peers.clone(),
-        pool,
+        pool: pool.clone(),
         consensus: updates_sender,
         settlement: revealed_sender,
         settled: known,
     };
     let payloads_config = payloads::Config::new(limits(genesis.parameters()), "payloads");
     let payloads = payloads::start(context.child("payloads"), payloads_config, chunks, connections).await?;
+
+    let backend = gateway::Backend {
+        genesis: Arc::new(genesis.clone()),
+        me,
+        chain: handle.clone(),
+        pool,
+        settlement,
+        attestation,
+    };
+    let gateway = gateway::start(config.listen_rpc, backend).await?;
 
     let (wants, wanted) = mpsc::channel(WANTS_MAX);
     let (finds, found) = mpsc::channel(WANTS_MAX);
@@ -233,6 +249,7 @@ async fn start(
         attestation: context.child("attestation").spawn(move |_| attestation_actor.run()),
         mempool: context.child("mempool").spawn(move |_| mempool_actor.run(manifests)),
         payloads: payloads.running,
+        _gateway: gateway,
         consensus: context.child("order").spawn(move |_| consensus.run()),
     })
 }
