@@ -1,7 +1,12 @@
 //! `chorale`: one binary for every role.
 
 mod commands;
+mod exit;
+mod load;
 mod network;
+mod rpc;
+mod system;
+mod table;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -11,40 +16,48 @@ use std::process::ExitCode;
 /// Start a whole network on this machine with `chorale devnet`. Run one node with `chorale node`, after `chorale init`
 /// wrote its configuration.
 #[derive(Parser)]
-#[command(name = "chorale", version, after_help = EXIT_CODES)]
+#[command(name = "chorale", version, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure (the message says what to do), 2 wrong usage, \
-                          3 verification failed.";
-
 #[derive(Subcommand)]
 enum Command {
-    /// Write the files of a new network: genesis, and configuration and keys of each node.
     Init(commands::init::Arguments),
     /// Make keys, or show what is public of them.
     #[command(subcommand)]
     Keys(commands::keys::Command),
-    /// Run a node.
     Node(commands::node::Arguments),
-    /// Run a whole network on this machine.
     Devnet(commands::devnet::Arguments),
+    #[command(subcommand)]
+    Tx(commands::tx::Command),
+    #[command(subcommand)]
+    Bundle(commands::bundle::Command),
+    Status(commands::status::Arguments),
+    Verify(commands::verify::Arguments),
+    Sim(commands::sim::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Init(arguments) => commands::init::run(&arguments),
-        Command::Keys(command) => commands::keys::run(&command),
-        Command::Node(arguments) => commands::node::run(&arguments),
-        Command::Devnet(arguments) => commands::devnet::run(&arguments),
+        Command::Init(arguments) => commands::init::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Keys(command) => commands::keys::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Node(arguments) => commands::node::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Devnet(arguments) => commands::devnet::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Tx(command) => commands::tx::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Bundle(command) => commands::bundle::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Status(arguments) => commands::status::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Sim(arguments) => commands::sim::run(&arguments),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// For commands that talk to nodes; those that make load have a runtime of their own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -1,5 +1,6 @@
 //! The files of a network: one genesis, and a folder per node with configuration, keys and data.
 
+use crate::rpc::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
 use chorale_node::config::{Keys, NEW_NODE_FILE, NodeConfig, PeerConfig};
 use chorale_types::{
@@ -63,6 +64,15 @@ impl Layout {
     pub(crate) fn configs(&self) -> Result<Vec<NodeConfig>> {
         let configs = (0..).map(|index| self.config(index)).take_while(|path| path.exists());
         configs.map(|path| Ok(NodeConfig::read(&path)?)).collect()
+    }
+
+    /// The nodes' APIs.
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        let configs = self.configs()?;
+        let endpoint = |(index, config): (usize, &NodeConfig)| {
+            Endpoint::new(format!("node-{index}"), format!("http://{}", config.listen_rpc))
+        };
+        configs.iter().enumerate().map(endpoint).collect()
     }
 
     /// Writes the files of a new network whose nodes listen on free ports of this machine.
@@ -162,6 +172,5 @@ fn genesis(plan: &Plan, nodes: &[NewNode]) -> Result<String> {
         epochs: Vec::new(),
     };
     file.check()?;
-    let text = toml::to_string(&file)?;
-    Ok(format!("# The genesis of a Chorale network. Every node has the same; its content names the chain.\n\n{text}"))
+    Ok(file.to_commented_toml())
 }

@@ -1,0 +1,112 @@
+//! An open-loop generator of transactions: what is due is submitted, whether or not what was submitted before has been
+//! answered, so that a slow network shows as latency and not as a lower rate.
+
+mod content;
+mod latencies;
+mod samples;
+mod tally;
+
+pub(crate) use latencies::{Latencies, Percentiles};
+pub(crate) use tally::{Tally, TallyHandle};
+
+use crate::rpc::{Endpoint, reason};
+use chorale_api::{ChoraleApiClient as _, SubmitAnswer, TransactionRequest};
+use chorale_types::RollupId;
+use content::Content;
+use samples::Sampler;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// Transactions of one request at most.
+const BATCH_MAX: u64 = 1_000;
+/// How often what is due is submitted, to one node after the other.
+const TICK: Duration = Duration::from_millis(10);
+/// Requests that one node may have unanswered: beyond that, what is due counts as overrun, so that a network that does
+/// not keep up costs the generator no memory.
+const REQUESTS_IN_FLIGHT_MAX: usize = 32;
+
+/// What to submit.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Transactions per second over all nodes.
+    pub(crate) rate: u64,
+    /// Bytes of a transaction.
+    pub(crate) bytes: usize,
+    /// The rollups, in turn.
+    pub(crate) rollups: Vec<RollupId>,
+    /// Random, so that no two runs submit the same.
+    pub(crate) run: u64,
+}
+
+/// A node, with what the generator knows of it.
+struct Target {
+    endpoint: Endpoint,
+    sampler: Sampler,
+    requests: Arc<Semaphore>,
+}
+
+/// Submits by the plan, forever: drop it to stop.
+pub(crate) async fn generate(plan: Plan, endpoints: Vec<Endpoint>, tally: TallyHandle) {
+    let mut content = Content::new(plan.run, plan.bytes, plan.rollups);
+    let target = |endpoint: Endpoint| Target {
+        sampler: Sampler::start(endpoint.clone(), tally.clone()),
+        requests: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
+        endpoint,
+    };
+    let targets: Vec<Target> = endpoints.into_iter().map(target).collect();
+    let mut turn = targets.iter().cycle();
+    let start = Instant::now();
+    let mut sent = 0u64;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let elapsed_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut due = (plan.rate.saturating_mul(elapsed_us) / 1_000_000).saturating_sub(sent);
+        while due > 0 {
+            let Some(target) = turn.next() else { return };
+            let count = due.min(BATCH_MAX);
+            (due, sent) = (due - count, sent + count);
+            let Ok(permit) = Arc::clone(&target.requests).try_acquire_owned() else {
+                tally.with(|tally| tally.overrun += count);
+                continue;
+            };
+            tally.with(|tally| tally.submitted += count);
+            let batch = (0..count).map(|_| content.next_request()).collect();
+            let (endpoint, sampler, tally) = (target.endpoint.clone(), target.sampler.clone(), tally.clone());
+            tokio::spawn(async move {
+                submit(&endpoint, batch, &sampler, &tally).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+async fn submit(endpoint: &Endpoint, batch: Vec<TransactionRequest>, sampler: &Sampler, tally: &TallyHandle) {
+    let count = batch.len() as u64;
+    let submitted = Instant::now();
+    match endpoint.client.submit_transactions(batch).await {
+        Ok(answers) => {
+            let mut sample = None;
+            tally.with(|tally| {
+                for answer in answers {
+                    match answer {
+                        SubmitAnswer::Accepted(id) => {
+                            tally.accepted += 1;
+                            sample.get_or_insert(id);
+                        }
+                        SubmitAnswer::Rejected { message, .. } => tally.refuse(message, 1),
+                    }
+                }
+                tally.latency_accepted.add(submitted.elapsed());
+            });
+            if let Some(id) = sample {
+                sampler.offer(id, submitted);
+            }
+        }
+        Err(error) => tally.with(|tally| tally.refuse(reason(&error), count)),
+    }
+}
