@@ -74,6 +74,13 @@ impl<S: Scheme> Core<S> {
         if self.has(Mutation::VoteForgotten) {
             self.record.vote = None;
         }
+        self.open_by_mistake();
+    }
+
+    fn open_by_mistake(&mut self) {
+        if self.has(Mutation::CommitBeyondClosing) {
+            self.tree.closing = chorale_types::Height(u64::MAX);
+        }
     }
 
     /// What is in the record was verified before it came in.
@@ -236,6 +243,7 @@ impl<S: Scheme> Core<S> {
         self.answered = vec![None; validators];
         self.fetching = None;
         self.rules = rules;
+        self.open_by_mistake();
         self.epochs.ended = false;
         if self.signer().is_some() {
             self.persist();
