@@ -37,16 +37,17 @@ pub struct Config {
     pub overdue_heights: u64,
     /// Bytes that a rollup may take per turn of the round robin in `select`.
     pub quantum_bytes: u64,
-    /// Ended entries whose outcome is remembered and answered.
-    pub history_entries_max: usize,
+    /// Entries that ended without being ordered whose reason is remembered and answered.
+    pub ended_entries_max: usize,
+    /// Ordered entries that are remembered, at least the last half of so many: to answer what became of them, to refuse
+    /// them if they are submitted again, and to ignore announcements by peers that lag behind. 50 bytes of memory each.
+    pub ordered_entries_max: usize,
     /// Refused submissions whose reason is remembered and answered.
     pub refused_entries_max: usize,
-    /// Ended entries whose id is remembered, to ignore announcements by peers that lag behind.
-    pub seen_entries_max: usize,
     /// Payloads in flight whose manifests mark entries.
     pub payloads_max: usize,
-    /// Bytes of bodies per second that a peer may send, in milliseconds-refilled tokens with one second's burst.
-    /// This node sends at most half of it to one peer, so that two honest nodes never accuse each other.
+    /// Bytes per second of messages with bodies that a peer may send. This node sends at most half of it to one peer,
+    /// and what arrives may lag by [`BURST_IN_S`], so that two honest nodes never accuse each other.
     pub peer_bytes_per_second: u64,
     /// Ids per second that a peer may announce or request, likewise.
     pub peer_ids_per_second: u64,
@@ -56,10 +57,13 @@ pub struct Config {
     pub requests_max: usize,
     /// A body not delivered after this long is asked from another announcer, in milliseconds.
     pub request_timeout_ms: u64,
-    /// Pause between two rounds of announcements to a next peer, in milliseconds.
+    /// Pause between two rounds of announcements, in milliseconds. A round tells an eighth of the peers.
     pub reconcile_interval_ms: u64,
     /// Entries younger than this are left out of those rounds: their direct push is still under way. Milliseconds.
     pub reconcile_age_ms: u64,
+    /// Whether what comes from peers is written down too. No promise needs it (its submitter was promised durability
+    /// by the peer); with it a pool is as full after a restart as before, and the disk writes everything twice.
+    pub journal_peers: bool,
     /// Whether changes of status come out as [`Output::Status`](crate::Output::Status).
     pub status_events: bool,
 }
@@ -67,9 +71,16 @@ pub struct Config {
 /// A configuration under which the pool could not keep its promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A limit that must be positive is zero.
-    #[error("{0} is 0; it must be at least 1")]
-    Zero(&'static str),
+    /// A limit is too small.
+    #[error("{name} is {actual}; it must be at least {min}")]
+    TooSmall {
+        /// Which.
+        name: &'static str,
+        /// What was configured.
+        actual: u64,
+        /// The smallest value that works.
+        min: u64,
+    },
     /// An entry could not be sent to a peer in one message.
     #[error("entry_bytes_max is {entry_bytes_max}; a message carries entries of at most {max} bytes")]
     EntryTooLarge {
@@ -88,15 +99,20 @@ pub enum ConfigError {
     },
 }
 
+/// How long a connection may hold back messages before all of them arrive at once and still are no flood, in seconds.
+pub const BURST_IN_S: u64 = 8;
 /// Bytes of a message that are not the entry in it.
 const MESSAGE_OVERHEAD_BYTES: u64 = 1024;
 
 impl Config {
-    /// Sensible bounds for a node among `validators` peers: 256 MiB, two minutes, and per peer such a share that a
+    /// Sensible bounds for a node among `validators` peers: 64 MiB, two minutes, and per peer such a share that a
     /// third of the validators, flooding together, leave room for what comes from the others and from users.
+    ///
+    /// With all bounds exhausted the pool takes about 160 MB of memory; with 20,000 transactions of 512 bytes a second
+    /// that wait for half a second, 40 MB.
     pub fn new(rollups: impl IntoIterator<Item = RollupId>, validators: u64) -> Self {
-        let bytes_max = 256 * 1024 * 1024;
-        let entries_max = 512 * 1024;
+        let bytes_max = 64 * 1024 * 1024;
+        let entries_max = 128 * 1024;
         let shares = validators / 3 + 2;
         Self {
             rollups: rollups.into_iter().map(|rollup| (rollup, Standing::Active)).collect(),
@@ -109,17 +125,18 @@ impl Config {
             age_heights_max: 512,
             overdue_heights: 2,
             quantum_bytes: 16 * 1024,
-            history_entries_max: 512 * 1024,
+            ended_entries_max: 64 * 1024,
+            ordered_entries_max: 512 * 1024,
             refused_entries_max: 16 * 1024,
-            seen_entries_max: 2 * 1024 * 1024,
-            payloads_max: 64,
-            peer_bytes_per_second: 64 * 1024 * 1024,
+            payloads_max: 256,
+            peer_bytes_per_second: 32 * 1024 * 1024,
             peer_ids_per_second: 64 * 1024,
             announced_entries_max: 8 * 1024,
             requests_max: 8,
             request_timeout_ms: 1_000,
             reconcile_interval_ms: 1_000,
             reconcile_age_ms: 2_000,
+            journal_peers: false,
             status_events: true,
         }
     }
@@ -130,34 +147,31 @@ impl Config {
     ///
     /// Names the first limit that cannot, and what it should be.
     pub fn check(&self) -> Result<(), ConfigError> {
-        for (name, value) in [
-            ("bytes_max", self.bytes_max),
-            ("entries_max", self.entries_max),
-            ("entry_bytes_max", self.entry_bytes_max),
-            ("peer_bytes_max", self.peer_bytes_max),
-            ("peer_entries_max", self.peer_entries_max),
-            ("age_ms_max", self.age_ms_max),
-            ("age_heights_max", self.age_heights_max),
-            ("quantum_bytes", self.quantum_bytes),
-            ("history_entries_max", self.history_entries_max as u64),
-            ("refused_entries_max", self.refused_entries_max as u64),
-            ("seen_entries_max", self.seen_entries_max as u64),
-            ("payloads_max", self.payloads_max as u64),
-            ("announced_entries_max", self.announced_entries_max as u64),
-            ("requests_max", self.requests_max as u64),
-            ("request_timeout_ms", self.request_timeout_ms),
-            ("reconcile_interval_ms", self.reconcile_interval_ms),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::Zero(name));
-            }
-        }
         // Half a second's burst of the smaller, sending side must carry one whole message.
-        if self.peer_bytes_per_second < 2 * MESSAGE_BYTES_MAX as u64 {
-            return Err(ConfigError::Zero("peer_bytes_per_second / (2 * MESSAGE_BYTES_MAX)"));
-        }
-        if self.peer_ids_per_second < 2 * REQUEST_IDS_MAX as u64 {
-            return Err(ConfigError::Zero("peer_ids_per_second / (2 * REQUEST_IDS_MAX)"));
+        let (bytes_min, ids_min) = (2 * MESSAGE_BYTES_MAX as u64, 2 * REQUEST_IDS_MAX as u64);
+        for (name, actual, min) in [
+            ("bytes_max", self.bytes_max, 1),
+            ("entries_max", self.entries_max, 1),
+            ("entry_bytes_max", self.entry_bytes_max, 1),
+            ("peer_bytes_max", self.peer_bytes_max, 1),
+            ("peer_entries_max", self.peer_entries_max, 1),
+            ("age_ms_max", self.age_ms_max, 1),
+            ("age_heights_max", self.age_heights_max, 1),
+            ("quantum_bytes", self.quantum_bytes, 1),
+            ("ended_entries_max", self.ended_entries_max as u64, 1),
+            ("ordered_entries_max", self.ordered_entries_max as u64, 1),
+            ("refused_entries_max", self.refused_entries_max as u64, 1),
+            ("payloads_max", self.payloads_max as u64, 1),
+            ("announced_entries_max", self.announced_entries_max as u64, 1),
+            ("requests_max", self.requests_max as u64, 1),
+            ("request_timeout_ms", self.request_timeout_ms, 1),
+            ("reconcile_interval_ms", self.reconcile_interval_ms, 1),
+            ("peer_bytes_per_second", self.peer_bytes_per_second, bytes_min),
+            ("peer_ids_per_second", self.peer_ids_per_second, ids_min),
+        ] {
+            if actual < min {
+                return Err(ConfigError::TooSmall { name, actual, min });
+            }
         }
         let max = MESSAGE_BYTES_MAX as u64 - MESSAGE_OVERHEAD_BYTES;
         if self.entry_bytes_max > max {

@@ -1,7 +1,7 @@
 //! Figures for metrics.
 
-use crate::{pool::Mempool, rejected::Rejected, status::Outcome};
-use chorale_types::{RollupId, ValidatorIndex};
+use crate::{peer::PeerId, pool::Mempool, rejected::Rejected, status::Outcome};
+use chorale_types::RollupId;
 use std::collections::BTreeMap;
 
 /// Counts since the start.
@@ -48,7 +48,7 @@ pub struct Figures {
     /// By rollup; bundles count for their home.
     pub rollups: BTreeMap<RollupId, Held>,
     /// By the peer they came from.
-    pub peers: BTreeMap<ValidatorIndex, Held>,
+    pub peers: BTreeMap<PeerId, Held>,
     /// Payloads in flight whose manifests are known.
     pub payloads_in_flight: usize,
     /// Announced entries whose bodies are missing.
@@ -83,7 +83,7 @@ impl Mempool {
     /// How many entries wait that no payload in flight claims to carry.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.store.queues().values().map(|queue| queue.pending.len()).sum()
+        self.store.pending()
     }
 
     /// A snapshot of the figures.
@@ -96,7 +96,7 @@ impl Mempool {
             peers: self.store.origins().iter().map(|(&peer, &usage)| (peer, held(usage))).collect(),
             payloads_in_flight: self.flights.len(),
             wanted: self.gossip.wanted(),
-            remembered: self.history.len(),
+            remembered: self.history.len() + self.ordered.len(),
             admitted: counters.admitted,
             rejected: Rejected::LABELS.into_iter().zip(counters.rejected).collect(),
             revealed: counters.revealed,

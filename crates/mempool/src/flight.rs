@@ -11,7 +11,10 @@ use crate::{
     store::{Sequence, Slot, Stage, Store},
 };
 use chorale_types::{Commitment, Height, Manifest, TimestampMs, UnitId, View};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The payloads in flight.
 pub(crate) type Flights = BTreeMap<Commitment, Flight>;
@@ -22,7 +25,7 @@ pub(crate) struct Flight {
     view: View,
     stage: Stage,
     /// Kept while some of its short ids match nothing pooled: the entry may still arrive.
-    unmatched: Option<(Manifest, usize)>,
+    unmatched: Option<(Arc<Manifest>, usize)>,
     entries: BTreeSet<Sequence>,
 }
 
@@ -44,21 +47,34 @@ impl Mempool {
     ///
     /// Only for payloads that a header of `view` references: a manifest of a payload nobody proposed would keep entries
     /// out of selection for nothing. Returns false if the payload is known already, or no more can be tracked.
-    pub fn manifest_seen(&mut self, payload: Commitment, manifest: &Manifest, view: View, now: TimestampMs) -> bool {
+    pub fn manifest_seen(
+        &mut self,
+        payload: Commitment,
+        manifest: &Arc<Manifest>,
+        view: View,
+        now: TimestampMs,
+    ) -> bool {
         self.advance(now);
         if self.flights.contains_key(&payload) || !self.make_flight_room(view) {
             return false;
         }
         let mut unmatched = manifest.entries();
         let mut entries = BTreeSet::new();
-        for sequence in candidates(&self.store, manifest) {
-            if unmatched == 0 {
-                break;
-            }
-            let slot = self.store.slot(sequence).expect("queues hold pooled entries");
-            if carries(manifest, &slot.entry) {
-                unmatched = unmatched.saturating_sub(slot.entry.transaction_ids().len());
-                entries.insert(sequence);
+        for row in manifest.rollups.iter() {
+            let Some(queue) = self.store.queues().get(&row.rollup) else { continue };
+            // Payloads take the oldest first, so what one carries is found at the front of a queue however long that is.
+            let mut unmatched_of_rollup = row.entries as usize;
+            for &sequence in queue.pending.iter().chain(&queue.marked) {
+                if unmatched == 0 || unmatched_of_rollup == 0 {
+                    break;
+                }
+                let entry = &self.store.slot(sequence).expect("queues hold pooled entries").entry;
+                if carries(manifest, entry) {
+                    unmatched = unmatched.saturating_sub(entry.transaction_ids().len());
+                    let of_rollup = entry.rollups().filter(|rollup| *rollup == row.rollup).count();
+                    unmatched_of_rollup = unmatched_of_rollup.saturating_sub(of_rollup);
+                    entries.insert(sequence);
+                }
             }
         }
         let unmatched = (unmatched > 0).then(|| (manifest.clone(), unmatched));
@@ -86,11 +102,20 @@ impl Mempool {
     }
 
     /// Drops all payloads of views below `view` that are not committed: after a block of `view` is committed, and its
-    /// ancestors were reported, none of them can be. Not across an epoch's end, where views start again.
+    /// ancestors were reported, none of them can be. Not across an epoch's end, where views start again: see
+    /// [`Mempool::epoch_ended`].
     pub fn manifests_dropped_below(&mut self, view: View, now: TimestampMs) {
-        let dead = |flight: &Flight| flight.view < view && flight.stage < Stage::Committed;
-        let payloads: Vec<Commitment> =
-            self.flights.iter().filter(|(_, flight)| dead(flight)).map(|(&payload, _)| payload).collect();
+        self.drop_flights(now, |flight| flight.view < view);
+    }
+
+    /// Drops all payloads that are not committed: an epoch ended, and what is sealed for it can no longer be ordered.
+    pub fn epoch_ended(&mut self, now: TimestampMs) {
+        self.drop_flights(now, |_| true);
+    }
+
+    fn drop_flights(&mut self, now: TimestampMs, dead: impl Fn(&Flight) -> bool) {
+        let dead = self.flights.iter().filter(|(_, flight)| flight.stage < Stage::Committed && dead(flight));
+        let payloads: Vec<Commitment> = dead.map(|(&payload, _)| payload).collect();
         for payload in payloads {
             self.manifest_dropped(&payload, now);
         }
@@ -167,7 +192,7 @@ impl Mempool {
             self.end(sequence, outcome);
             return;
         }
-        let ended = self.history.get(id).map(|ended| ended.outcome);
+        let ended = self.ended(id).map(|ended| ended.outcome);
         // A repeat of what took effect does not undo it; what expired or was evicted here may have been ordered all
         // the same, and the order is what counts.
         if !matches!(ended, Some(Outcome::Revealed(_))) && ended != Some(outcome) {
@@ -190,10 +215,4 @@ impl Mempool {
 /// Whether the manifest claims all of the entry.
 fn carries(manifest: &Manifest, entry: &Entry) -> bool {
     entry.transaction_ids().iter().all(|id| manifest.contains(id))
-}
-
-/// The entries that a manifest may carry: those that wait for the rollups in it.
-fn candidates(store: &Store, manifest: &Manifest) -> Vec<Sequence> {
-    let queues = manifest.rollups.iter().filter_map(|row| store.queues().get(&row.rollup));
-    queues.flat_map(|queue| queue.pending.iter().chain(&queue.marked).copied()).collect()
 }

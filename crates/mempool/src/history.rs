@@ -1,7 +1,8 @@
 //! Bounded memories of what left the pool.
 
-use chorale_types::UnitId;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::status::{Ended, Outcome, SkipReason, Skipped};
+use chorale_types::{Height, TimestampMs, UnitId};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The newest `max` values by id; the oldest are forgotten first.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl<T> History<T> {
         self.next += 1;
         self.values.insert(id, (number, value));
         self.order.push_back((number, id));
-        // The second condition bounds the writes that were overwritten.
+        // The second condition bounds the writes that were overwritten or removed.
         while self.values.len() > self.max || self.order.len() > 2 * self.max {
             let (number, id) = self.order.pop_front().expect("every value has a write in the order");
             if self.values.get(&id).is_some_and(|(current, _)| *current == number) {
@@ -53,43 +54,71 @@ impl<T> History<T> {
     }
 }
 
-/// Remembers at least the last `max / 2` ids and at most `max`, at eight bytes an id.
+/// What was ordered: at least the last `max / 2` ids and at most `max`, at 32 bytes each. Nearly all entries end here, at
+/// the full rate of the network, so nothing else is kept of them.
 ///
-/// Two generations: the older is dropped whole when the newer is full. Ids are hashes, so their first eight bytes do
-/// not collide by accident; to make one collide with a victim's takes 2^64 hashes, and would only delay the victim's
-/// entry on the paths that consult this filter (announcements), never a submission or a push.
+/// Two generations: the older is dropped whole when the newer is full. Half an id stands for the whole: to be taken for
+/// somebody else's ordered transaction costs 2^128 hashes.
 #[derive(Clone, Debug)]
-pub(crate) struct SeenFilter {
-    newer: BTreeSet<u64>,
-    older: BTreeSet<u64>,
+pub(crate) struct Ordered {
+    newer: BTreeMap<u128, Packed>,
+    older: BTreeMap<u128, Packed>,
     generation_max: usize,
 }
 
-impl SeenFilter {
+impl Ordered {
     pub(crate) fn new(max: usize) -> Self {
-        Self { newer: BTreeSet::new(), older: BTreeSet::new(), generation_max: (max / 2).max(1) }
+        Self { newer: BTreeMap::new(), older: BTreeMap::new(), generation_max: (max / 2).max(1) }
     }
 
-    pub(crate) fn insert(&mut self, id: &UnitId) {
-        if self.newer.len() >= self.generation_max {
+    /// Remembers the last word on an id: `skipped` at `height`, or in its lanes.
+    pub(crate) fn insert(&mut self, id: &UnitId, height: Height, skipped: Option<SkipReason>, at: TimestampMs) {
+        let key = half(id);
+        if self.newer.len() >= self.generation_max && !self.newer.contains_key(&key) {
             self.older = std::mem::take(&mut self.newer);
         }
-        self.newer.insert(prefix(id));
+        self.newer.insert(key, Packed::new(height, skipped, at));
     }
 
-    pub(crate) fn contains(&self, id: &UnitId) -> bool {
-        let prefix = prefix(id);
-        self.newer.contains(&prefix) || self.older.contains(&prefix)
+    pub(crate) fn get(&self, id: &UnitId) -> Option<Ended> {
+        let key = half(id);
+        self.newer.get(&key).or_else(|| self.older.get(&key)).map(Packed::unpack)
     }
 
-    #[cfg(test)]
+    /// Ids that are remembered; one in both generations counts twice.
     pub(crate) fn len(&self) -> usize {
         self.newer.len() + self.older.len()
     }
 }
 
-/// The first eight bytes of an id's digest.
-fn prefix(id: &UnitId) -> u64 {
+/// Height, time and fate in 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    height: u64,
+    /// Milliseconds times 4, plus 0 for included or 1 and the reason.
+    at_and_fate: u64,
+}
+
+impl Packed {
+    fn new(height: Height, skipped: Option<SkipReason>, at: TimestampMs) -> Self {
+        let fate = skipped.map_or(0, |reason| 1 + reason as u64);
+        Self { height: height.0, at_and_fate: at.0.min(u64::MAX / 4) * 4 + fate }
+    }
+
+    fn unpack(&self) -> Ended {
+        let height = Height(self.height);
+        let outcome = match self.at_and_fate % 4 {
+            0 => Outcome::Revealed(height),
+            1 => Outcome::Skipped(Skipped { height, reason: SkipReason::Duplicate }),
+            2 => Outcome::Skipped(Skipped { height, reason: SkipReason::Void }),
+            _ => Outcome::Skipped(Skipped { height, reason: SkipReason::Invalid }),
+        };
+        Ended { outcome, at: TimestampMs(self.at_and_fate / 4) }
+    }
+}
+
+/// The first half of an id's digest.
+fn half(id: &UnitId) -> u128 {
     let (first, _) = id.digest().as_ref().split_first_chunk().expect("a digest has 32 bytes");
-    u64::from_be_bytes(*first)
+    u128::from_be_bytes(*first)
 }

@@ -31,6 +31,7 @@ mod gossip;
 mod history;
 mod message;
 mod output;
+mod peer;
 mod pool;
 mod record;
 mod rejected;
@@ -41,7 +42,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Standing};
+pub use config::{BURST_IN_S, Config, ConfigError, Standing};
 pub use entry::Entry;
 pub use figures::{Figures, Held};
 pub use flight::Reveal;
@@ -50,6 +51,7 @@ pub use message::{
     REQUEST_IDS_MAX, Request,
 };
 pub use output::{Misbehaviour, Output};
+pub use peer::PeerId;
 pub use pool::{Admitted, Mempool, Source};
 pub use record::{Add, Record, Remove};
 pub use rejected::Rejected;

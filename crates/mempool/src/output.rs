@@ -1,7 +1,7 @@
 //! What the pool wants done.
 
-use crate::{message::Message, record::Record, status::Status};
-use chorale_types::{UnitId, ValidatorIndex};
+use crate::{message::Message, peer::PeerId, record::Record, status::Status};
+use chorale_types::UnitId;
 
 /// Something for the node to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Output {
     /// Send to each of these peers.
     Send {
         /// The receivers, none twice.
-        to: Vec<ValidatorIndex>,
+        to: Vec<PeerId>,
         /// What to send.
         message: Message,
     },
@@ -26,13 +26,14 @@ pub enum Output {
     /// A peer did what no correct pool does.
     Misbehaviour {
         /// Which peer.
-        peer: ValidatorIndex,
+        peer: PeerId,
         /// What it did.
         what: Misbehaviour,
     },
 }
 
-/// What a peer did that no correct pool does. None of it can be caused by a third party, loss, delay or reordering.
+/// What a peer did that no correct pool does. None of it can be caused by a third party, by loss, delay, reordering, or a
+/// restart on either side.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misbehaviour {
     /// Sent bytes that are no message.
@@ -49,11 +50,11 @@ pub enum Misbehaviour {
         max: u64,
     },
     /// Sent bodies for a request that was never made.
-    #[error("answered request {number}, of {next} made")]
+    #[error("answered request {number}; the next one will be {next}")]
     BodiesNotAskedFor {
         /// The number in the answer.
         number: u64,
-        /// The number of the next request to this peer.
+        /// The number of the next request.
         next: u64,
     },
     /// Sent more bodies than a request asked for.

@@ -6,15 +6,16 @@ use crate::{
     figures::Counters,
     flight::Flights,
     gossip::Gossip,
-    history::{History, SeenFilter},
+    history::{History, Ordered},
     output::Output,
+    peer::PeerId,
     record::{Add, Record, Remove},
     rejected::Rejected,
     selection::Turns,
-    status::{Ended, EvictReason, Outcome, ShareReclaimed, Status},
+    status::{Ended, EvictReason, Outcome, ShareReclaimed, Skipped, Status},
     store::{Queue, Sequence, Slot, Stage, Store, Usage},
 };
-use chorale_types::{Height, RollupId, TimestampMs, UnitId, ValidatorIndex};
+use chorale_types::{Height, RollupId, TimestampMs, UnitId};
 use std::collections::BTreeMap;
 
 /// The shared pool of one node. See the [crate documentation](crate).
@@ -26,7 +27,7 @@ pub struct Mempool {
     pub(crate) store: Store,
     pub(crate) history: History<Ended>,
     pub(crate) refused: History<(Rejected, TimestampMs)>,
-    pub(crate) seen: SeenFilter,
+    pub(crate) ordered: Ordered,
     pub(crate) flights: Flights,
     pub(crate) gossip: Gossip,
     pub(crate) selecting: Turns,
@@ -45,7 +46,7 @@ pub enum Source {
     /// A user of this node. The entry is pushed to all peers.
     Local,
     /// A peer, outside of the gossip protocol. The entry counts for this peer and is not passed on.
-    Peer(ValidatorIndex),
+    Peer(PeerId),
 }
 
 /// A submission that entered the pool. Tell the user once its [`Record`] is durable.
@@ -87,9 +88,9 @@ impl Mempool {
         config.check()?;
         Ok(Self {
             store: Store::default(),
-            history: History::new(config.history_entries_max),
+            history: History::new(config.ended_entries_max),
             refused: History::new(config.refused_entries_max),
-            seen: SeenFilter::new(config.seen_entries_max),
+            ordered: Ordered::new(config.ordered_entries_max),
             flights: Flights::default(),
             gossip: Gossip::new(now),
             selecting: Turns::default(),
@@ -113,7 +114,7 @@ impl Mempool {
     ///
     /// # Errors
     ///
-    /// The reason with its numbers. It is remembered for [`Mempool::status`] as well.
+    /// The reason with its numbers. That of a user's submission is remembered for [`Mempool::status`] as well.
     pub fn submit(&mut self, entry: Entry, source: Source, now: TimestampMs) -> Result<Admitted, Rejected> {
         self.advance(now);
         match source {
@@ -144,11 +145,17 @@ impl Mempool {
         if let Some(slot) = self.store.get(id) {
             return Some(status_of(slot));
         }
-        if let Some(ended) = self.history.get(id) {
-            return Some(Status::Ended(*ended));
+        if let Some(ended) = self.ended(id) {
+            return Some(Status::Ended(ended));
         }
         let (reason, at) = self.refused.get(id)?;
         Some(Status::Rejected { reason: reason.clone(), at: *at })
+    }
+
+    /// How an entry that is no longer pooled ended, as far as that is remembered. That it was ordered overrules that it
+    /// expired or was evicted here.
+    pub(crate) fn ended(&self, id: &UnitId) -> Option<Ended> {
+        self.ordered.get(id).or_else(|| self.history.get(id).copied())
     }
 
     /// A pooled entry by its id.
@@ -192,13 +199,13 @@ impl Mempool {
     pub(crate) fn admit(
         &mut self,
         entry: Entry,
-        origin: Option<ValidatorIndex>,
+        origin: Option<PeerId>,
         path: Path,
         frame: Frame,
     ) -> Result<Admitted, Rejected> {
         let checked = self.check(&entry, origin, path).and_then(|()| self.make_room(&entry));
         if let Err(rejected) = checked {
-            self.reject(entry.id(), &rejected);
+            self.reject(entry.id(), &rejected, origin);
             return Err(rejected);
         }
         let entry = if entry.bytes() * 2 < frame.0 { entry.detached() } else { entry };
@@ -207,7 +214,7 @@ impl Mempool {
         self.refused.remove(&admitted.id);
         self.gossip.arrived(&admitted.id);
         self.counters.admitted += 1;
-        if origin.is_none() {
+        if self.journals(origin) {
             self.output(Output::Journal(Record::Add(Add {
                 arrived_at: admitted.arrived_at,
                 arrival_height: admitted.arrival_height,
@@ -221,10 +228,15 @@ impl Mempool {
         Ok(admitted)
     }
 
+    /// Whether what comes from there is written down.
+    pub(crate) fn journals(&self, origin: Option<PeerId>) -> bool {
+        origin.is_none() || self.config.journal_peers
+    }
+
     pub(crate) fn insert(
         &mut self,
         entry: Entry,
-        origin: Option<ValidatorIndex>,
+        origin: Option<PeerId>,
         arrived_at: TimestampMs,
         arrival_height: Height,
     ) -> Sequence {
@@ -232,7 +244,7 @@ impl Mempool {
     }
 
     /// The rules that need no room to be made.
-    fn check(&self, entry: &Entry, origin: Option<ValidatorIndex>, path: Path) -> Result<(), Rejected> {
+    fn check(&self, entry: &Entry, origin: Option<PeerId>, path: Path) -> Result<(), Rejected> {
         let id = entry.id();
         if entry.bytes() > self.config.entry_bytes_max {
             return Err(Rejected::TooLarge { id, bytes: entry.bytes(), max: self.config.entry_bytes_max });
@@ -240,10 +252,10 @@ impl Mempool {
         if self.store.get(&id).is_some() {
             return Err(Rejected::AlreadyPooled { id });
         }
-        if let Some(Ended { outcome, .. }) = self.history.get(&id) {
+        if let Some(Ended { outcome, .. }) = self.ended(&id) {
             let final_everywhere = matches!(outcome, Outcome::Revealed(_) | Outcome::Skipped(_));
             if final_everywhere || path == Path::Fetched {
-                return Err(Rejected::AlreadyEnded { id, outcome: *outcome });
+                return Err(Rejected::AlreadyEnded { id, outcome });
             }
         }
         for rollup in entry.rollups() {
@@ -259,7 +271,7 @@ impl Mempool {
         origin.map_or(Ok(()), |peer| self.check_peer_share(peer, entry.bytes()))
     }
 
-    fn check_peer_share(&self, peer: ValidatorIndex, more_bytes: u64) -> Result<(), Rejected> {
+    fn check_peer_share(&self, peer: PeerId, more_bytes: u64) -> Result<(), Rejected> {
         let Usage { bytes, entries } = self.store.usage_of_peer(peer);
         let (bytes_max, entries_max) = (self.config.peer_bytes_max, self.config.peer_entries_max);
         if bytes + more_bytes > bytes_max || entries + 1 > entries_max {
@@ -322,9 +334,10 @@ impl Mempool {
         self.end(newest, Outcome::Evicted(EvictReason::ShareReclaimed(reason)));
     }
 
-    fn reject(&mut self, id: UnitId, rejected: &Rejected) {
+    fn reject(&mut self, id: UnitId, rejected: &Rejected, origin: Option<PeerId>) {
         self.counters.rejected[rejected.index()] += 1;
-        if !rejected.is_known() {
+        // Of peers' entries no reason is kept: a peer that floods would push out those that users ask for.
+        if origin.is_none() && !rejected.is_known() {
             self.refused.insert(id, (rejected.clone(), self.now));
         }
     }
@@ -332,16 +345,25 @@ impl Mempool {
     /// Takes a pooled entry out, for good.
     pub(crate) fn end(&mut self, sequence: Sequence, outcome: Outcome) {
         let slot = self.store.remove(sequence).expect("only pooled entries end here");
-        self.record_end(slot.entry.id(), outcome, slot.origin.is_none());
+        self.record_end(slot.entry.id(), outcome, self.journals(slot.origin));
+    }
+
+    pub(crate) fn remember(&mut self, id: UnitId, ended: Ended) {
+        match ended.outcome {
+            Outcome::Revealed(height) => self.ordered.insert(&id, height, None, ended.at),
+            Outcome::Skipped(Skipped { height, reason }) => {
+                self.ordered.insert(&id, height, Some(reason), ended.at);
+            }
+            Outcome::Evicted(_) | Outcome::Expired(_) => self.history.insert(id, ended),
+        }
     }
 
     /// Remembers, journals and reports how an entry ended.
     pub(crate) fn record_end(&mut self, id: UnitId, outcome: Outcome, journaled: bool) {
         let ended = Ended { outcome, at: self.now };
         self.counters.ended(&outcome);
-        self.history.insert(id, ended);
+        self.remember(id, ended);
         self.refused.remove(&id);
-        self.seen.insert(&id);
         self.gossip.arrived(&id);
         if journaled {
             self.output(Output::Journal(Record::Remove(Remove { id, ended })));

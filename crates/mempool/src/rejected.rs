@@ -1,7 +1,7 @@
 //! Why a submission is refused, with the numbers that decided.
 
-use crate::status::Outcome;
-use chorale_types::{Height, RollupId, UnitId, ValidatorIndex};
+use crate::{peer::PeerId, status::Outcome};
+use chorale_types::{Height, RollupId, UnitId};
 
 /// A submission that did not enter the pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum Rejected {
     )]
     PeerShareFull {
         /// Which peer.
-        peer: ValidatorIndex,
+        peer: PeerId,
         /// Bytes it holds.
         bytes: u64,
         /// Entries it holds.

@@ -30,15 +30,13 @@ impl Mempool {
                     if let Some(sequence) = self.store.sequence(&id) {
                         self.store.remove(sequence);
                     }
-                    self.history.insert(id, ended);
-                    self.seen.insert(&id);
+                    self.remember(id, ended);
                 }
             }
         }
         let (bytes_max, entries_max) = (self.config.bytes_max, self.config.entries_max);
         while self.store.total().bytes > bytes_max || self.store.total().entries > entries_max {
-            let newest = self.store.slots_from(0).last().map(|(sequence, _)| sequence);
-            let Some(newest) = newest else { break };
+            let Some(newest) = self.store.newest() else { break };
             self.end(newest, Outcome::Evicted(EvictReason::PoolShrunk(bytes_max)));
         }
         let rollups = self.config.rollups.clone();

@@ -27,11 +27,11 @@ pub(crate) struct Turns {
 
 /// Which entries of a rollup take part.
 #[derive(Clone, Copy)]
-enum Among {
+enum Among<'a> {
     /// Those that no payload in flight carries.
     Pending,
-    /// All.
-    Pooled,
+    /// All up to the first that this does not hold for.
+    PooledWhile(&'a dyn Fn(&Slot) -> bool),
 }
 
 /// The bounds of a selection.
@@ -74,9 +74,9 @@ impl Mempool {
     ) -> Vec<Entry> {
         let (rollups, heights) = (&self.config.rollups, self.config.overdue_heights);
         let overdue = |slot: &Slot| revealed.0.saturating_sub(slot.arrival_height.0) > heights;
-        let eligible = |slot: &Slot| overdue(slot) && selectable(&slot.entry, rollups, height) && !exclude(&slot.entry);
+        let eligible = |slot: &Slot| selectable(&slot.entry, rollups, height) && !exclude(&slot.entry);
         let budget = Budget { bytes: budget_bytes, entries: entries_max, quantum_bytes: self.config.quantum_bytes };
-        pick(&self.store, &mut self.including, Among::Pooled, &eligible, budget)
+        pick(&self.store, &mut self.including, Among::PooledWhile(&overdue), &eligible, budget)
     }
 }
 
@@ -96,7 +96,7 @@ struct Lane<'a> {
 fn pick(
     store: &Store,
     turns: &mut Turns,
-    among: Among,
+    among: Among<'_>,
     eligible: &dyn Fn(&Slot) -> bool,
     budget: Budget,
 ) -> Vec<Entry> {
@@ -149,7 +149,7 @@ fn take_turn(lane: &mut Lane<'_>, picked: &mut Vec<Entry>, left_bytes: &mut u64,
 fn lanes<'a>(
     store: &'a Store,
     turns: &Turns,
-    among: Among,
+    among: Among<'a>,
     eligible: &'a dyn Fn(&Slot) -> bool,
     budget_bytes: u64,
 ) -> Vec<Lane<'a>> {
@@ -161,11 +161,13 @@ fn lanes<'a>(
     rotated
         .into_iter()
         .map(|(&rollup, queue)| {
-            let sequences: Box<dyn Iterator<Item = &Sequence>> = match among {
-                Among::Pending => Box::new(queue.pending.iter()),
-                Among::Pooled => Box::new(queue.pending.union(&queue.marked)),
+            let slot = |sequence: &Sequence| store.slot(*sequence).expect("queues hold pooled entries");
+            let slots: Box<dyn Iterator<Item = &Slot>> = match among {
+                Among::Pending => Box::new(queue.pending.iter().map(slot)),
+                Among::PooledWhile(holds) => {
+                    Box::new(queue.pending.union(&queue.marked).map(slot).take_while(move |slot| holds(slot)))
+                }
             };
-            let slots = sequences.map(|&sequence| store.slot(sequence).expect("queues hold pooled entries"));
             // What is larger than the whole budget would block its rollup for ever.
             let fitting = slots.filter(move |slot| slot.entry.bytes() <= budget_bytes && eligible(slot));
             let waiting: Box<dyn Iterator<Item = &Entry>> = Box::new(fitting.map(|slot| &slot.entry));

@@ -1,7 +1,7 @@
 //! The entries with their indices and totals. Knows no rule; keeps everything consistent.
 
-use crate::entry::Entry;
-use chorale_types::{Height, RollupId, TimestampMs, UnitId, ValidatorIndex};
+use crate::{entry::Entry, peer::PeerId};
+use chorale_types::{Height, RollupId, TimestampMs, UnitId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An entry's place in the order of arrival on this node.
@@ -52,7 +52,7 @@ pub(crate) struct Slot {
     pub(crate) arrived_at: TimestampMs,
     pub(crate) arrival_height: Height,
     /// The peer it came from; none for a submission to this node.
-    pub(crate) origin: Option<ValidatorIndex>,
+    pub(crate) origin: Option<PeerId>,
     pub(crate) marks: Marks,
 }
 
@@ -86,13 +86,16 @@ pub(crate) struct Queue {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
-    slots: BTreeMap<Sequence, Slot>,
+    /// Boxed: a tree whose keys only rise is half empty, and slots are large.
+    slots: BTreeMap<Sequence, Box<Slot>>,
     ids: BTreeMap<UnitId, Sequence>,
     queues: BTreeMap<RollupId, Queue>,
-    origins: BTreeMap<ValidatorIndex, Usage>,
+    origins: BTreeMap<PeerId, Usage>,
     /// Bundles by their last height.
     expiries: BTreeSet<(Height, Sequence)>,
     total: Usage,
+    /// How many entries no payload in flight carries.
+    pending: usize,
     next: Sequence,
 }
 
@@ -105,6 +108,7 @@ impl Store {
         assert!(replaced.is_none(), "an id is in the pool once");
         let queue = self.queues.entry(slot.entry.home()).or_default();
         queue.pending.insert(sequence);
+        self.pending += 1;
         queue.usage.add(bytes);
         if let Some(origin) = slot.origin {
             self.origins.entry(origin).or_default().add(bytes);
@@ -113,17 +117,20 @@ impl Store {
             self.expiries.insert((expiry, sequence));
         }
         self.total.add(bytes);
-        self.slots.insert(sequence, slot);
+        self.slots.insert(sequence, Box::new(slot));
         sequence
     }
 
-    pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<Slot> {
+    pub(crate) fn remove(&mut self, sequence: Sequence) -> Option<Box<Slot>> {
         let slot = self.slots.remove(&sequence)?;
         let (id, home, bytes) = (slot.entry.id(), slot.entry.home(), slot.entry.bytes());
         self.ids.remove(&id);
         let queue = self.queues.get_mut(&home).expect("a rollup with entries has a queue");
-        queue.pending.remove(&sequence);
-        queue.marked.remove(&sequence);
+        if queue.pending.remove(&sequence) {
+            self.pending -= 1;
+        } else {
+            queue.marked.remove(&sequence);
+        }
         queue.usage.sub(bytes);
         if queue.usage.entries == 0 {
             self.queues.remove(&home);
@@ -148,6 +155,7 @@ impl Store {
         if slot.marks.furthest().is_none() {
             let queue = self.queues.get_mut(&slot.entry.home()).expect("a rollup with entries has a queue");
             queue.pending.remove(&sequence);
+            self.pending -= 1;
             queue.marked.insert(sequence);
         }
         *slot.marks.count(stage) += 1;
@@ -162,6 +170,7 @@ impl Store {
             let queue = self.queues.get_mut(&slot.entry.home()).expect("a rollup with entries has a queue");
             queue.marked.remove(&sequence);
             queue.pending.insert(sequence);
+            self.pending += 1;
         }
     }
 
@@ -170,16 +179,26 @@ impl Store {
     }
 
     pub(crate) fn slot(&self, sequence: Sequence) -> Option<&Slot> {
-        self.slots.get(&sequence)
+        self.slots.get(&sequence).map(AsRef::as_ref)
     }
 
     pub(crate) fn get(&self, id: &UnitId) -> Option<&Slot> {
-        self.slots.get(self.ids.get(id)?)
+        self.slot(*self.ids.get(id)?)
     }
 
     /// Slots from `sequence` on, in the order of arrival.
     pub(crate) fn slots_from(&self, sequence: Sequence) -> impl Iterator<Item = (Sequence, &Slot)> {
-        self.slots.range(sequence..).map(|(&sequence, slot)| (sequence, slot))
+        self.slots.range(sequence..).map(|(&sequence, slot)| (sequence, slot.as_ref()))
+    }
+
+    /// The last that arrived.
+    pub(crate) fn newest(&self) -> Option<Sequence> {
+        self.slots.last_key_value().map(|(sequence, _)| *sequence)
+    }
+
+    /// How many entries no payload in flight carries.
+    pub(crate) const fn pending(&self) -> usize {
+        self.pending
     }
 
     pub(crate) const fn queues(&self) -> &BTreeMap<RollupId, Queue> {
@@ -195,11 +214,11 @@ impl Store {
         self.queues.get(&rollup).map(|queue| queue.usage).unwrap_or_default()
     }
 
-    pub(crate) fn usage_of_peer(&self, peer: ValidatorIndex) -> Usage {
+    pub(crate) fn usage_of_peer(&self, peer: PeerId) -> Usage {
         self.origins.get(&peer).copied().unwrap_or_default()
     }
 
-    pub(crate) const fn origins(&self) -> &BTreeMap<ValidatorIndex, Usage> {
+    pub(crate) const fn origins(&self) -> &BTreeMap<PeerId, Usage> {
         &self.origins
     }
 
@@ -226,6 +245,7 @@ impl Store {
                 again.expiries.insert((expiry, sequence));
             }
         }
+        assert_eq!(self.pending, again.queues.values().map(|queue| queue.pending.len()).sum::<usize>());
         assert_eq!(again.ids, self.ids);
         assert_eq!(again.total, self.total);
         assert_eq!(again.origins, self.origins);

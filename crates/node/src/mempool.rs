@@ -8,6 +8,8 @@
 
 mod actor;
 mod journal;
+mod proposals;
+mod roster;
 #[cfg(test)]
 mod tests;
 

@@ -184,6 +184,7 @@ async fn start(
         attestation::Actor::open(context.child("attestation"), attestation_config, restart, connections).await?;
 
     let connections = mempool::Connections {
+        me,
         chain: handle.clone(),
         settlement: settlement.clone(),
         channel: mempool,

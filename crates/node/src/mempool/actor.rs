@@ -1,8 +1,11 @@
 //! The loop: submissions, peers and the chain in; journal, gossip and statuses out.
 
-use super::{Changed, EVENTS_MAX, Mailbox, REQUESTS_MAX, Request, Submitted, journal::Journal};
+use super::{
+    Changed, EVENTS_MAX, Mailbox, REQUESTS_MAX, Request, Submitted, journal::Journal, proposals::Proposals,
+    roster::Roster,
+};
 use crate::{
-    dispersal::{Manifests, keys::node_key},
+    dispersal::Manifests,
     ports::{ChainEvent, ChainHandle, Peers},
     proposer::Selection,
     runtime::Context,
@@ -10,15 +13,15 @@ use crate::{
 };
 use chorale_foundation::{
     Bytes,
-    codec::DecodeExt as _,
     cryptography::ed25519::PublicKey,
     p2p::{Receiver, Recipients, Sender},
     storage::journal::Error as StorageError,
 };
+use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
-    Config, ConfigError, Entry, Incoming, Mempool, Message, Output, Record, Reveal, SkipReason, Source,
+    Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
-use chorale_types::{EpochInfo, Height, TimestampMs, Unit, UnitId, ValidatorIndex, codec::Encode};
+use chorale_types::{EpochInfo, Header, Height, NodeKey, TimestampMs, Unit, UnitId, codec::Encode};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, warn};
@@ -27,6 +30,12 @@ use tracing::{debug, warn};
 const BATCH_MAX: usize = 64;
 /// How often the pool looks at what is due by time.
 const TICK_MS: u64 = 50;
+/// What no submitter waits for is synced after so many ticks: how much of what left the pool a crash may bring back into
+/// it, to be recognised as ordered or to wait again.
+const SYNC_TICKS: u32 = 20;
+/// Heights that are looked at again after a restart: the disk may not know that what they brought has left the pool, and
+/// peers that lag behind may announce it.
+const REPLAY_HEIGHTS: u64 = 128;
 
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +50,8 @@ pub enum Stopped {
 
 /// What the actor is connected to.
 pub struct Connections<N, R> {
+    /// This node.
+    pub me: NodeKey,
     /// The chain as consensus drives it.
     pub chain: ChainHandle,
     /// What heights brought.
@@ -62,8 +73,8 @@ pub struct Actor<E: Context, N, R> {
     sender: N,
     receiver: R,
     peers: Peers,
-    epoch: Arc<EpochInfo>,
-    keys: Vec<Option<PublicKey>>,
+    roster: Roster,
+    proposals: Proposals,
     requests: mpsc::Receiver<Request>,
     waiting: watch::Sender<usize>,
     events: broadcast::Sender<Changed>,
@@ -71,6 +82,7 @@ pub struct Actor<E: Context, N, R> {
     height: Height,
     known: watch::Sender<Height>,
     unsynced: bool,
+    ticks: u32,
     answers: Vec<(oneshot::Sender<Submitted>, Submitted)>,
 }
 
@@ -91,7 +103,7 @@ where
         partition: &str,
         connections: Connections<N, R>,
     ) -> Result<(Self, Mailbox, watch::Receiver<Height>), Stopped> {
-        let Connections { chain, settlement, channel: (sender, receiver), peers } = connections;
+        let Connections { me, chain, settlement, channel: (sender, receiver), peers } = connections;
         let (journal, records) = Journal::open(context.child("journal"), &format!("{partition}-journal")).await?;
         let now = context.now_ms();
         let height = *settlement.settled().borrow();
@@ -113,17 +125,18 @@ where
             sender,
             receiver,
             peers,
-            keys: Vec::new(),
-            epoch: epoch.clone(),
+            roster: Roster::new(me),
+            proposals: Proposals::default(),
             requests: receiver_of_requests,
             waiting,
             events,
-            height,
+            height: Height(height.0.saturating_sub(REPLAY_HEIGHTS)),
             known,
             unsynced: false,
+            ticks: 0,
             answers: Vec::new(),
         };
-        actor.enter(epoch);
+        actor.enter(&epoch);
         Ok((actor, mailbox, known_port))
     }
 
@@ -137,8 +150,11 @@ where
         let mut stopped = self.context.stopped();
         let mut events = self.chain.events.subscribe();
         let mut settled = self.settlement.settled();
+        // Once for all that is settled, also if no height follows for a while.
+        settled.mark_changed();
+        let mut tick_at = self.context.current();
         loop {
-            let wake = self.context.sleep(Duration::from_millis(TICK_MS));
+            let wake = self.context.sleep_until(tick_at);
             tokio::select! {
                 biased;
                 _ = &mut stopped => return Ok(self.journal.sync().await?),
@@ -153,12 +169,16 @@ where
                     let settled = *settled.borrow_and_update();
                     self.follow(settled).await;
                 }
+                // Before those who may always have more.
+                () = wake => {
+                    self.tick().await?;
+                    tick_at = self.context.current() + Duration::from_millis(TICK_MS);
+                }
                 Some(request) = self.requests.recv() => self.serve_batch(request),
                 received = self.receiver.recv() => match received {
                     Ok((peer, bytes)) => self.receive(&peer, bytes.into()),
                     Err(_) => return Ok(()),
                 },
-                () = wake => self.tick(),
             }
             self.carry_out().await?;
         }
@@ -169,19 +189,21 @@ where
     }
 
     /// Gossips with the validators of this epoch from now on.
-    fn enter(&mut self, epoch: Arc<EpochInfo>) {
-        let key = |node: &chorale_types::NodeKey| PublicKey::decode(Bytes::copy_from_slice(&node.0)).ok();
-        self.keys = epoch.validators.iter().map(|(_, validator)| key(&validator.node)).collect();
-        self.epoch = epoch;
-        let me = self.chain.position.borrow().index;
-        let others = self.epoch.validators.indices().filter(|index| Some(*index) != me);
+    fn enter(&mut self, epoch: &EpochInfo) {
         let now = self.now();
-        self.pool.set_peers(others, now);
+        let peers = self.roster.enter(epoch);
+        self.pool.set_peers(peers, now);
     }
 
-    fn tick(&mut self) {
+    async fn tick(&mut self) -> Result<(), Stopped> {
         let now = self.now();
         self.pool.tick(now);
+        self.ticks += 1;
+        if self.ticks >= SYNC_TICKS {
+            self.ticks = 0;
+            self.sync().await?;
+        }
+        Ok(())
     }
 
     /// What consensus saw: statuses, and what to leave out of payloads.
@@ -189,25 +211,39 @@ where
         let now = self.now();
         match event {
             ChainEvent::Proposed { tip } => {
-                for certificate in tip.header.payloads.iter() {
-                    let commitment = certificate.commitment();
-                    if let Some(manifest) = self.manifests.get(&commitment) {
-                        self.pool.manifest_seen(commitment, &manifest, tip.header.view, now);
-                    }
+                self.proposals.insert(&tip.header);
+                self.claim(&tip.header);
+            }
+            ChainEvent::Certified { certificate } => {
+                for payload in self.proposals.take(&certificate.block.id) {
+                    self.pool.certified(&payload, now);
                 }
             }
             ChainEvent::Committed { header, .. } => {
+                // The proposal, or the manifest until then, may have been missed.
+                self.claim(&header);
                 for certificate in header.payloads.iter() {
-                    let commitment = certificate.commitment();
-                    if let Some(manifest) = self.manifests.get(&commitment) {
-                        self.pool.manifest_seen(commitment, &manifest, header.view, now);
-                    }
-                    self.pool.committed(&commitment, now);
+                    self.pool.committed(&certificate.commitment(), now);
                 }
                 self.pool.manifests_dropped_below(header.view, now);
             }
-            ChainEvent::EpochStarted { info } => self.enter(info),
-            ChainEvent::Certified { .. } | ChainEvent::Entered { .. } => {}
+            ChainEvent::EpochStarted { info } => {
+                self.pool.epoch_ended(now);
+                self.enter(&info);
+            }
+            ChainEvent::Entered { .. } => {}
+        }
+    }
+
+    /// Marks what the payloads of a header claim to carry.
+    fn claim(&mut self, header: &Header) {
+        let now = self.now();
+        for certificate in header.payloads.iter() {
+            let commitment = certificate.commitment();
+            // Without chunks of its own this node has no manifest. What is ordered twice for that is a repeat.
+            if let Some(manifest) = self.manifests.get(&commitment) {
+                self.pool.manifest_seen(commitment, &manifest, header.view, now);
+            }
         }
     }
 
@@ -219,7 +255,7 @@ where
                 Ok(record) => {
                     let included: Vec<UnitId> = record.included().into_iter().map(|it| it.id).collect();
                     let skipped: Vec<(UnitId, SkipReason)> =
-                        record.skipped().iter().map(|it| (it.id, SkipReason::Duplicate)).collect();
+                        record.skipped().iter().map(|it| (it.id, skip_reason(it.reason))).collect();
                     let reveal =
                         Reveal { height, payloads: record.commitments(), included: &included, skipped: &skipped };
                     let now = self.now();
@@ -229,16 +265,18 @@ where
             }
             self.height = height;
         }
-        self.known.send_replace(self.height);
+        self.known.send_if_modified(|known| std::mem::replace(known, self.height) != self.height);
     }
 
     /// Takes a request, and what else waits already.
     fn serve_batch(&mut self, first: Request) {
         self.serve(first);
         for _ in 1..BATCH_MAX {
-            let Ok(request) = self.requests.try_recv() else { return };
+            let Ok(request) = self.requests.try_recv() else { break };
             self.serve(request);
         }
+        let now = self.now();
+        self.pool.flush(now);
     }
 
     fn serve(&mut self, request: Request) {
@@ -246,7 +284,7 @@ where
         match request {
             Request::Submit { units, reply } => {
                 let entries = units.into_iter().map(Entry::new);
-                let submitted = self.pool.submit_batch(entries, Source::Local, now);
+                let submitted = entries.map(|entry| self.pool.submit(entry, Source::Local, now)).collect();
                 self.answers.push((reply, submitted));
             }
             Request::Status { id, reply } => drop(reply.send(self.pool.status(&id))),
@@ -271,7 +309,7 @@ where
     }
 
     fn receive(&mut self, peer: &PublicKey, bytes: Bytes) {
-        let Some(from) = self.epoch.validators.index_of(&node_key(peer)) else { return };
+        let Some(from) = self.roster.number_of(peer) else { return };
         match Incoming::decode(bytes) {
             Ok(incoming) => {
                 let now = self.now();
@@ -287,15 +325,13 @@ where
             match output {
                 Output::Journal(record) => self.write(&record).await?,
                 Output::Send { to, message } => self.send(&to, &message),
+                // Nobody may be listening.
                 Output::Status { id, status } => drop(self.events.send(Changed { id, status })),
                 Output::Misbehaviour { peer, what } => self.accuse(peer, &what.to_string()),
             }
         }
         if !self.answers.is_empty() {
-            if self.unsynced {
-                self.journal.sync().await?;
-                self.unsynced = false;
-            }
+            self.sync().await?;
             for (reply, submitted) in self.answers.drain(..) {
                 // Who does not wait any more can ask for the status.
                 let _ = reply.send(submitted);
@@ -316,15 +352,32 @@ where
         Ok(())
     }
 
-    fn send(&mut self, to: &[ValidatorIndex], message: &Message) {
-        let keys = to.iter().filter_map(|index| self.keys.get(index.as_usize()).cloned().flatten()).collect();
+    async fn sync(&mut self) -> Result<(), Stopped> {
+        if self.unsynced {
+            self.journal.sync().await?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, to: &[PeerId], message: &Message) {
+        let keys = to.iter().filter_map(|peer| self.roster.key(*peer).cloned()).collect();
+        // What is lost is announced later.
         let _ = self.sender.send(Recipients::Some(keys), message.encode(), false);
     }
 
-    fn accuse(&self, peer: ValidatorIndex, what: &str) {
-        match self.keys.get(peer.as_usize()).cloned().flatten() {
-            Some(key) => self.peers.block(&key, &format!("validator {peer} {what}")),
+    fn accuse(&self, peer: PeerId, what: &str) {
+        match self.roster.key(peer) {
+            Some(key) => self.peers.block(key, &format!("the mempool: {what}")),
             None => warn!(%peer, what, "an unknown peer misbehaved"),
         }
+    }
+}
+
+/// The pool's word for why an ordered unit has no effect.
+const fn skip_reason(reason: Reason) -> SkipReason {
+    match reason {
+        Reason::Repeated { .. } | Reason::Burnt { .. } => SkipReason::Duplicate,
+        Reason::Expired { .. } | Reason::ExpiryTooFar { .. } | Reason::UnknownRollup(_) => SkipReason::Invalid,
     }
 }
