@@ -309,7 +309,9 @@ impl Oracle {
             // The block can be certified one view after its parent was: the parent can be committed.
             let parent = header.parent.block;
             state.hiding.committed(block.view, parent);
-            self.chain.possible(parent)?;
+            if parent.height <= state.info.closing {
+                self.chain.possible(parent)?;
+            }
         }
         Ok(())
     }
