@@ -10,6 +10,7 @@
 //! - A quorum for another root than this node's own is no reason to adopt it. The node says so loudly and stops:
 //!   [`Stopped::Diverged`].
 //! - Only validators of a height's epoch sign it; the old validators go on until the closing height is attested.
+//! - The attested outcomes of closing heights are kept for ever: they lead from the genesis to every later epoch.
 //!
 //! # Wire format
 //!
@@ -25,7 +26,7 @@ mod votes;
 pub use actor::{Actor, Connections, Stopped};
 pub use message::Message;
 
-use chorale_types::{Attestation, Evidence, Height};
+use chorale_types::{Attestation, Epoch, Evidence, Height, Outcome, codec_struct};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -54,10 +55,23 @@ pub enum Event {
     Fault(Arc<Evidence>),
 }
 
+/// How an epoch ended: with the next validators, which the outcome names by their digest, a
+/// [`HandOver`](chorale_light::HandOver).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The outcome of the closing height.
+    pub outcome: Outcome,
+    /// Its attestation.
+    pub attestation: Attestation,
+}
+codec_struct!(Closing { outcome, attestation });
+
 /// A request to the actor.
-struct Request {
-    height: Height,
-    reply: oneshot::Sender<Option<Attestation>>,
+enum Request {
+    /// The attestation of a height.
+    Get { height: Height, reply: oneshot::Sender<Option<Attestation>> },
+    /// How an epoch ended.
+    Closing { epoch: Epoch, reply: oneshot::Sender<Option<Closing>> },
 }
 
 /// Talks to the actor. Clones share it.
@@ -98,7 +112,14 @@ impl Mailbox {
     /// The attestation of a height; none if there is none yet, or it is pruned, or the node is stopping.
     pub async fn get(&self, height: Height) -> Option<Attestation> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { height, reply }).await.ok()?;
+        self.requests.send(Request::Get { height, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// How an epoch ended, however long ago; none if it has not yet, or this node was not there.
+    pub async fn closing(&self, epoch: Epoch) -> Option<Closing> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Closing { epoch, reply }).await.ok()?;
         answer.await.ok()?
     }
 }

@@ -23,7 +23,7 @@ mod queries;
 mod recent;
 mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use actor::{Actor, Connections, Stopped};
 pub use queries::{Found, LaneAnswer, Mailbox, ProofAnswer, RegistryAnswer, Unavailable, Where};

@@ -1,7 +1,7 @@
 //! The attestation actor.
 
 use super::{
-    Config, Event, Ingress, Mailbox, Message, Request,
+    Closing, Config, Event, Ingress, Mailbox, Message, Request,
     store::{Attestations, Error as StorageError, Signed},
     votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence},
 };
@@ -205,9 +205,10 @@ where
                 biased;
                 _ = &mut stopped => return self.shut_down().await,
                 changed = settled.changed() => if changed.is_err() { return self.shut_down().await },
-                Some(Request { height, reply }) = self.ingress.requests.recv() => {
-                    let _ = reply.send(self.attestations.get(height).await?);
-                }
+                Some(request) = self.ingress.requests.recv() => match request {
+                    Request::Get { height, reply } => drop(reply.send(self.attestations.get(height).await?)),
+                    Request::Closing { epoch, reply } => drop(reply.send(self.attestations.closing(epoch).await?)),
+                },
                 message = self.receiver.recv() => match message {
                     Ok((peer, bytes)) => self.receive(peer, bytes.into()).await?,
                     Err(_) => return self.shut_down().await,
@@ -319,6 +320,7 @@ where
             error!(%stopped, "stopping");
             return Err(stopped);
         }
+        self.close(&attestation, waiting.epoch).await?;
         self.attestations.put(&attestation).await?;
         if is_new {
             debug!(%height, signers = attestation.signers.count(), "attested");
@@ -334,6 +336,20 @@ where
             self.signed.prune(below).await?;
         }
         Ok(())
+    }
+
+    /// Keeps the outcome of a closing height with its attestation.
+    async fn close(&mut self, attestation: &Attestation, epoch: Epoch) -> Result<(), Stopped> {
+        let height = attestation.height;
+        if self.chain.epoch(epoch).is_none_or(|info| info.closing != height) {
+            return Ok(());
+        }
+        // It was settled before it was waited for; kept longer than attestations take, unless the chain was stuck.
+        let Ok(outcome) = self.settlement.outcome(height).await else {
+            warn!(%height, "the closing outcome is attested, and its record is pruned");
+            return Ok(());
+        };
+        Ok(self.attestations.close(&Closing { outcome, attestation: attestation.clone() }).await?)
     }
 
     /// Says up to where everything is attested.

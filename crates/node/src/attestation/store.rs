@@ -1,5 +1,6 @@
 //! Own signatures and attestations on disk.
 
+use super::Closing;
 use crate::{dispersal::vault::Vault, runtime::Context};
 use chorale_foundation::{
     runtime::{Error as RuntimeError, Handle, ReadOptions, buffer::paged::CacheRef},
@@ -12,7 +13,7 @@ use chorale_foundation::{
     },
     utils::{NZU16, NZUsize, futures::rebind},
 };
-use chorale_types::{Attestation, Digest, Height, OutcomeVote, tagged_hash};
+use chorale_types::{Attestation, Digest, Epoch, Height, OutcomeVote, tagged_hash};
 use std::collections::BTreeMap;
 
 /// Heights of one section of signatures.
@@ -101,11 +102,15 @@ impl<E: Context> Signed<E> {
 /// Attestations by height. Not durable at once: what is lost is asked for again.
 pub(super) struct Attestations<E: Context> {
     vault: Vault<E, Attestation>,
+    closings: Vault<E, Closing>,
 }
 
 impl<E: Context> Attestations<E> {
     pub(super) async fn open(context: E, partition: &str) -> Result<Self, Error> {
-        Ok(Self { vault: Vault::open(context, &format!("{partition}-attestations")).await? })
+        Ok(Self {
+            vault: Vault::open(context.child("heights"), &format!("{partition}-attestations")).await?,
+            closings: Vault::open(context.child("closings"), &format!("{partition}-closings")).await?,
+        })
     }
 
     /// Stores the first attestation of a height.
@@ -118,6 +123,21 @@ impl<E: Context> Attestations<E> {
 
     pub(super) async fn get(&self, height: Height) -> Result<Option<Attestation>, Error> {
         Ok(self.vault.get(&key(height)).await?)
+    }
+
+    /// Stores how an epoch ended: durable when this returns, and never pruned.
+    pub(super) async fn close(&mut self, closing: &Closing) -> Result<(), Error> {
+        let epoch = closing.outcome.epoch;
+        if self.closing(epoch).await?.is_none() {
+            self.closings.put(epoch.0, key(Height(epoch.0)), closing).await?;
+            self.closings.sync().await?.await?;
+        }
+        Ok(())
+    }
+
+    /// How an epoch ended.
+    pub(super) async fn closing(&self, epoch: Epoch) -> Result<Option<Closing>, Error> {
+        Ok(self.closings.get(&key(Height(epoch.0))).await?)
     }
 
     /// Starts to make durable what was stored.

@@ -13,7 +13,7 @@ use chorale_api::{
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_mempool::{Outcome as PoolOutcome, Status};
 use chorale_types::{
-    Atomicity, Bundle, Epoch, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
+    Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, List},
 };
 use jsonrpsee::core::{RpcResult, async_trait};
@@ -139,11 +139,11 @@ impl Backend {
         let mut hand_overs = Vec::new();
         for epoch in 0..to.0 {
             let missing = || ErrorCode::Pruned.with(format!("this node has no hand-over of epoch {epoch}"));
-            let info = self.chain.epoch(Epoch(epoch)).ok_or_else(missing)?;
-            let next = self.chain.epoch(Epoch(epoch).next()).ok_or_else(missing)?;
-            let outcome = self.settlement.outcome(info.closing).await.map_err(unavailable)?;
-            let attestation = self.attestation.get(info.closing).await.ok_or_else(missing)?;
-            hand_overs.push(HandOver { outcome, attestation, next: next.validators.clone() });
+            let closing = self.attestation.closing(Epoch(epoch)).await.ok_or_else(missing)?;
+            let attestation::Closing { outcome, attestation } = closing;
+            let start = EpochInfo::start_block(outcome.height, outcome.header);
+            let next = self.genesis.epoch(Epoch(epoch).next(), start).validators;
+            hand_overs.push(HandOver { outcome, attestation, next });
         }
         List::new(hand_overs).map_err(|_| ErrorCode::Pruned.with("more epochs than a proof file holds"))
     }
