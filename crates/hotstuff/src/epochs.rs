@@ -131,6 +131,8 @@ impl<S: Scheme> Core<S> {
         }
         if let Some(timeout) = self.record.timeout.clone() {
             self.count_own_timeout(&timeout);
+            // A validator with the weight of a quorum waits for nobody.
+            self.add_up_timeouts(timeout.view);
         }
         if let Some(vote) = self.record.commit_vote {
             self.count_commit_vote(&vote);

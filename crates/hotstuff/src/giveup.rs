@@ -193,7 +193,7 @@ impl<S: Scheme> Core<S> {
     }
 
     /// A quorum of timeouts ends the view.
-    fn add_up_timeouts(&mut self, view: View) {
+    pub(crate) fn add_up_timeouts(&mut self, view: View) {
         if view != self.record.view || self.epochs.ended {
             return;
         }

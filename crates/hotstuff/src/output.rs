@@ -70,7 +70,8 @@ pub enum Output {
         /// The block that the next epoch starts from: view and parent 0.
         start: BlockReference,
         /// What shows the end to whoever is behind. Keep it: it is the answer to [`Output::Behind`] also after a
-        /// restart. These have already been sent to all.
+        /// restart. These have already been sent to all. It is empty if the node was started after the closing block
+        /// was committed: then the archive has it, so make it durable together with the commit before it.
         farewell: Vec<Message>,
     },
     /// A peer is still in an epoch that ended before this node was started, so that the core does not hold its

@@ -124,3 +124,20 @@ fn a_network_survives_that_all_its_nodes_restart_at_once() {
         }
     }
 }
+
+#[test]
+fn a_validator_with_the_weight_of_a_quorum_does_not_wait_for_others_after_a_restart() {
+    let info = epoch(&[1], u64::MAX);
+    let mut bench = Bench::with(0, parameters(Votes::Leaders), info.clone(), None, Vec::new(), true).started();
+    bench.now = bench.core.deadline().unwrap().0;
+    bench.step(Input::Tick);
+    assert_eq!(bench.core.view(), View(2));
+    // The record with the timeout became durable, the one with the next view did not.
+    let record = bench.out.iter().find_map(|output| match output {
+        Output::Persist(record) => Some(Record::clone(record)),
+        _ => None,
+    });
+    let record = record.filter(|record| record.view == View(1) && record.timeout.is_some()).unwrap();
+    let again = Bench::with(0, parameters(Votes::Leaders), info, Some(record), Vec::new(), true).started();
+    assert_eq!(again.core.view(), View(2));
+}
