@@ -1,12 +1,16 @@
 //! The mock scheme binds signers and statements, and the core runs with the real one.
 
-use super::objects::{epoch, validators};
-use crate::mock::MockScheme;
+use super::{
+    net::parameters,
+    objects::{epoch, validators},
+};
+use crate::{Config, Core, Input, Output, To, Votes, mock::MockScheme};
 use chorale_types::{
-    ChainId, Claim, Epoch, EpochInfo, Rank, RankKind, Scheme, Signatories, Signature, Signers, Statement,
-    ValidatorIndex, View, tagged_hash,
+    Bls, ChainId, Claim, ConsensusSecret, Epoch, EpochInfo, Rank, RankKind, Scheme, Signatories, Signature, Signers,
+    Statement, TimestampMs, ValidatorIndex, View, codec::List, tagged_hash,
 };
 use proptest::prelude::*;
+use std::collections::VecDeque;
 
 fn statement(view: u64, parent: u64) -> Statement {
     Statement::Timeout { view: View(view), rank: Rank { view: View(1), kind: RankKind::Voted, parent: View(parent) } }
@@ -47,4 +51,37 @@ proptest! {
 #[test]
 fn garbage_is_no_point_of_the_group() {
     assert_eq!(MockScheme::new(ValidatorIndex(0)).aggregate(&[Signature::NONE]), None);
+}
+
+#[test]
+fn the_core_commits_with_the_production_scheme() {
+    let info = epoch(&[1; 4], u64::MAX);
+    let core = |index: u16| {
+        let seed = tagged_hash("test/key", &[&usize::from(index).to_be_bytes()]);
+        let scheme = Bls::signer(ConsensusSecret::from_seed(seed.0));
+        let index = Some(ValidatorIndex(index));
+        let config = Config { parameters: parameters(Votes::All), index, committed: info.start, may_sign: true };
+        Core::new(config, info.clone(), scheme, None, Vec::new())
+    };
+    let mut cores: Vec<Core<Bls>> = (0..4).map(core).collect();
+    let mut inputs: VecDeque<(u16, Input)> = (0..4).map(|index| (index, Input::Start)).collect();
+    while cores.iter().any(|core| core.committed().height.0 < 3) {
+        let (to, input) = inputs.pop_front().unwrap();
+        for output in cores[usize::from(to)].step(input, TimestampMs(1000)) {
+            let from = ValidatorIndex(to);
+            match output {
+                Output::Send { to: recipient, message } => {
+                    let is_for = |other: &u16| recipient == To::All || recipient == To::One(ValidatorIndex(*other));
+                    for other in (0..4).filter(|other| *other != to).filter(is_for) {
+                        inputs.push_back((other, Input::Message { from, message: message.clone() }));
+                    }
+                }
+                Output::WantContent { view, .. } => {
+                    inputs.push_back((to, Input::Content { view, payloads: List::default() }));
+                }
+                Output::Misbehaviour { .. } | Output::Evidence(_) => panic!("{output:?}"),
+                _ => {}
+            }
+        }
+    }
 }
