@@ -10,13 +10,14 @@ pub(crate) use latencies::{Latencies, Percentiles};
 pub(crate) use tally::{Tally, TallyHandle};
 
 use crate::rpc::{Endpoint, reason};
+use anyhow::{Result, ensure};
 use chorale_api::{ChoraleApiClient as _, SubmitAnswer, TransactionRequest};
-use chorale_types::RollupId;
+use chorale_types::{RollupId, limits::TRANSACTION_BYTES_MAX};
 use content::Content;
 use samples::Sampler;
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Semaphore;
 
@@ -39,6 +40,23 @@ pub(crate) struct Plan {
     pub(crate) rollups: Vec<RollupId>,
     /// Random, so that no two runs submit the same.
     pub(crate) run: u64,
+}
+
+impl Plan {
+    /// A plan with a random run.
+    pub(crate) fn new(rate: u64, bytes: usize, rollups: Vec<RollupId>) -> Result<Self> {
+        ensure!((1..=1_000_000).contains(&rate), "a load of {rate}/s; it must be 1 to 1000000 per second");
+        ensure!(
+            (16..=TRANSACTION_BYTES_MAX).contains(&bytes),
+            "transactions of {bytes} bytes; they have 16 to {TRANSACTION_BYTES_MAX}"
+        );
+        ensure!(
+            !rollups.is_empty(),
+            "no rollup to submit for; name one with --rollup, or start a network with --rollups"
+        );
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Self { rate, bytes, rollups, run: u64::try_from(now.as_nanos() & u128::from(u64::MAX))? })
+    }
 }
 
 /// A node, with what the generator knows of it.

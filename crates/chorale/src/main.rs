@@ -5,6 +5,7 @@ mod exit;
 mod load;
 mod network;
 mod rpc;
+mod signals;
 mod system;
 mod table;
 

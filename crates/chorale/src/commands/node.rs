@@ -1,9 +1,10 @@
 //! `chorale node`.
 
+use crate::signals::stop_requested;
 use anyhow::Result;
 use chorale_node::config::NodeConfig;
 use clap::Args;
-use std::{io::Read as _, path::PathBuf};
+use std::{io::Read as _, path::PathBuf, time::Duration};
 use tokio::sync::oneshot;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,9 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Stops gracefully on SIGINT and SIGTERM. Started again, it goes on where it stopped, whatever way it ended.
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  chorale node --config node-0/node.toml\n\n`chorale init` writes the configuration."
+)]
 pub(crate) struct Arguments {
     /// The node's configuration; `chorale init` writes one.
     #[arg(long, default_value = "node.toml")]
@@ -21,6 +25,9 @@ pub(crate) struct Arguments {
     stop_with_parent: bool,
 }
 
+/// A node that was asked to stop and has not after this long ends at once. All that it promised is durable anyway.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let config = NodeConfig::read(&arguments.config)?;
     let filter = EnvFilter::try_new(&config.log)
@@ -28,16 +35,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
     let watch_parent = arguments.stop_with_parent;
     chorale_node::run(&config, async move {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
+        let stop = match stop_requested() {
+            Ok(stop) => stop,
             Err(error) => return tracing::error!(%error, "cannot listen for signals"),
         };
         let reason = tokio::select! {
-            _ = tokio::signal::ctrl_c() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
+            reason = stop => reason,
             () = parent_is_gone(watch_parent) => "standard input is closed",
         };
         info!(reason, "shutting down");
+        std::thread::spawn(|| {
+            std::thread::sleep(STOP_TIMEOUT);
+            tracing::error!("did not stop in {} s; ending at once", STOP_TIMEOUT.as_secs());
+            std::process::exit(1);
+        });
     })?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -13,24 +14,28 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// One node as a process. Its standard input is a pipe that only this process holds: when it closes, for whatever
-/// reason, the node stops. So no node outlives the network that it was started for.
+/// reason, the node stops. So no node outlives the network that it was started for, even if that is killed.
 #[derive(Debug)]
 pub(crate) struct NodeProcess {
+    name: String,
     config: PathBuf,
-    log: PathBuf,
     child: Option<Child>,
 }
 
 impl NodeProcess {
     /// A node that is not started yet.
-    pub(crate) fn new(config: PathBuf) -> Self {
-        let log = config.with_file_name("node.log");
-        Self { config, log, child: None }
+    pub(crate) fn new(name: String, config: PathBuf) -> Self {
+        Self { name, config, child: None }
+    }
+
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its log.
-    pub(crate) fn log(&self) -> &Path {
-        &self.log
+    pub(crate) fn log(&self) -> PathBuf {
+        self.config.with_file_name("node.log")
     }
 
     /// The process id while it runs.
@@ -41,26 +46,31 @@ impl NodeProcess {
     /// Starts it; its log goes on where it ended.
     pub(crate) fn start(&mut self) -> Result<()> {
         let program = std::env::current_exe().context("finding this program")?;
-        let log = fs::OpenOptions::new().create(true).append(true).open(&self.log);
-        let log = log.with_context(|| format!("opening {}", self.log.display()))?;
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log());
+        let log = log.with_context(|| format!("opening {}", self.log().display()))?;
         let child = Command::new(&program)
             .args(["node", "--stop-with-parent", "--config"])
             .arg(&self.config)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // A group of its own: Ctrl-C goes to the network, which stops its nodes in good order.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
+        fs::write(pid_file(&self.config), child.id().to_string())?;
         self.child = Some(child);
         Ok(())
     }
 
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        match &mut self.child {
-            Some(child) => Ok(child.try_wait()?),
-            None => Ok(None),
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
         }
+        Ok(status)
     }
 
     /// Asks it to stop.
@@ -79,10 +89,10 @@ impl NodeProcess {
                 self.child = None;
             } else if Instant::now() >= deadline {
                 child.kill()?;
-            } else {
-                std::thread::sleep(POLL_INTERVAL);
             }
+            std::thread::sleep(POLL_INTERVAL);
         }
+        let _ = fs::remove_file(pid_file(&self.config));
         Ok(())
     }
 }
@@ -94,4 +104,9 @@ impl Drop for NodeProcess {
             let _ = child.wait();
         }
     }
+}
+
+/// Where the process id of a running node stands, next to its configuration.
+pub(crate) fn pid_file(config: &Path) -> PathBuf {
+    config.with_file_name("node.pid")
 }
