@@ -25,7 +25,7 @@ use crate::disk::Disk;
 use chorale_hotstuff::Record;
 use chorale_types::{
     BlockId, CommitProof, Entry, Epoch, EpochInfo, Evidence, Header, High, Message, Proposal, QuorumCertificate,
-    Statement, Tip, ValidatorIndex, View,
+    Signers, Statement, Tip, ValidatorIndex, View,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,9 @@ pub enum Rule {
     Durability,
     /// The record never goes back.
     Monotonicity,
+    /// A fresh header that is voted for extends the certificate of the view before, or carries the timeouts that excuse
+    /// it.
+    JustifiedVotes,
     /// A view has one certificate.
     OneCertificatePerView,
     /// A certificate has a quorum, and each honest signer signed.
@@ -106,8 +109,12 @@ pub struct Oracle {
     headers: BTreeMap<BlockId, Header>,
     /// Headers by who signed them: more than one of a view is proof against its leader.
     tips: BTreeMap<(Epoch, View), BTreeSet<BlockId>>,
+    /// Headers that were shown with a sufficient reason for what they extend.
+    justified: BTreeSet<BlockId>,
     chain: chain::Chain,
-    records: BTreeMap<usize, durability::Progress>,
+    progress: BTreeMap<usize, durability::Progress>,
+    /// The last record of each node: only what has changed is looked at.
+    records: BTreeMap<usize, Record>,
     calm: calm::Calm,
 }
 
@@ -120,7 +127,9 @@ impl Oracle {
             epochs: BTreeMap::new(),
             headers: BTreeMap::new(),
             tips: BTreeMap::new(),
+            justified: BTreeSet::new(),
             chain: chain::Chain::new(first.start),
+            progress: BTreeMap::new(),
             records: BTreeMap::new(),
             calm: calm::Calm::default(),
         };
@@ -179,18 +188,20 @@ impl Oracle {
 
     /// An honest node made its record durable: what is in it counts as signed.
     pub fn persisted(&mut self, node: usize, record: &Record) -> Verdict {
-        self.records.entry(node).or_default().check(node, record)?;
+        self.progress.entry(node).or_default().check(node, record)?;
         let index = crate::epochs::index_of(node);
         let epoch = record.epoch;
-        if let Some(Entry::TimedOut(certificate)) = &record.entry {
+        let before = self.records.insert(node, record.clone()).filter(|before| before.epoch == epoch);
+        let before = before.unwrap_or_else(|| Record::start(&self.epochs[&epoch].info, record.committed));
+        if let Some(Entry::TimedOut(certificate)) = record.entry.as_ref().filter(|_| record.entry != before.entry) {
             self.learn_high(&certificate.high);
             self.calm.timed_out(epoch, certificate.quorum.view);
         }
-        if let Some(proposal) = &record.proposal {
+        if let Some(proposal) = record.proposal.as_ref().filter(|_| record.proposal != before.proposal) {
             self.learn_proposal(proposal);
             self.signed(epoch, index, proposal_statement(proposal))?;
         }
-        if let Some(tip) = &record.tip {
+        if let Some(tip) = record.tip.as_ref().filter(|_| record.tip != before.tip) {
             self.learn_tip(tip);
         }
         if let Some(vote) = &record.vote {
@@ -199,7 +210,7 @@ impl Oracle {
         if let Some(vote) = &record.commit_vote {
             self.signed(epoch, index, vote.statement())?;
         }
-        if let Some(timeout) = &record.timeout {
+        if let Some(timeout) = record.timeout.as_ref().filter(|_| record.timeout != before.timeout) {
             self.learn_high(&timeout.high);
             self.signed(epoch, index, timeout.statement())?;
         }
@@ -240,6 +251,7 @@ impl Oracle {
 
     /// A node lost its record: what it writes from now on starts anew.
     pub fn wiped(&mut self, node: usize) {
+        self.progress.remove(&node);
         self.records.remove(&node);
     }
 
@@ -302,6 +314,11 @@ impl Oracle {
         if !state.signing.add(index, statement)? {
             return Ok(());
         }
+        if let Statement::Vote { block, .. } = statement {
+            ensure(self.justified.contains(&block.id), Rule::JustifiedVotes, || {
+                format!("{index} votes for {block:?}, which nothing allows to extend view {}", block.parent)
+            })?;
+        }
         if let Some(block) = state.hiding.add(&state.signing, index, statement)?
             && block.parent.next() == block.view
             && let Some(header) = self.headers.get(&block.id)
@@ -345,7 +362,29 @@ impl Oracle {
     fn learn_tip(&mut self, tip: &Tip) {
         let id = tip.header.id();
         self.tips.entry((tip.header.epoch, tip.header.view)).or_default().insert(id);
+        if self.is_justified(tip) {
+            self.justified.insert(id);
+        }
         self.headers.entry(id).or_insert_with(|| tip.header.clone());
+    }
+}
+
+impl Oracle {
+    /// Whether a header extends the certificate of the view before, or else what the timeouts of that view allow.
+    fn is_justified(&self, tip: &Tip) -> bool {
+        let (view, parent) = (tip.header.view, &tip.header.parent);
+        let Some(state) = self.epochs.get(&tip.header.epoch) else { return false };
+        if parent.view.next() == view {
+            return tip.entry.is_none();
+        }
+        tip.entry.as_ref().is_some_and(|entry| {
+            let members = state.info.validators.len();
+            let named = entry.groups.iter().flat_map(|group| group.signers.iter());
+            let signers = Signers::of(members, named.filter(|signer| signer.as_usize() < members));
+            entry.view.next() == view
+                && entry.rank() == Some(parent.rank())
+                && state.info.validators.is_quorum(&signers)
+        })
     }
 }
 

@@ -306,6 +306,10 @@ impl World {
         self.story.tell(now, || format!("node {node} starts at height {}", tip.height));
         if self.hosts[slot].is_honest() {
             self.oracle.restarted(node, tip.height);
+            // What was on its way to the disk when the node crashed may have arrived.
+            if let Some(record) = self.hosts[slot].disk.record() {
+                self.oracle.persisted(node, record)?;
+            }
         }
         for other in 0..self.slots.len() {
             if other != node {

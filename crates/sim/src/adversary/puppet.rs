@@ -70,6 +70,13 @@ fn propose(hand: &mut Hand<'_>, view: View) {
             }
         }
     }
+    if hand.random.chance(150) {
+        // Not legal: it does not say why it extends something old.
+        let old = hand.coalition.certificates_below(hand.info, before);
+        if let Some(parent) = hand.random.pick(&old).cloned() {
+            proposals.extend(fresh(hand, view, parent, None));
+        }
+    }
     for proposal in proposals {
         let message = Message::Proposal(proposal);
         hand.coalition.learn(&message);

@@ -9,7 +9,8 @@ use crate::{
 use chorale_hotstuff::Record;
 use chorale_types::{
     BlockReference, CommitCertificate, CommitPair, CommitProof, CommitVote, EpochInfo, Evidence, Header, High, Message,
-    Proposal, QuorumCertificate, Rank, RankKind, Signature, Signers, Statement, Timeout, Tip, View, Vote, codec::List,
+    Proposal, QuorumCertificate, Rank, RankKind, Signature, Signers, Statement, Timeout, TimeoutGroup, TimeoutQuorum,
+    Tip, View, Vote, codec::List,
 };
 use std::collections::BTreeSet;
 
@@ -89,8 +90,23 @@ impl Court {
     }
 
     fn see(&mut self, header: &Header) {
-        let tip = Tip { header: header.clone(), entry: None, signature: Signature::NONE };
+        let (epoch, view) = (self.info.epoch, header.view);
+        let excused = header.parent.view.next() != view;
+        let entry = excused.then(|| {
+            let signers = Signers::of(4, [0, 1, 2].map(index_of));
+            let group = TimeoutGroup { rank: header.parent.rank(), signers, signature: Signature::NONE };
+            let groups = List::new(vec![group]).unwrap();
+            TimeoutQuorum { epoch, view: View(view.0 - 1), groups }
+        });
+        let tip = Tip { header: header.clone(), entry, signature: Signature::NONE };
         self.oracle.sent_by_byzantine(&Message::Proposal(Proposal::Fresh(tip)));
+    }
+
+    /// A header of view 2 that everybody has seen.
+    fn shown(&mut self, timestamp: u64) -> BlockReference {
+        let header = self.header(2, &self.start(), timestamp);
+        self.see(&header);
+        header.reference()
     }
 
     fn start(&self) -> QuorumCertificate {
@@ -108,13 +124,13 @@ fn honest_validators_do_not_contradict_themselves() {
     let low = High::Certified(start.clone());
     let case = |say: &dyn Fn(&mut Court, BlockReference) -> Verdict| {
         let mut court = court();
-        let block = court.header(2, &start, 1).reference();
+        let block = court.shown(1);
         say(&mut court, block)
     };
     breaks(
         &case(&|court, block| {
             court.vote(0, 2, block)?;
-            let other = court.header(2, &court.start(), 2).reference();
+            let other = court.shown(2);
             court.vote(0, 2, other)
         }),
         Rule::HonestSigning,
@@ -157,9 +173,21 @@ fn honest_validators_do_not_contradict_themselves() {
 }
 
 #[test]
+fn votes_are_for_headers_that_say_what_they_extend_and_why() {
+    let mut court = court();
+    let header = court.header(2, &court.start(), 1);
+    let tip = Tip { header: header.clone(), entry: None, signature: Signature::NONE };
+    court.oracle.sent_by_byzantine(&Message::Proposal(Proposal::Fresh(tip)));
+    breaks(&court.vote(0, 2, header.reference()), Rule::JustifiedVotes);
+    court.see(&header);
+    assert_eq!(court.vote(1, 2, header.reference()), Ok(()));
+}
+
+#[test]
 fn what_is_sent_is_on_the_disk() {
     let mut court = court();
     let header = court.header(1, &court.start(), 1);
+    court.see(&header);
     let vote = court.vote_of(0, 1, header.reference());
     let mut disk = Disk::new(court.info.start);
     breaks(&court.oracle.sent(0, &disk, false, &Message::Vote(vote)), Rule::Durability);
