@@ -6,8 +6,8 @@ mod latencies;
 mod samples;
 mod tally;
 
-pub(crate) use latencies::{Latencies, Percentiles};
-pub(crate) use tally::{Tally, TallyHandle};
+pub(crate) use latencies::Latencies;
+pub(crate) use tally::TallyHandle;
 
 use crate::rpc::{Endpoint, reason};
 use anyhow::{Result, ensure};

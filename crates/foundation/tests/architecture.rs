@@ -1,5 +1,7 @@
 //! The shape of the workspace, as ARCHITECTURE.md draws it: who may depend on whom, and on what.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
