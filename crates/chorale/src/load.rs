@@ -7,7 +7,7 @@ mod samples;
 mod tally;
 
 pub(crate) use latencies::Latencies;
-pub(crate) use tally::TallyHandle;
+pub(crate) use tally::{Tally, TallyHandle};
 
 use crate::rpc::{Endpoint, reason};
 use anyhow::{Result, ensure};

@@ -35,6 +35,9 @@ pub struct Config {
     pub age_heights_max: u64,
     /// An entry is overdue when it has waited for more than this many heights (the inclusion rule).
     pub overdue_heights: u64,
+    /// An entry that was ordered is refused for this many heights; later it may be meant to be ordered again, as on a
+    /// rollup with nonces after an earlier nonce came late.
+    pub reorder_heights: u64,
     /// Bytes that a rollup may take per turn of the round robin in `select`.
     pub quantum_bytes: u64,
     /// Entries that ended without being ordered whose reason is remembered and answered.
@@ -124,6 +127,7 @@ impl Config {
             age_ms_max: 120_000,
             age_heights_max: 512,
             overdue_heights: 2,
+            reorder_heights: 1_024,
             quantum_bytes: 16 * 1024,
             ended_entries_max: 64 * 1024,
             ordered_entries_max: 512 * 1024,

@@ -188,14 +188,13 @@ impl Mempool {
     }
 
     fn settle(&mut self, id: &UnitId, outcome: Outcome) {
-        if let Some(sequence) = self.store.sequence(id) {
-            self.end(sequence, outcome);
-            return;
-        }
         let ended = self.ended(id).map(|ended| ended.outcome);
         // A repeat of what took effect does not undo it; what expired or was evicted here may have been ordered all
         // the same, and the order is what counts.
-        if !matches!(ended, Some(Outcome::Revealed(_))) && ended != Some(outcome) {
+        let outcome = ended.filter(|ended| matches!(ended, Outcome::Revealed(_))).unwrap_or(outcome);
+        if let Some(sequence) = self.store.sequence(id) {
+            self.end(sequence, outcome);
+        } else if ended != Some(outcome) {
             self.record_end(*id, outcome, false);
         }
     }

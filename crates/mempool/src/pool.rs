@@ -253,8 +253,13 @@ impl Mempool {
             return Err(Rejected::AlreadyPooled { id });
         }
         if let Some(Ended { outcome, .. }) = self.ended(&id) {
-            let final_everywhere = matches!(outcome, Outcome::Revealed(_) | Outcome::Skipped(_));
-            if final_everywhere || path == Path::Fetched {
+            let ordered_lately = match outcome {
+                Outcome::Revealed(height) | Outcome::Skipped(Skipped { height, .. }) => {
+                    height.0.saturating_add(self.config.reorder_heights) >= self.height.0
+                }
+                Outcome::Evicted(_) | Outcome::Expired(_) => false,
+            };
+            if ordered_lately || path == Path::Fetched {
                 return Err(Rejected::AlreadyEnded { id, outcome });
             }
         }

@@ -43,11 +43,12 @@ impl Mempool {
         self.set_rollups(rollups, now);
     }
 
-    /// What a new journal begins with: the entries submitted to this node, and how those before them ended.
+    /// What a new journal begins with: how entries ended that were not ordered, and the pooled ones that are written down.
+    /// What was ordered is in the chain.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
         let ended = self.history.iter().map(|(id, ended)| Record::Remove(Remove { id: *id, ended: *ended }));
-        let pooled = self.store.slots_from(0).filter(|(_, slot)| slot.origin.is_none()).map(|(_, slot)| {
+        let pooled = self.store.slots_from(0).filter(|(_, slot)| self.journals(slot.origin)).map(|(_, slot)| {
             Record::Add(Add {
                 arrived_at: slot.arrived_at,
                 arrival_height: slot.arrival_height,

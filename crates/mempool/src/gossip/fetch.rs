@@ -256,9 +256,13 @@ impl Mempool {
         let mut told = peer.told;
         let budget = usize::try_from(peer.ids_out.available(now)).unwrap_or(usize::MAX).min(ANNOUNCE_IDS_MAX);
         let mut ids = Vec::new();
+        let mut at_end = true;
         for (sequence, slot) in self.store.slots_from(told) {
-            let young = now.0.saturating_sub(slot.arrived_at.0) < age_ms;
-            if ids.len() == budget || young {
+            if now.0.saturating_sub(slot.arrived_at.0) < age_ms {
+                break;
+            }
+            if ids.len() == budget {
+                at_end = false;
                 break;
             }
             told = sequence + 1;
@@ -267,12 +271,11 @@ impl Mempool {
             }
         }
         let peer = self.peer(to);
+        // At the end begin anew, so that who was away for a while hears of everything again.
+        peer.told = if at_end { 0 } else { told };
         if ids.is_empty() {
-            // The end: begin anew, so that who was away for a while hears of everything again.
-            peer.told = 0;
             return;
         }
-        peer.told = told;
         peer.ids_out.take(ids.len() as u64, now);
         let ids = List::new(ids).expect("no more than an announcement holds");
         self.output(Output::Send { to: vec![to], message: Message::Announce(Announce { ids }) });

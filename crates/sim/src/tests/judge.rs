@@ -121,7 +121,7 @@ fn pair(block: &QuorumCertificate, child: &QuorumCertificate) -> CommitProof {
 #[test]
 fn honest_validators_do_not_contradict_themselves() {
     let start = court().start();
-    let low = High::Certified(start.clone());
+    let low = High::Certified(start);
     let case = |say: &dyn Fn(&mut Court, BlockReference) -> Verdict| {
         let mut court = court();
         let block = court.shown(1);
