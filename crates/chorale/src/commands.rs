@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod devnet;
 pub(crate) mod init;

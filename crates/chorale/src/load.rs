@@ -6,7 +6,7 @@ mod latencies;
 mod samples;
 mod tally;
 
-pub(crate) use latencies::Latencies;
+pub(crate) use latencies::{Latencies, Percentiles};
 pub(crate) use tally::{Tally, TallyHandle};
 
 use crate::rpc::{Endpoint, reason};
@@ -116,7 +116,7 @@ async fn submit(endpoint: &Endpoint, batch: Vec<TransactionRequest>, sampler: &S
                             tally.accepted += 1;
                             sample.get_or_insert(id);
                         }
-                        SubmitAnswer::Rejected { message, .. } => tally.refuse(message, 1),
+                        SubmitAnswer::Rejected { message, .. } => tally.refuse(&message, 1),
                     }
                 }
                 tally.latency_accepted.add(submitted.elapsed());
@@ -125,6 +125,6 @@ async fn submit(endpoint: &Endpoint, batch: Vec<TransactionRequest>, sampler: &S
                 sampler.offer(id, submitted);
             }
         }
-        Err(error) => tally.with(|tally| tally.refuse(reason(&error), count)),
+        Err(error) => tally.with(|tally| tally.refuse(&reason(&error), count)),
     }
 }

@@ -37,6 +37,8 @@ enum Command {
     Bundle(commands::bundle::Command),
     Status(commands::status::Arguments),
     Verify(commands::verify::Arguments),
+    #[command(subcommand)]
+    Bench(commands::bench::Command),
     Sim(commands::sim::Arguments),
 }
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Bundle(command) => commands::bundle::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Status(arguments) => commands::status::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Bench(command) => commands::bench::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Sim(arguments) => commands::sim::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

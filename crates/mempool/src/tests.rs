@@ -1,5 +1,11 @@
-#![allow(clippy::cloned_ref_to_slice_refs, reason = "a list of one reads like a list of two")]
 //! The pool's promises, one by one and under random use.
+
+#![allow(
+    clippy::cloned_ref_to_slice_refs,
+    clippy::needless_pass_by_value,
+    clippy::collapsible_if,
+    reason = "steps and lists of one read like the others"
+)]
 
 mod admission;
 mod convergence;

@@ -48,13 +48,6 @@ impl Latencies {
         self.max = self.max.max(latency);
     }
 
-    /// Counts those of another histogram.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(own, other)| *own += other);
-        self.count += other.count;
-        self.max = self.max.max(other.max);
-    }
-
     /// The percentiles.
     pub(crate) fn percentiles(&self) -> Percentiles {
         let at = |per_cent: u64| {
@@ -112,12 +105,7 @@ mod tests {
     #[test]
     fn percentiles_of_one_to_a_thousand() {
         let mut latencies = Latencies::default();
-        let mut others = Latencies::default();
-        for ms in 1..=1000 {
-            let half = if ms % 2 == 0 { &mut latencies } else { &mut others };
-            half.add(Duration::from_millis(ms));
-        }
-        latencies.merge(&others);
+        (1..=1000).for_each(|ms| latencies.add(Duration::from_millis(ms)));
         let percentiles = latencies.percentiles();
         assert_eq!((percentiles.count, percentiles.max_ms), (1000, 1000.0));
         assert!((500.0..=516.0).contains(&percentiles.p50_ms), "{percentiles:?}");

@@ -71,7 +71,7 @@ async fn follow(endpoint: Endpoint, mut offered: mpsc::Receiver<Sample>, tally: 
         samples.retain(|sample| {
             let late = sample.submitted.elapsed() > SAMPLE_AGE_MAX && sample.reached < DONE;
             if late {
-                tally.with(|tally| tally.lose(format!("not attested after {} s", SAMPLE_AGE_MAX.as_secs())));
+                tally.with(|tally| tally.lose(&format!("not attested after {} s", SAMPLE_AGE_MAX.as_secs())));
             }
             !late && sample.reached < DONE
         });
@@ -87,7 +87,7 @@ fn advance(sample: &mut Sample, answer: &StatusAnswer, now: Instant, tally: &Tal
     let Some(reached) = progress(answer.state) else {
         sample.reached = DONE;
         let reason = answer.reason.as_deref().unwrap_or_default();
-        return tally.with(|tally| tally.lose(format!("{} {reason}", state_name(answer.state))));
+        return tally.with(|tally| tally.lose(&format!("{} {reason}", state_name(answer.state))));
     };
     tally.with(|tally| {
         let steps = [

@@ -37,12 +37,12 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Counts refused transactions.
-    pub(crate) fn refuse(&mut self, reason: String, count: u64) {
+    pub(crate) fn refuse(&mut self, reason: &str, count: u64) {
         bounded(&mut self.refused, reason, count);
     }
 
     /// Counts a sample that was not ordered.
-    pub(crate) fn lose(&mut self, what: String) {
+    pub(crate) fn lose(&mut self, what: &str) {
         bounded(&mut self.lost, what, 1);
     }
 
@@ -52,7 +52,7 @@ impl Tally {
     }
 }
 
-fn bounded(counts: &mut BTreeMap<String, u64>, reason: String, count: u64) {
+fn bounded(counts: &mut BTreeMap<String, u64>, reason: &str, count: u64) {
     let short: String = reason.chars().take(REASON_CHARS_MAX).collect();
     let full = counts.len() >= REASONS_MAX && !counts.contains_key(&short);
     *counts.entry(if full { "other".to_owned() } else { short }).or_default() += count;

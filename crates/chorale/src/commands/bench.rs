@@ -1,0 +1,20 @@
+//! `chorale bench`.
+
+mod load;
+mod report;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Measure a running network.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Submit transactions at a fixed rate, and report what became of them, how fast, and what it cost.
+    Load(load::Arguments),
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Load(arguments) => load::run(arguments),
+    }
+}

@@ -1,0 +1,8 @@
+//! The program as people use it: real processes, real sockets, real disks.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod commands;
+mod devnet;
+mod network;
+mod ordering;
