@@ -1,6 +1,6 @@
 //! The JSON-RPC interface of a node: what a server implements and a client calls, with the types and error codes of both.
 //!
-//! Methods are in the namespace `chorale_` ([`ChoraleApi`]). Byte strings are hexadecimal with `0x`. What is proven
+//! Methods are in the namespace `chorale_` ([`ChoraleApiServer`]). Byte strings are hexadecimal with `0x`. What is proven
 //! travels in the canonical encoding, because that is what hashes and signatures are over; `light` decodes and verifies
 //! it. `docs/rpc.md` describes every method with an example.
 
