@@ -90,7 +90,7 @@ pub struct NodeConfig {
 }
 
 const fn default_worker_threads() -> usize {
-    2
+    4
 }
 
 fn default_log() -> String {

@@ -113,10 +113,25 @@ impl ChainHandle {
     }
 }
 
+/// What there is for a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// This, and if it is empty nothing.
+    Ready(Vec<AvailabilityCertificate>),
+    /// A payload made for this view is being dispersed; it is worth holding the header back for so long.
+    Soon {
+        /// Milliseconds.
+        wait_ms: u64,
+    },
+}
+
 /// What a leader's headers order. Asked by consensus, which does not wait: answers at once.
 pub trait ContentSource: Send {
     /// Certificates for a header of this view; they count as used in it.
-    fn take(&mut self, epoch: Epoch, view: View, parent: &BlockReference) -> Vec<AvailabilityCertificate>;
+    fn take(&mut self, epoch: Epoch, view: View, parent: &BlockReference) -> Content;
+
+    /// This node's header of the view it is in is made: what comes now is for later ones.
+    fn proposed(&mut self);
 
     /// Whether this node has something to order.
     fn pending(&self) -> bool;

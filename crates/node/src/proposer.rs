@@ -1,8 +1,8 @@
 //! The proposer: what this node's own headers order.
 //!
 //! A payload has to be sealed, sent to everybody, and acknowledged by a quorum before a header can name it. That takes
-//! longer than a view, so it is done ahead: for every view within the next few that this node leads, a payload is made
-//! of what waits in the pool. Consensus then finds certificates ready and never waits for megabytes.
+//! about a view, so it is done ahead: who leads so many views from now as a dispersal takes makes a payload of what waits
+//! in the pool ([`lead`]). Consensus then finds certificates ready, and waits a moment for one that is nearly so.
 //!
 //! # Rules
 //!
@@ -14,6 +14,7 @@
 //! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.
 
 mod actor;
+pub mod lead;
 pub mod plan;
 mod pool;
 pub mod shelf;

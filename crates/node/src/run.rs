@@ -251,7 +251,8 @@ async fn start(
         mempool: context.child("mempool").spawn(move |_| mempool_actor.run(manifests)),
         payloads: payloads.running,
         _gateway: gateway,
-        consensus: context.child("order").spawn(move |_| consensus.run()),
+        // On a thread of its own: no other actor's long turn delays a vote.
+        consensus: context.child("order").dedicated().spawn(move |_| consensus.run()),
     })
 }
 

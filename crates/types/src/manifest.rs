@@ -8,6 +8,7 @@ use crate::{
     tagged_hash,
 };
 use chorale_foundation::BufMut;
+use siphasher::sip::SipHasher24;
 use std::collections::BTreeMap;
 
 /// What a payload has for one rollup.
@@ -30,11 +31,11 @@ pub struct Manifest {
     pub length: u32,
     /// Commits to the content, blinded by the payload's salt.
     pub payload_root: Digest,
-    /// What the short ids are salted with.
+    /// What the short ids are salted with, so that nobody can find transactions that collide before the payload is made.
     pub salt: [u8; 16],
     /// By rollup, rising.
     pub rollups: List<ManifestRollup, PAYLOAD_SECTIONS_MAX>,
-    /// The first 8 bytes of H(salt, transaction id), rising; equal ones stand as often as there are entries.
+    /// `SipHash`-2-4 of each transaction's id under the salt, rising; equal ones stand as often as there are entries.
     pub short_ids: List<u64, PAYLOAD_ENTRIES_MAX>,
 }
 
@@ -95,11 +96,10 @@ impl Manifest {
     }
 }
 
+/// `SipHash`-2-4 under the salt as its key, as BIP 152 has it for the same purpose: every node computes one for each
+/// transaction that waits and each payload in flight.
 fn short_id(salt: &[u8; 16], id: &TxId) -> u64 {
-    let digest = tagged_hash("chorale/short-id/v1", &[salt, id.as_ref()]);
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(bytes)
+    SipHasher24::new_with_key(salt).hash(id.as_ref())
 }
 
 impl Write for Manifest {

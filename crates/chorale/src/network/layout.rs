@@ -95,7 +95,7 @@ impl Layout {
                 listen_order: node.listen(0),
                 listen_bulk: node.listen(1),
                 listen_rpc: node.listen(2),
-                worker_threads: 2,
+                worker_threads: 4,
                 log: "info".to_owned(),
                 peers: peers.map(|(_, peer)| peer.as_peer()).collect(),
             };

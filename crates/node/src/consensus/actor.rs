@@ -3,7 +3,7 @@
 use super::{Chain, EpochSource, Found, Stopped, Want, chain::proof_of, wire::Wire};
 use crate::{
     mesh::Membership,
-    ports::{ChainEvent, Committed, ContentSource, Epochs, Peers, Position},
+    ports::{ChainEvent, Committed, Content, ContentSource, Epochs, Peers, Position},
     proposer::Update,
     runtime::Context,
     store::{Farewells, HeaderStore, SafetyStore},
@@ -73,6 +73,8 @@ pub struct Actor<E: Context, S, N, R> {
     peers: Peers,
     membership: Option<Membership>,
     content: Box<dyn ContentSource>,
+    /// The view whose header is held back for a payload that is nearly ready, and until when.
+    awaited: Option<(View, TimestampMs)>,
     updates: mpsc::Receiver<Update>,
     wants: mpsc::Sender<Want>,
     found: mpsc::Receiver<Found>,
@@ -127,6 +129,7 @@ where
             peers,
             membership,
             content,
+            awaited: None,
             updates,
             wants,
             found,
@@ -178,7 +181,8 @@ where
     }
 
     fn pause(&self) -> Duration {
-        let due = self.core.deadline().map_or(self.ping_at, |deadline| deadline.min(self.ping_at));
+        let deadlines = [self.core.deadline(), self.awaited.map(|(_, until)| until)];
+        let due = deadlines.into_iter().flatten().fold(self.ping_at, TimestampMs::min);
         Duration::from_millis(due.0.saturating_sub(self.now().0))
     }
 
@@ -193,6 +197,10 @@ where
         if now >= self.ping_at {
             self.ping_at = TimestampMs(now.0 + PING_INTERVAL_MS);
             self.send(Recipients::All, &Wire::Ping(now.0));
+        }
+        if let Some((view, _)) = self.awaited.take_if(|(_, until)| *until <= now) {
+            let outputs = self.step(Input::Content { view, payloads: List::default() });
+            self.carry_out(outputs).await?;
         }
         if self.core.deadline().is_some_and(|deadline| deadline <= now) {
             let outputs = self.step(Input::Tick);
@@ -236,10 +244,14 @@ where
     }
 
     fn update(&mut self, update: Update) -> Vec<Output> {
-        self.step(match update {
-            Update::Content { view, payloads } => Input::Content { view, payloads: content(payloads) },
+        let input = match update {
+            Update::Content { view, payloads } => {
+                self.awaited = None;
+                Input::Content { view, payloads: content(payloads) }
+            }
             Update::Pending(pending) => Input::Pending(pending),
-        })
+        };
+        self.step(input)
     }
 
     /// Carries outputs out: first all that has to be durable, with one sync, then the rest in order.
@@ -284,7 +296,12 @@ where
                 // Whoever fetches is asked again if it is busy now.
                 let _ = self.wants.try_send(Want { id, height, above });
             }
-            Output::Proposed(tip) => self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) }),
+            Output::Proposed(tip) => {
+                if self.index == Some(tip.header.author) {
+                    self.content.proposed();
+                }
+                self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) });
+            }
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
             Output::Committed { headers, proof } => self.commit(headers, proof).await?,
             Output::Entered(view) => self.enter(view),
@@ -340,10 +357,16 @@ where
     }
 
     fn propose(&mut self, view: View, parent: &BlockReference) -> Vec<Output> {
-        let payloads = self.content.take(self.epoch.epoch, view, parent);
+        let taken = self.content.take(self.epoch.epoch, view, parent);
         let pending = self.content.pending();
         let mut outputs = self.step(Input::Pending(pending));
-        outputs.extend(self.step(Input::Content { view, payloads: content(payloads) }));
+        match taken {
+            Content::Ready(payloads) => {
+                outputs.extend(self.step(Input::Content { view, payloads: content(payloads) }));
+            }
+            // Answered when the payload is ready, or time is up.
+            Content::Soon { wait_ms } => self.awaited = Some((view, TimestampMs(self.now().0 + wait_ms))),
+        }
         outputs
     }
 

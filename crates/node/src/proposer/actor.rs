@@ -2,18 +2,19 @@
 
 use super::{
     Config, Exclusion, Pool, Selection,
+    lead::Lead,
     plan::{Target, targets},
     shelf::{Shelf, Slot},
 };
 use crate::{
     dispersal::{self, NotCertified, keys::assignment_of},
-    ports::{ChainHandle, ContentSource, Position},
+    ports::{ChainHandle, Content as Answer, ContentSource, Position},
     runtime::Context,
 };
 use chorale_dispersal::{Assignment, Sealed, seal};
 use chorale_types::{
     AvailabilityCertificate, BlockReference, BuilderId, ENTRY_OVERHEAD_BYTES, Epoch, EpochInfo, Height, Manifest,
-    Payload, PayloadUnit, View, limits::PAYLOAD_ENTRIES_MAX,
+    Payload, PayloadUnit, TimestampMs, View, limits::PAYLOAD_ENTRIES_MAX,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -39,8 +40,10 @@ struct Shared(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     shelf: Shelf,
-    /// The last view that consensus asked for and got nothing for.
+    /// The view that consensus got nothing for and has not proposed in yet.
     unserved: Option<(Epoch, View)>,
+    /// How long a header may be held back for a payload that is nearly ready.
+    wait_ms: u64,
 }
 
 impl Shared {
@@ -57,11 +60,18 @@ pub struct Content {
 }
 
 impl ContentSource for Content {
-    fn take(&mut self, epoch: Epoch, view: View, _parent: &BlockReference) -> Vec<AvailabilityCertificate> {
+    fn take(&mut self, epoch: Epoch, view: View, _parent: &BlockReference) -> Answer {
         let mut state = self.shared.lock();
         let taken = state.shelf.take(epoch, view);
         state.unserved = taken.is_empty().then_some((epoch, view));
-        taken
+        if taken.is_empty() && state.shelf.covers(epoch, view) {
+            return Answer::Soon { wait_ms: state.wait_ms };
+        }
+        Answer::Ready(taken)
+    }
+
+    fn proposed(&mut self) {
+        self.shared.lock().unserved = None;
     }
 
     fn pending(&self) -> bool {
@@ -83,7 +93,7 @@ pub enum Update {
     Pending(bool),
 }
 
-type Built = (Slot, Result<AvailabilityCertificate, NotCertified>);
+type Built = (Slot, TimestampMs, Result<AvailabilityCertificate, NotCertified>);
 
 /// See the [module](super).
 pub struct Actor<E: Context, P> {
@@ -99,6 +109,7 @@ pub struct Actor<E: Context, P> {
     /// The last committed height that was looked at.
     height: Height,
     pending: bool,
+    lead: Lead,
     building: FuturesUnordered<BoxFuture<'static, Built>>,
 }
 
@@ -137,6 +148,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             shared,
             height,
             pending: false,
+            lead: Lead::default(),
             building: FuturesUnordered::new(),
         };
         (actor, content)
@@ -153,7 +165,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             tokio::select! {
                 biased;
                 _ = &mut stopped => return,
-                Some((slot, result)) = self.building.next() => self.built(slot, result).await,
+                Some((slot, began, result)) = self.building.next() => self.built(slot, began, result).await,
                 changed = self.chain.committed.changed() => if changed.is_err() { return },
                 changed = self.chain.position.changed() => if changed.is_err() { return },
                 changed = self.revealed.changed() => if changed.is_err() { return },
@@ -172,8 +184,14 @@ impl<E: Context, P: Pool> Actor<E, P> {
             }
         }
         let revealed = *self.revealed.borrow_and_update();
-        let epoch = self.chain.position.borrow_and_update().epoch.epoch;
+        let (epoch, view) = {
+            let position = self.chain.position.borrow_and_update();
+            (position.epoch.epoch, position.view)
+        };
+        let now = self.context.now_ms();
+        self.lead.entered(view, now);
         let mut state = self.shared.lock();
+        state.wait_ms = self.lead.wait_ms();
         state.shelf.revealed(revealed);
         state.shelf.enter(epoch);
     }
@@ -187,7 +205,8 @@ impl<E: Context, P: Pool> Actor<E, P> {
             return;
         }
         let unserved = self.shared.lock().unserved == Some((epoch.epoch, view));
-        let from = if unserved { view } else { view.next() };
+        // Who leads before that has begun already, or is too late.
+        let from = if unserved { view } else { View(view.0 + self.lead.views_ahead(self.config.views_ahead)) };
         let manifests = self.dispersal.manifests().clone();
         let shown = |leader| {
             let builder = epoch.validators.get(leader).map(chorale_types::Validator::builder);
@@ -218,6 +237,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let (builder, max) = (self.builder, self.config.payload_bytes_max);
         let assignment = assignment_of(epoch);
         debug!(view = %target.view, units = units.len(), "makes a payload");
+        let began = self.context.now_ms();
         let sealing = self.context.child("seal").shared(true);
         let sealing = sealing.spawn(move |_| async move { sealed(units, salt, &key, builder, max, &assignment) });
         let (dispersal, epoch) = (self.dispersal.clone(), epoch.epoch);
@@ -226,7 +246,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
                 Ok(Some((sealed, manifest))) => dispersal.disperse(epoch, expiry, sealed, manifest).await,
                 Ok(None) | Err(_) => Err(NotCertified::Stopped),
             };
-            (slot, result)
+            (slot, began, result)
         };
         self.building.push(building.boxed());
     }
@@ -270,7 +290,11 @@ impl<E: Context, P: Pool> Actor<E, P> {
         known.filter(|known| known.builder != self.builder).map(|known| known.manifest).collect()
     }
 
-    async fn built(&mut self, slot: Slot, result: Result<AvailabilityCertificate, NotCertified>) {
+    async fn built(&mut self, slot: Slot, began: TimestampMs, result: Result<AvailabilityCertificate, NotCertified>) {
+        if result.is_ok() {
+            let now = self.context.now_ms();
+            self.lead.dispersed(began, now);
+        }
         let content = {
             let mut state = self.shared.lock();
             match result {

@@ -3,7 +3,7 @@
 use crate::{
     consensus::{self, Chain, Stopped},
     mesh::channel,
-    ports::{ChainHandle, ContentSource, Peers},
+    ports::{ChainHandle, Content, ContentSource, Peers},
     sync,
 };
 use chorale_foundation::{
@@ -20,8 +20,8 @@ use chorale_foundation::{
 };
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
-    AvailabilityCertificate, BlockId, BlockReference, Bls, ChainId, ConsensusSecret, Epoch, EpochInfo, Height, NodeKey,
-    Validator, ValidatorSet, View,
+    BlockId, BlockReference, Bls, ChainId, ConsensusSecret, Epoch, EpochInfo, Height, NodeKey, Validator, ValidatorSet,
+    View,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -32,9 +32,11 @@ const ORDER: u64 = 100;
 pub(super) struct NoContent;
 
 impl ContentSource for NoContent {
-    fn take(&mut self, _: Epoch, _: View, _: &BlockReference) -> Vec<AvailabilityCertificate> {
-        Vec::new()
+    fn take(&mut self, _: Epoch, _: View, _: &BlockReference) -> Content {
+        Content::Ready(Vec::new())
     }
+
+    fn proposed(&mut self) {}
 
     fn pending(&self) -> bool {
         false
