@@ -97,7 +97,10 @@ impl Mempool {
     pub fn manifest_dropped(&mut self, payload: &Commitment, now: TimestampMs) -> bool {
         self.advance(now);
         let Some(flight) = self.flights.remove(payload) else { return false };
-        self.change(&flight.entries, |store, sequence| store.unmark(sequence, flight.stage));
+        self.change(&flight.entries, |store, sequence| {
+            store.unmark(sequence, flight.stage);
+            store.betray(sequence);
+        });
         true
     }
 

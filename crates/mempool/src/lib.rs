@@ -43,8 +43,8 @@
 //! # What goes into payloads
 //!
 //! [`Mempool::select`]: oldest first inside a rollup, deficit round robin between them, without what manifests in flight
-//! claim. [`Mempool::overdue`]: what has waited for more than [`Config::overdue_heights`], whatever manifests claim, for
-//! the inclusion payload.
+//! claim. [`Mempool::overdue`]: what has waited for more than [`Config::overdue_heights`], for the inclusion payload; where
+//! a manifest has claimed it in vain, whatever others claim.
 //!
 //! # Gossip
 //!

@@ -240,7 +240,14 @@ impl Mempool {
         arrived_at: TimestampMs,
         arrival_height: Height,
     ) -> Sequence {
-        self.store.insert(Slot { entry, arrived_at, arrival_height, origin, marks: Default::default() })
+        self.store.insert(Slot {
+            entry,
+            arrived_at,
+            arrival_height,
+            origin,
+            marks: Default::default(),
+            betrayed: false,
+        })
     }
 
     /// The rules that need no room to be made.

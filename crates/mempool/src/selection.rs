@@ -62,8 +62,11 @@ impl Mempool {
     }
 
     /// Entries that have waited for more than `overdue_heights` heights now that `revealed` is revealed, for the
-    /// inclusion payload of a later `height`. Those that a manifest in flight claims to carry are among them: a
-    /// manifest may lie.
+    /// inclusion payload of a later `height`.
+    ///
+    /// Those that a manifest in flight claims to carry are left out once: nearly always it tells the truth, and the way
+    /// through a pipeline takes more heights than anybody should wait. Where a payload ended without what it claimed,
+    /// be it a lie or a header that died, claims do not count any more.
     pub fn overdue(
         &mut self,
         budget_bytes: u64,
@@ -74,7 +77,9 @@ impl Mempool {
     ) -> Vec<Entry> {
         let (rollups, heights) = (&self.config.rollups, self.config.overdue_heights);
         let overdue = |slot: &Slot| revealed.0.saturating_sub(slot.arrival_height.0) > heights;
-        let eligible = |slot: &Slot| selectable(&slot.entry, rollups, height) && !exclude(&slot.entry);
+        let claimed = |slot: &Slot| slot.marks.furthest().is_some() && !slot.betrayed;
+        let eligible =
+            |slot: &Slot| !claimed(slot) && selectable(&slot.entry, rollups, height) && !exclude(&slot.entry);
         let budget = Budget { bytes: budget_bytes, entries: entries_max, quantum_bytes: self.config.quantum_bytes };
         pick(&self.store, &mut self.including, Among::PooledWhile(&overdue), &eligible, budget)
     }

@@ -54,6 +54,8 @@ pub(crate) struct Slot {
     /// The peer it came from; none for a submission to this node.
     pub(crate) origin: Option<PeerId>,
     pub(crate) marks: Marks,
+    /// A payload claimed to carry it, and came to its end without it. From then on claims do not count for it.
+    pub(crate) betrayed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,6 +173,13 @@ impl Store {
             queue.marked.remove(&sequence);
             queue.pending.insert(sequence);
             self.pending += 1;
+        }
+    }
+
+    /// Notes that a payload that claimed to carry the entry ended without it. Does nothing if the entry has left the pool.
+    pub(crate) fn betray(&mut self, sequence: Sequence) {
+        if let Some(slot) = self.slots.get_mut(&sequence) {
+            slot.betrayed = true;
         }
     }
 

@@ -6,8 +6,8 @@
 //!
 //! # Rules
 //!
-//! - Entries that have waited for too many heights come first, in an eighth of the payload, whatever manifests of others
-//!   claim to carry: a manifest may lie, and an honest leader's turn ends censorship.
+//! - Entries that have waited for too many heights come first, in an eighth of the payload. A manifest of others may
+//!   claim one of them once in vain, and no more: a manifest may lie, and an honest leader's turn ends censorship.
 //! - Besides, what a payload in flight claims to carry is left out, and so is as much of the pool as the leaders before
 //!   this one will take, as long as their payloads have not been seen. Otherwise all would order the same entries.
 //! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 /// How often a node is asked for all of its samples, in one request: the error of a latency.
 const ASK_INTERVAL: Duration = Duration::from_millis(5);
 /// Samples of one node at a time.
-const SAMPLES_MAX: usize = 16;
+const SAMPLES_MAX: usize = 4;
 /// After this long a sample counts as lost.
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(60);
 

@@ -33,16 +33,26 @@ fn what_a_payload_in_flight_carries_or_is_too_late_is_left_out() {
 }
 
 #[test]
-fn what_waited_for_more_than_two_heights_is_overdue_whatever_manifests_claim() {
+fn what_waited_for_more_than_two_heights_is_overdue() {
     let mut pool = pool(roomy());
-    let claimed = submit(&mut pool, entry(1, 1, 100));
     let waiting = submit(&mut pool, entry(2, 2, 100));
-    pool.manifest_seen(commitment(1), &manifest(&[claimed.clone()]), View(1), at(0));
     assert!(pool.overdue(10_000, 10, Height(2), Height(3), |_| false).is_empty());
     pool.revealed(&Reveal { height: Height(2), payloads: &[], included: &[], skipped: &[] }, at(0));
     submit(&mut pool, entry(1, 3, 100));
     let overdue = pool.overdue(10_000, 10, Height(3), Height(4), |_| false);
-    assert_eq!(overdue, [claimed, waiting], "and not what came later");
+    assert_eq!(overdue, [waiting], "and not what came later");
+}
+
+#[test]
+fn a_claim_keeps_an_entry_from_being_overdue_until_it_proves_false() {
+    let mut pool = pool(roomy());
+    let claimed = submit(&mut pool, entry(1, 1, 100));
+    pool.manifest_seen(commitment(1), &manifest(&[claimed.clone()]), View(1), at(0));
+    assert!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false).is_empty(), "it is on its way");
+    pool.revealed(&Reveal { height: Height(9), payloads: &[commitment(1)], included: &[], skipped: &[] }, at(0));
+    pool.manifest_seen(commitment(2), &manifest(&[claimed.clone()]), View(2), at(0));
+    assert!(pool.select(10_000, 10, Height(10), |_| false).is_empty());
+    assert_eq!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false), [claimed], "nobody lies about it twice");
 }
 
 #[test]

@@ -300,6 +300,7 @@ where
                 if self.index == Some(tip.header.author) {
                     self.content.proposed();
                 }
+                debug!(view = %tip.header.view, height = %tip.header.height, payloads = tip.header.payloads.len(), "a header is proposed");
                 self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) });
             }
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
@@ -377,6 +378,7 @@ where
             let proof = (position == last).then(|| proof.clone());
             self.headers.append(Committed { header: header.clone(), proof }).await?;
             self.committed.send_replace(header.height);
+            debug!(height = %header.height, view = %header.view, "a block is committed");
             self.tell(ChainEvent::Committed { height: header.height, header });
         }
         if self.headers.tip().0 >= self.headers_synced.0 + HEADERS_PER_SYNC {
@@ -394,6 +396,7 @@ where
     fn enter(&mut self, view: View) {
         let (epoch, index) = (self.epoch.clone(), self.index);
         let leader = epoch.leader(view);
+        debug!(%view, %leader, "enters a view");
         self.tell(ChainEvent::Entered { epoch: epoch.epoch, view, leader });
         self.position.send_replace(Position { epoch, view, index });
     }

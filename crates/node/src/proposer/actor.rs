@@ -64,6 +64,7 @@ impl ContentSource for Content {
         let mut state = self.shared.lock();
         let taken = state.shelf.take(epoch, view);
         state.unserved = taken.is_empty().then_some((epoch, view));
+        debug!(%view, payloads = taken.len(), "is asked for what to order");
         if taken.is_empty() && state.shelf.covers(epoch, view) {
             return Answer::Soon { wait_ms: state.wait_ms };
         }
@@ -236,7 +237,8 @@ impl<E: Context, P: Pool> Actor<E, P> {
         self.context.fill_bytes(&mut salt);
         let (builder, max) = (self.builder, self.config.payload_bytes_max);
         let assignment = assignment_of(epoch);
-        debug!(view = %target.view, units = units.len(), "makes a payload");
+        let others = self.in_flight_before(epoch, view, target.view).len();
+        debug!(%view, target = %target.view, before = target.before, others, units = units.len(), "makes a payload");
         let began = self.context.now_ms();
         let sealing = self.context.child("seal").shared(true);
         let sealing = sealing.spawn(move |_| async move { sealed(units, salt, &key, builder, max, &assignment) });

@@ -6,8 +6,9 @@
 use chorale_types::{TimestampMs, View};
 use std::collections::VecDeque;
 
-/// Durations of which the median counts: single slow ones, and the long views of an idle chain, say nothing.
-const SAMPLES: usize = 7;
+/// Durations that are remembered. Their mean counts, because views come in bursts, without the longest, because a single
+/// slow one, or the long view of an idle chain, says nothing.
+const SAMPLES: usize = 8;
 
 /// A header may be held back for this part of a view, as a divisor, if its payload is nearly ready.
 const WAIT_PART: u64 = 4;
@@ -27,10 +28,11 @@ impl Recent {
         self.0.push_back(ms);
     }
 
-    fn median(&self) -> Option<u64> {
-        let mut sorted: Vec<u64> = self.0.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied()
+    fn mean(&self) -> Option<u64> {
+        let longest = self.0.iter().max()?;
+        let others = self.0.len() as u64 - 1;
+        let sum = self.0.iter().sum::<u64>() - longest;
+        Some(sum.checked_div(others).unwrap_or(*longest))
     }
 }
 
@@ -66,14 +68,14 @@ impl Lead {
     /// How many views ahead to begin, from 1 to `max`: as many as a dispersal takes, less what a header may wait.
     #[must_use]
     pub fn views_ahead(&self, max: u64) -> u64 {
-        let (Some(view), Some(dispersal)) = (self.views.median(), self.dispersals.median()) else { return 1 };
+        let (Some(view), Some(dispersal)) = (self.views.mean(), self.dispersals.mean()) else { return 1 };
         dispersal.saturating_sub(self.wait_ms()).div_ceil(view.max(1)).clamp(1, max.max(1))
     }
 
     /// How long a header may be held back for a payload that is being dispersed.
     #[must_use]
     pub fn wait_ms(&self) -> u64 {
-        (self.views.median().unwrap_or(0) / WAIT_PART).max(WAIT_MS_MIN)
+        (self.views.mean().unwrap_or(0) / WAIT_PART).max(WAIT_MS_MIN)
     }
 }
 
@@ -99,6 +101,17 @@ mod tests {
         assert_eq!(lead(100, 130).views_ahead(3), 2);
         assert_eq!(lead(100, 900).views_ahead(3), 3, "at most");
         assert_eq!(lead(0, 50).views_ahead(3), 3, "views shorter than a millisecond");
+    }
+
+    #[test]
+    fn views_that_come_in_bursts_count_with_their_mean() {
+        let mut lead = lead(30, 40);
+        for view in 5..10 {
+            let at = TimestampMs(2_000 + view * 80);
+            lead.entered(View(2 * view), at);
+            lead.entered(View(2 * view + 1), at);
+        }
+        assert_eq!(lead.views_ahead(3), 1, "views of 80 and 0 ms in turn, dispersals of 40");
     }
 
     #[test]
