@@ -6,15 +6,17 @@
 
 #![allow(missing_docs, reason = "jsonrpsee's macro makes undocumented items")]
 
+mod base64_bytes;
 mod error;
 mod hex_bytes;
 mod rpc;
 mod types;
 
+pub use base64_bytes::Base64Bytes;
 pub use error::ErrorCode;
 pub use hex_bytes::HexBytes;
 pub use rpc::{ChoraleApiClient, ChoraleApiServer};
 pub use types::{
-    BundleRequest, HeaderAnswer, LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer,
-    SubmitAnswer, TransactionRequest, ValidatorAnswer, ValidatorsAnswer,
+    BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BundleRequest, HeaderAnswer, LaneAnswer, MempoolAnswer, NodeAnswer,
+    RollupFigures, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };

@@ -1,8 +1,8 @@
 //! The methods.
 
 use crate::{
-    BundleRequest, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, StatusAnswer, SubmitAnswer,
-    TransactionRequest, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BundleRequest, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer,
+    StatusAnswer, TransactionRequest, ValidatorsAnswer,
 };
 use jsonrpsee::{core::RpcResult, proc_macros::rpc};
 
@@ -13,9 +13,10 @@ pub trait ChoraleApi {
     #[method(name = "submitTransaction")]
     async fn submit_transaction(&self, transaction: TransactionRequest) -> RpcResult<String>;
 
-    /// Submits many transactions; answers for each, in their order.
-    #[method(name = "submitTransactions")]
-    async fn submit_transactions(&self, transactions: Vec<TransactionRequest>) -> RpcResult<Vec<SubmitAnswer>>;
+    /// Submits many transactions and bundles at once: a [`UnitBatch`](crate::UnitBatch) in the canonical encoding, in
+    /// base64. Answers when those that are accepted are in the pool of this node, durably; who submits knows their ids.
+    #[method(name = "submitBatch")]
+    async fn submit_batch(&self, units: Base64Bytes) -> RpcResult<BatchAnswer>;
 
     /// Submits a bundle. Answers its id when it is in the pool of this node, durably.
     #[method(name = "submitBundle")]

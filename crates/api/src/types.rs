@@ -1,6 +1,7 @@
 //! What methods take and answer.
 
 use crate::HexBytes;
+use chorale_types::{Unit, codec::List};
 use serde::{Deserialize, Serialize};
 
 /// A transaction of one rollup.
@@ -26,19 +27,32 @@ pub struct BundleRequest {
     pub salt: u64,
 }
 
-/// What became of one submission of a batch.
+/// Transactions and bundles of one batch at most.
+pub const BATCH_UNITS_MAX: usize = 4_096;
+
+/// What `submitBatch` takes, in the canonical encoding.
+pub type UnitBatch = List<Unit, BATCH_UNITS_MAX>;
+
+/// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum SubmitAnswer {
-    /// It is in the pool of this node, durably. The id of the transaction or bundle.
-    Accepted(String),
-    /// It is not, and why.
-    Rejected {
-        /// The error code.
-        code: i32,
-        /// Why, and what would be right.
-        message: String,
-    },
+pub struct BatchAnswer {
+    /// How many are in the pool of this node, durably.
+    pub accepted: u64,
+    /// The others.
+    pub rejected: Vec<BatchRejection>,
+}
+
+/// One of a batch that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchRejection {
+    /// Its place in the batch, from 0.
+    pub position: u64,
+    /// The error code.
+    pub code: i32,
+    /// Why, and what would be right.
+    pub message: String,
 }
 
 /// Where a transaction or bundle is.

@@ -11,8 +11,8 @@ pub(crate) use tally::{Tally, TallyHandle};
 
 use crate::rpc::{Endpoint, reason};
 use anyhow::{Result, ensure};
-use chorale_api::{ChoraleApiClient as _, SubmitAnswer, TransactionRequest};
-use chorale_types::{RollupId, limits::TRANSACTION_BYTES_MAX};
+use chorale_api::{BATCH_UNITS_MAX, Base64Bytes, ChoraleApiClient as _, UnitBatch};
+use chorale_types::{RollupId, Unit, codec::Encode as _, limits::TRANSACTION_BYTES_MAX};
 use content::Content;
 use samples::Sampler;
 use std::{
@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 /// Transactions of one request at most.
 const BATCH_MAX: u64 = 1_000;
+const _: () = assert!(BATCH_MAX <= BATCH_UNITS_MAX as u64);
 /// How often what is due is submitted, to one node after the other.
 const TICK: Duration = Duration::from_millis(10);
 /// Requests that one node may have unanswered: beyond that, what is due counts as overrun, so that a network that does
@@ -93,7 +94,7 @@ pub(crate) async fn generate(plan: Plan, endpoints: Vec<Endpoint>, tally: TallyH
                 continue;
             };
             tally.with(|tally| tally.submitted += count);
-            let batch = (0..count).map(|_| content.next_request()).collect();
+            let batch = (0..count).map(|_| content.next_unit()).collect();
             let (endpoint, sampler, tally) = (target.endpoint.clone(), target.sampler.clone(), tally.clone());
             tokio::spawn(async move {
                 submit(&endpoint, batch, &sampler, &tally).await;
@@ -103,26 +104,24 @@ pub(crate) async fn generate(plan: Plan, endpoints: Vec<Endpoint>, tally: TallyH
     }
 }
 
-async fn submit(endpoint: &Endpoint, batch: Vec<TransactionRequest>, sampler: &Sampler, tally: &TallyHandle) {
+async fn submit(endpoint: &Endpoint, batch: Vec<Unit>, sampler: &Sampler, tally: &TallyHandle) {
     let count = batch.len() as u64;
+    let sample = batch.first().map(|unit| unit.id());
+    let batch = UnitBatch::new(batch).expect("no more than a batch holds");
+    let units = Base64Bytes(batch.encode().to_vec());
     let submitted = Instant::now();
-    match endpoint.client.submit_transactions(batch).await {
-        Ok(answers) => {
-            let mut sample = None;
+    match endpoint.client.submit_batch(units).await {
+        Ok(answer) => {
             tally.with(|tally| {
-                for answer in answers {
-                    match answer {
-                        SubmitAnswer::Accepted(id) => {
-                            tally.accepted += 1;
-                            sample.get_or_insert(id);
-                        }
-                        SubmitAnswer::Rejected { message, .. } => tally.refuse(&message, 1),
-                    }
+                tally.accepted += answer.accepted;
+                for rejection in &answer.rejected {
+                    tally.refuse(&rejection.message, 1);
                 }
                 tally.latency_accepted.add(submitted.elapsed());
             });
-            if let Some(id) = sample {
-                sampler.offer(id, submitted);
+            let refused = answer.rejected.iter().any(|rejection| rejection.position == 0);
+            if let Some(id) = sample.filter(|_| !refused) {
+                sampler.offer(format!("0x{}", hex::encode(id.digest())), submitted);
             }
         }
         Err(error) => tally.with(|tally| tally.refuse(&reason(&error), count)),

@@ -1,6 +1,9 @@
 //! What the pool may hold and how fast its peers may talk to it.
 
-use crate::message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX};
+use crate::{
+    message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX},
+    table::HashKey,
+};
 use chorale_types::RollupId;
 use std::collections::BTreeMap;
 
@@ -67,6 +70,8 @@ pub struct Config {
     /// Whether what comes from peers is written down too. No promise needs it (its submitter was promised durability
     /// by the peer); with it a pool is as full after a restart as before, and the disk writes everything twice.
     pub journal_peers: bool,
+    /// What ids are hashed with inside the pool: fresh and secret on every node, or peers could make it slow.
+    pub hash_key: HashKey,
     /// Whether changes of status come out as [`Output::Status`](crate::Output::Status).
     pub status_events: bool,
 }
@@ -113,6 +118,8 @@ impl Config {
     ///
     /// With all bounds exhausted the pool takes about 160 MB of memory; with 20,000 transactions of 512 bytes a second
     /// that wait for half a second, 40 MB.
+    ///
+    /// The caller sets [`Config::hash_key`].
     pub fn new(rollups: impl IntoIterator<Item = RollupId>, validators: u64) -> Self {
         let bytes_max = 64 * 1024 * 1024;
         let entries_max = 128 * 1024;
@@ -141,6 +148,7 @@ impl Config {
             reconcile_interval_ms: 1_000,
             reconcile_age_ms: 2_000,
             journal_peers: false,
+            hash_key: [0; 16],
             status_events: true,
         }
     }

@@ -82,7 +82,8 @@ impl Entry {
 
     /// A copy with buffers of its own, for an entry that is a small part of the frame it came in: kept as it is, it
     /// would keep the whole frame in memory, and a peer could fill memory with frames of which one entry is pooled.
-    pub(crate) fn detached(self) -> Self {
+    #[must_use]
+    pub fn detached(self) -> Self {
         let own = |transaction: &Transaction| Transaction {
             rollup: transaction.rollup,
             data: Blob::new(Bytes::copy_from_slice(&transaction.data)).expect("the copy is as long as the original"),

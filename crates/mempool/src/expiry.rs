@@ -12,8 +12,8 @@ pub(crate) fn sweep(pool: &mut Mempool) {
     // Arrival times and heights rise along a queue, so the first that may stay ends a queue's sweep.
     let mut expired: Vec<(Sequence, ExpireReason)> = Vec::new();
     for queue in pool.store.queues().values() {
-        for &sequence in &queue.pending {
-            let slot = pool.store.slot(sequence).expect("queues hold pooled entries");
+        let pending = pool.store.slots_of(queue).filter(|(_, slot)| slot.marks.furthest().is_none());
+        for (sequence, slot) in pending {
             let Some(reason) = waited_too_long(pool, slot) else { break };
             expired.push((sequence, reason));
         }

@@ -11,10 +11,7 @@ use crate::{
     store::{Sequence, Slot, Stage, Store},
 };
 use chorale_types::{Commitment, Height, Manifest, TimestampMs, UnitId, View};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The payloads in flight.
 pub(crate) type Flights = BTreeMap<Commitment, Flight>;
@@ -26,7 +23,7 @@ pub(crate) struct Flight {
     stage: Stage,
     /// Kept while some of its short ids match nothing pooled: the entry may still arrive.
     unmatched: Option<(Arc<Manifest>, usize)>,
-    entries: BTreeSet<Sequence>,
+    entries: Vec<Sequence>,
 }
 
 /// What a height brought, once its payloads are opened and its lanes known.
@@ -59,21 +56,24 @@ impl Mempool {
             return false;
         }
         let mut unmatched = manifest.entries();
-        let mut entries = BTreeSet::new();
+        let mut entries = Vec::with_capacity(unmatched.min(self.store.len()));
         for row in manifest.rollups.iter() {
             let Some(queue) = self.store.queues().get(&row.rollup) else { continue };
             // Payloads take the oldest first, so what one carries is found at the front of a queue however long that is.
             let mut unmatched_of_rollup = row.entries as usize;
-            for &sequence in queue.pending.iter().chain(&queue.marked) {
+            let is_marked = |slot: &Slot| slot.marks.furthest().is_some();
+            let pending = self.store.slots_of(queue).filter(|(_, slot)| !is_marked(slot));
+            let marked = self.store.slots_of(queue).filter(|(_, slot)| is_marked(slot));
+            for (sequence, slot) in pending.chain(marked) {
                 if unmatched == 0 || unmatched_of_rollup == 0 {
                     break;
                 }
-                let entry = &self.store.slot(sequence).expect("queues hold pooled entries").entry;
+                let entry = &slot.entry;
                 if carries(manifest, entry) {
                     unmatched = unmatched.saturating_sub(entry.transaction_ids().len());
                     let of_rollup = entry.rollups().filter(|rollup| *rollup == row.rollup).count();
                     unmatched_of_rollup = unmatched_of_rollup.saturating_sub(of_rollup);
-                    entries.insert(sequence);
+                    entries.push(sequence);
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Mempool {
             if *unmatched == 0 {
                 flight.unmatched = None;
             }
-            flight.entries.insert(sequence);
+            flight.entries.push(sequence);
             self.store.mark(sequence, flight.stage);
         }
     }
@@ -175,7 +175,10 @@ impl Mempool {
     }
 
     /// Changes the marks of entries and reports the statuses that changed by it.
-    fn change(&mut self, entries: &BTreeSet<Sequence>, change: impl Fn(&mut Store, Sequence)) {
+    fn change(&mut self, entries: &[Sequence], change: impl Fn(&mut Store, Sequence)) {
+        if !self.config.status_events {
+            return entries.iter().for_each(|&sequence| change(&mut self.store, sequence));
+        }
         for &sequence in entries {
             let status = |store: &Store| -> Option<(UnitId, Status)> {
                 let slot: &Slot = store.slot(sequence)?;

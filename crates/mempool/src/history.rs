@@ -1,6 +1,9 @@
 //! Bounded memories of what left the pool.
 
-use crate::status::{Ended, Outcome, SkipReason, Skipped};
+use crate::{
+    status::{Ended, Outcome, SkipReason, Skipped},
+    table::{HashKey, Table},
+};
 use chorale_types::{Height, TimestampMs, UnitId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,21 +64,21 @@ impl<T> History<T> {
 /// somebody else's ordered transaction costs 2^128 hashes.
 #[derive(Clone, Debug)]
 pub(crate) struct Ordered {
-    newer: BTreeMap<u128, Packed>,
-    older: BTreeMap<u128, Packed>,
+    newer: Table<u128, Packed>,
+    older: Table<u128, Packed>,
     generation_max: usize,
 }
 
 impl Ordered {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { newer: BTreeMap::new(), older: BTreeMap::new(), generation_max: (max / 2).max(1) }
+    pub(crate) fn new(max: usize, key: HashKey) -> Self {
+        Self { newer: Table::new(key), older: Table::new(key), generation_max: (max / 2).max(1) }
     }
 
     /// Remembers the last word on an id: `skipped` at `height`, or in its lanes.
     pub(crate) fn insert(&mut self, id: &UnitId, height: Height, skipped: Option<SkipReason>, at: TimestampMs) {
         let key = half(id);
         if self.newer.len() >= self.generation_max && !self.newer.contains_key(&key) {
-            self.older = std::mem::take(&mut self.newer);
+            self.older = self.newer.take();
         }
         self.newer.insert(key, Packed::new(height, skipped, at));
     }

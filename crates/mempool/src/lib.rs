@@ -91,6 +91,7 @@ mod restore;
 mod selection;
 mod status;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -108,3 +109,4 @@ pub use pool::{Admitted, Mempool, Source};
 pub use record::{Add, Record, Remove};
 pub use rejected::Rejected;
 pub use status::{Ended, EvictReason, ExpireReason, Outcome, ShareReclaimed, SkipReason, Skipped, Status};
+pub use table::HashKey;

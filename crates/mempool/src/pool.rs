@@ -87,10 +87,10 @@ impl Mempool {
     pub fn new(config: Config, height: Height, now: TimestampMs) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            store: Store::default(),
+            store: Store::new(config.hash_key),
             history: History::new(config.ended_entries_max),
             refused: History::new(config.refused_entries_max),
-            ordered: Ordered::new(config.ordered_entries_max),
+            ordered: Ordered::new(config.ordered_entries_max, config.hash_key),
             flights: Flights::default(),
             gossip: Gossip::new(now),
             selecting: Turns::default(),
@@ -188,6 +188,11 @@ impl Mempool {
 
     pub(crate) fn output(&mut self, output: Output) {
         self.outputs.push(output);
+    }
+
+    /// Whether changes of status come out from now on.
+    pub fn set_status_events(&mut self, wanted: bool) {
+        self.config.status_events = wanted;
     }
 
     pub(crate) fn status_event(&mut self, id: UnitId, status: Status) {
@@ -339,7 +344,7 @@ impl Mempool {
         let allowed = if bytes_short { share.bytes } else { share.entries };
         assert!(held(queue) > allowed, "if no other rollup were above its share, the pool would not be full");
         // Those in flight go last: they are about to leave anyway.
-        let newest = *queue.pending.last().or(queue.marked.last()).expect("a queue is not empty");
+        let newest = self.store.newest_of(queue).expect("a queue is not empty");
         let Usage { bytes, entries } = queue.usage;
         let reason =
             ShareReclaimed { rollup, bytes, entries, share_bytes: share.bytes, share_entries: share.entries, claimant };

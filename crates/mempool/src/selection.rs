@@ -9,7 +9,7 @@ use crate::{
     config::Standing,
     entry::Entry,
     pool::Mempool,
-    store::{Queue, Sequence, Slot, Store},
+    store::{Queue, Slot, Store},
 };
 use chorale_types::{Height, RollupId};
 use std::{
@@ -166,12 +166,10 @@ fn lanes<'a>(
     rotated
         .into_iter()
         .map(|(&rollup, queue)| {
-            let slot = |sequence: &Sequence| store.slot(*sequence).expect("queues hold pooled entries");
+            let pooled = store.slots_of(queue).map(|(_, slot)| slot);
             let slots: Box<dyn Iterator<Item = &Slot>> = match among {
-                Among::Pending => Box::new(queue.pending.iter().map(slot)),
-                Among::PooledWhile(holds) => {
-                    Box::new(queue.pending.union(&queue.marked).map(slot).take_while(move |slot| holds(slot)))
-                }
+                Among::Pending => Box::new(pooled.filter(|slot| slot.marks.furthest().is_none())),
+                Among::PooledWhile(holds) => Box::new(pooled.take_while(move |slot| holds(slot))),
             };
             // What is larger than the whole budget would block its rollup for ever.
             let fitting = slots.filter(move |slot| slot.entry.bytes() <= budget_bytes && eligible(slot));

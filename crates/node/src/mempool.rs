@@ -17,7 +17,7 @@ pub use actor::{Actor, Connections, Stopped};
 
 use crate::proposer::{Pool, Selection};
 use chorale_mempool::{Admitted, Figures, Rejected, Status};
-use chorale_types::{Height, Unit, UnitId};
+use chorale_types::{Height, PayloadUnit, Unit, UnitId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Requests that wait for the actor at most.
@@ -54,7 +54,7 @@ pub type Submitted = Vec<Result<Admitted, Rejected>>;
 enum Request {
     Submit { units: Vec<Unit>, reply: oneshot::Sender<Submitted> },
     Status { id: UnitId, reply: oneshot::Sender<Option<Status>> },
-    Select { selection: Selection, overdue: Option<Height>, reply: oneshot::Sender<Vec<Unit>> },
+    Select { selection: Selection, overdue: Option<Height>, reply: oneshot::Sender<Vec<PayloadUnit>> },
     Figures { reply: oneshot::Sender<Figures> },
 }
 
@@ -101,7 +101,7 @@ impl Mailbox {
         self.events.subscribe()
     }
 
-    async fn ask_units(&self, selection: Selection, overdue: Option<Height>) -> Vec<Unit> {
+    async fn ask_units(&self, selection: Selection, overdue: Option<Height>) -> Vec<PayloadUnit> {
         let (reply, answer) = oneshot::channel();
         // If the pool has stopped, so will who asks.
         let _ = self.requests.send(Request::Select { selection, overdue, reply }).await;
@@ -110,11 +110,11 @@ impl Mailbox {
 }
 
 impl Pool for Mailbox {
-    async fn select(&self, selection: Selection) -> Vec<Unit> {
+    async fn select(&self, selection: Selection) -> Vec<PayloadUnit> {
         self.ask_units(selection, None).await
     }
 
-    async fn overdue(&self, selection: Selection, revealed: Height) -> Vec<Unit> {
+    async fn overdue(&self, selection: Selection, revealed: Height) -> Vec<PayloadUnit> {
         self.ask_units(selection, Some(revealed)).await
     }
 

@@ -130,8 +130,8 @@ pub trait ContentSource: Send {
     /// Certificates for a header of this view; they count as used in it.
     fn take(&mut self, epoch: Epoch, view: View, parent: &BlockReference) -> Content;
 
-    /// This node's header of the view it is in is made: what comes now is for later ones.
-    fn proposed(&mut self);
+    /// This node's header of a view is made: what comes now is for later ones.
+    fn proposed(&mut self, epoch: Epoch, view: View);
 
     /// Whether this node has something to order.
     fn pending(&self) -> bool;

@@ -1,25 +1,23 @@
 //! The proposer: what this node's own headers order.
 //!
 //! A payload has to be sealed, sent to everybody, and acknowledged by a quorum before a header can name it. That takes
-//! about a view, so it is done ahead: who leads so many views from now as a dispersal takes makes a payload of what waits
-//! in the pool ([`lead`]). Consensus then finds certificates ready, and waits a moment for one that is nearly so.
+//! about a view, so it is done ahead: the leader of the first header that a dispersal begun now can still make is on duty
+//! for what waits in the pool ([`timing`]). Consensus then finds certificates ready, and waits a moment for one that is nearly so.
 //!
 //! # Rules
 //!
 //! - Entries that have waited for too many heights come first, in an eighth of the payload. A manifest of others may
 //!   claim one of them once in vain, and no more: a manifest may lie, and an honest leader's turn ends censorship.
-//! - Besides, what a payload in flight claims to carry is left out, and so is as much of the pool as the leaders before
-//!   this one will take, as long as their payloads have not been seen. Otherwise all would order the same entries.
+//! - Besides, what a payload in flight claims to carry is left out.
 //! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.
 //! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.
 
 mod actor;
-pub mod lead;
-pub mod plan;
 mod pool;
 pub mod shelf;
 #[cfg(test)]
 mod tests;
+pub mod timing;
 
 pub use actor::{Actor, Connections, Content, Update};
 pub use pool::{Exclusion, Pool, Selection};

@@ -1,7 +1,6 @@
 //! What the generator submits.
 
-use chorale_api::{HexBytes, TransactionRequest};
-use chorale_types::RollupId;
+use chorale_types::{RollupId, Transaction, Unit, codec::Blob};
 
 /// Bytes that make a transaction unique: the run and a number.
 const LABEL_BYTES: usize = 16;
@@ -23,7 +22,7 @@ impl Content {
     }
 
     /// The next transaction, for each rollup in turn. Its bytes do not compress.
-    pub(crate) fn next_request(&mut self) -> TransactionRequest {
+    pub(crate) fn next_unit(&mut self) -> Unit {
         let number = self.next;
         self.next += 1;
         let mut data = Vec::with_capacity(self.bytes + 8);
@@ -38,24 +37,25 @@ impl Content {
         }
         data.truncate(self.bytes);
         let turn = usize::try_from(number % self.rollups.len().max(1) as u64).unwrap_or_default();
-        let rollup = self.rollups.get(turn).map_or(0, |rollup| rollup.0);
-        TransactionRequest { rollup, data: HexBytes(data) }
+        let rollup = self.rollups.get(turn).copied().unwrap_or_default();
+        Unit::Transaction(Transaction { rollup, data: Blob::new(data).expect("the plan bounds the bytes") })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Content;
-    use chorale_types::RollupId;
+    use chorale_types::{RollupId, Unit};
     use std::collections::BTreeSet;
 
     #[test]
     fn no_two_are_the_same_and_every_rollup_has_its_turn() {
         let content = |run| Content::new(run, 512, vec![RollupId(7), RollupId(8)]);
         let (mut first, mut second) = (content(1), content(2));
-        let requests: Vec<_> = (0..100).flat_map(|_| [first.next_request(), second.next_request()]).collect();
-        assert!(requests.iter().all(|request| request.data.0.len() == 512));
-        assert_eq!(requests.iter().filter(|request| request.rollup == 7).count(), 100);
-        assert_eq!(requests.iter().map(|request| &request.data.0).collect::<BTreeSet<_>>().len(), 200);
+        let units: Vec<_> = (0..100).flat_map(|_| [first.next_unit(), second.next_unit()]).collect();
+        let transactions = || units.iter().flat_map(Unit::transactions);
+        assert!(transactions().all(|transaction| transaction.data.len() == 512));
+        assert_eq!(transactions().filter(|transaction| transaction.rollup == RollupId(7)).count(), 100);
+        assert_eq!(transactions().map(|transaction| &*transaction.data).collect::<BTreeSet<_>>().len(), 200);
     }
 }

@@ -41,6 +41,16 @@ impl Tally {
         bounded(&mut self.refused, reason, count);
     }
 
+    /// Forgets the durations of the warm-up.
+    pub(crate) fn forget_latencies(&mut self) {
+        let fresh = Self::default();
+        self.latency_accepted = fresh.latency_accepted;
+        self.latency_certified = fresh.latency_certified;
+        self.latency_committed = fresh.latency_committed;
+        self.latency_revealed = fresh.latency_revealed;
+        self.latency_attested = fresh.latency_attested;
+    }
+
     /// Counts a sample that was not ordered.
     pub(crate) fn lose(&mut self, what: &str) {
         bounded(&mut self.lost, what, 1);

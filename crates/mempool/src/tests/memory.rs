@@ -39,7 +39,7 @@ fn removals_and_overwrites_do_not_grow_a_history() {
 
 #[test]
 fn ordered_entries_are_remembered_with_height_time_and_fate() {
-    let mut ordered = Ordered::new(100);
+    let mut ordered = Ordered::new(100, [1; 16]);
     let fates = [None, Some(SkipReason::Duplicate), Some(SkipReason::Void), Some(SkipReason::Invalid)];
     for (number, fate) in (0..).zip(fates) {
         ordered.insert(&entry(1, number, 100).id(), Height(number + 10), fate, at(number));
@@ -55,7 +55,7 @@ fn ordered_entries_are_remembered_with_height_time_and_fate() {
 
 #[test]
 fn at_least_the_last_half_of_the_ordered_entries_is_remembered_and_never_more_than_all() {
-    let mut ordered = Ordered::new(100);
+    let mut ordered = Ordered::new(100, [1; 16]);
     for number in 0..1_000 {
         ordered.insert(&entry(1, number, 100).id(), Height(number), None, at(0));
         assert!(ordered.len() <= 100);

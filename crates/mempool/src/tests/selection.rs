@@ -88,7 +88,7 @@ proptest! {
                 *given.entry(entry.home()).or_default() += entry.bytes();
             }
             pool.manifest_seen(commitment(number), &manifest(&picked), View(1), at(0));
-            let waiting = |rollup: &RollupId| pool.store.queues().get(rollup).is_some_and(|it| !it.pending.is_empty());
+            let waiting = |rollup: &RollupId| pool.store.queues().get(rollup).is_some_and(|it| it.pending > 0);
             let of_waiting: Vec<u64> = given.iter().filter(|(rollup, _)| waiting(rollup)).map(|(_, it)| *it).collect();
             if of_waiting.len() < 3 {
                 return Ok(());

@@ -298,7 +298,7 @@ where
             }
             Output::Proposed(tip) => {
                 if self.index == Some(tip.header.author) {
-                    self.content.proposed();
+                    self.content.proposed(tip.header.epoch, tip.header.view);
                 }
                 debug!(view = %tip.header.view, height = %tip.header.height, payloads = tip.header.payloads.len(), "a header is proposed");
                 self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) });

@@ -7,20 +7,19 @@ use crate::{
     settlement::{self, Fate, Unavailable},
 };
 use chorale_api::{
-    BundleRequest, ChoraleApiServer, ErrorCode, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer,
-    RollupFigures, State, StatusAnswer, SubmitAnswer, TransactionRequest, ValidatorAnswer, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BatchRejection, BundleRequest, ChoraleApiServer, ErrorCode, HeaderAnswer, HexBytes,
+    LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer, TransactionRequest, UnitBatch,
+    ValidatorAnswer, ValidatorsAnswer,
 };
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_mempool::{Outcome as PoolOutcome, Status};
 use chorale_types::{
     Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
-    codec::{Blob, Encode, List},
+    codec::{Blob, Encode, List, decode},
 };
 use jsonrpsee::core::{RpcResult, async_trait};
 use std::{str::FromStr, sync::Arc};
 
-/// Transactions of one `submitTransactions`.
-const SUBMIT_MAX: usize = 4_096;
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
 
@@ -157,26 +156,21 @@ impl ChoraleApiServer for Backend {
         self.submit(Unit::Transaction(transaction)).await
     }
 
-    async fn submit_transactions(&self, requests: Vec<TransactionRequest>) -> RpcResult<Vec<SubmitAnswer>> {
-        if requests.len() > SUBMIT_MAX {
-            let message = format!("{} transactions; at most {SUBMIT_MAX} are allowed in one call", requests.len());
-            return Err(ErrorCode::InvalidParameter.with(message));
-        }
-        let mut units = Vec::with_capacity(requests.len());
-        for (position, request) in requests.into_iter().enumerate() {
-            let transaction = transaction(request)
-                .map_err(|long| ErrorCode::InvalidParameter.with(format!("transaction {position}: data: {long}")))?;
-            units.push(Unit::Transaction(transaction));
-        }
-        let submitted = self.pool.submit(units).await.map_err(|error| submit_error(&error))?;
-        let answer = |result| match result {
-            Ok(chorale_mempool::Admitted { id, .. }) => SubmitAnswer::Accepted(digest_of(id)),
-            Err(rejected) => {
-                let rejected: chorale_mempool::Rejected = rejected;
-                SubmitAnswer::Rejected { code: ErrorCode::Rejected.code(), message: rejected.to_string() }
+    async fn submit_batch(&self, units: Base64Bytes) -> RpcResult<BatchAnswer> {
+        let batch = decode::<UnitBatch>(units.0);
+        let batch = batch.map_err(|error| ErrorCode::InvalidParameter.with(format!("units: not a batch: {error}")))?;
+        let submitted = self.pool.submit(batch.into_vec()).await.map_err(|error| submit_error(&error))?;
+        let mut answer = BatchAnswer { accepted: 0, rejected: Vec::new() };
+        for (position, result) in (0..).zip(submitted) {
+            match result {
+                Ok(_) => answer.accepted += 1,
+                Err(rejected) => {
+                    let (code, message) = (ErrorCode::Rejected.code(), rejected.to_string());
+                    answer.rejected.push(BatchRejection { position, code, message });
+                }
             }
-        };
-        Ok(submitted.into_iter().map(answer).collect())
+        }
+        Ok(answer)
     }
 
     async fn submit_bundle(&self, request: BundleRequest) -> RpcResult<String> {

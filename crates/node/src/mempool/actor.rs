@@ -21,8 +21,8 @@ use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
     Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
-use chorale_types::{EpochInfo, Header, Height, NodeKey, TimestampMs, Unit, UnitId, codec::Encode};
-use std::{sync::Arc, time::Duration};
+use chorale_types::{EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, warn};
 
@@ -98,14 +98,15 @@ where
     ///
     /// The disk's, or limits that cannot hold together.
     pub async fn open(
-        context: E,
-        config: Config,
+        mut context: E,
+        mut config: Config,
         partition: &str,
         connections: Connections<N, R>,
     ) -> Result<(Self, Mailbox, watch::Receiver<Height>), Stopped> {
         let Connections { me, chain, settlement, channel: (sender, receiver), peers } = connections;
         let (journal, records) = Journal::open(context.child("journal"), &format!("{partition}-journal")).await?;
         let now = context.now_ms();
+        context.fill_bytes(&mut config.hash_key);
         let height = *settlement.settled().borrow();
         let mut pool = Mempool::new(config, height, now)?;
         pool.restore(records, now);
@@ -155,6 +156,7 @@ where
         let mut tick_at = self.context.current();
         loop {
             let wake = self.context.sleep_until(tick_at);
+            self.pool.set_status_events(self.events.receiver_count() > 0);
             tokio::select! {
                 biased;
                 _ = &mut stopped => return Ok(self.journal.sync().await?),
@@ -283,7 +285,8 @@ where
         let now = self.now();
         match request {
             Request::Submit { units, reply } => {
-                let entries = units.into_iter().map(Entry::new);
+                // Of a batch, each gets a buffer of its own: one that is kept would keep the whole request in memory.
+                let entries = units.into_iter().map(|unit| Entry::new(unit).detached());
                 let submitted = entries.map(|entry| self.pool.submit(entry, Source::Local, now)).collect();
                 self.answers.push((reply, submitted));
             }
@@ -293,19 +296,14 @@ where
         }
     }
 
-    fn select(&mut self, selection: &Selection, overdue: Option<Height>) -> Vec<Unit> {
+    fn select(&mut self, selection: &Selection, overdue: Option<Height>) -> Vec<PayloadUnit> {
         let Selection { bytes_max, entries_max, height, exclude } = selection;
-        let excluded = |entry: &Entry| {
-            let carried = |manifest: &Arc<chorale_types::Manifest>| {
-                entry.transaction_ids().iter().all(|id| manifest.contains(id))
-            };
-            exclude.own.contains(&entry.id()) || exclude.manifests.iter().any(carried)
-        };
+        let excluded = |entry: &Entry| exclude.excludes(entry.unit());
         let entries = match overdue {
             None => self.pool.select(*bytes_max, *entries_max, *height, excluded),
             Some(revealed) => self.pool.overdue(*bytes_max, *entries_max, revealed, *height, excluded),
         };
-        entries.iter().map(Entry::to_unit).collect()
+        entries.into_iter().map(Entry::into_unit).collect()
     }
 
     fn receive(&mut self, peer: &PublicKey, bytes: Bytes) {

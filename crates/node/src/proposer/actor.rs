@@ -2,13 +2,12 @@
 
 use super::{
     Config, Exclusion, Pool, Selection,
-    lead::Lead,
-    plan::{Target, targets},
     shelf::{Shelf, Slot},
+    timing::Timing,
 };
 use crate::{
     dispersal::{self, NotCertified, keys::assignment_of},
-    ports::{ChainHandle, Content as Answer, ContentSource, Position},
+    ports::{ChainEvent, ChainHandle, Content as Answer, ContentSource, Position},
     runtime::Context,
 };
 use chorale_dispersal::{Assignment, Sealed, seal};
@@ -20,8 +19,9 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{debug, warn};
 
 /// The part of a payload that is for entries that have waited too long, as a divisor.
@@ -42,6 +42,8 @@ struct State {
     shelf: Shelf,
     /// The view that consensus got nothing for and has not proposed in yet.
     unserved: Option<(Epoch, View)>,
+    /// The last view that this node has proposed a header in.
+    proposed: Option<(Epoch, View)>,
     /// How long a header may be held back for a payload that is nearly ready.
     wait_ms: u64,
 }
@@ -71,8 +73,10 @@ impl ContentSource for Content {
         Answer::Ready(taken)
     }
 
-    fn proposed(&mut self) {
-        self.shared.lock().unserved = None;
+    fn proposed(&mut self, epoch: Epoch, view: View) {
+        let mut state = self.shared.lock();
+        state.unserved = None;
+        state.proposed = Some((epoch, view));
     }
 
     fn pending(&self) -> bool {
@@ -110,7 +114,7 @@ pub struct Actor<E: Context, P> {
     /// The last committed height that was looked at.
     height: Height,
     pending: bool,
-    lead: Lead,
+    timing: Timing,
     building: FuturesUnordered<BoxFuture<'static, Built>>,
 }
 
@@ -149,7 +153,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             shared,
             height,
             pending: false,
-            lead: Lead::default(),
+            timing: Timing::default(),
             building: FuturesUnordered::new(),
         };
         (actor, content)
@@ -159,19 +163,42 @@ impl<E: Context, P: Pool> Actor<E, P> {
     pub async fn run(mut self) {
         let mut stopped = self.context.stopped();
         let mut waiting = self.pool.waiting();
+        let mut events = self.chain.events.subscribe();
         loop {
             self.follow().await;
-            self.build_ahead().await;
+            let due_ms = self.build_ahead().await;
             self.tell_pending().await;
+            let due = async {
+                match due_ms {
+                    Some(ms) => self.context.sleep(Duration::from_millis(ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 _ = &mut stopped => return,
+                () = due => {}
+                event = events.recv() => match event {
+                    Ok(event) => self.observe(&event),
+                    // Timing is a little less well known.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
                 Some((slot, began, result)) = self.building.next() => self.built(slot, began, result).await,
                 changed = self.chain.committed.changed() => if changed.is_err() { return },
                 changed = self.chain.position.changed() => if changed.is_err() { return },
                 changed = self.revealed.changed() => if changed.is_err() { return },
                 changed = waiting.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    fn observe(&mut self, event: &ChainEvent) {
+        let now = self.context.now_ms();
+        match event {
+            ChainEvent::Entered { view, .. } => self.timing.entered(*view, self.pending, now),
+            ChainEvent::Proposed { tip } => self.timing.proposed(tip.header.view, self.pending, now),
+            _ => {}
         }
     }
 
@@ -185,61 +212,62 @@ impl<E: Context, P: Pool> Actor<E, P> {
             }
         }
         let revealed = *self.revealed.borrow_and_update();
-        let (epoch, view) = {
-            let position = self.chain.position.borrow_and_update();
-            (position.epoch.epoch, position.view)
-        };
-        let now = self.context.now_ms();
-        self.lead.entered(view, now);
+        let epoch = self.chain.position.borrow_and_update().epoch.epoch;
         let mut state = self.shared.lock();
-        state.wait_ms = self.lead.wait_ms();
+        state.wait_ms = self.timing.wait_ms();
         state.shelf.revealed(revealed);
         state.shelf.enter(epoch);
     }
 
-    /// Makes payloads for the views that this node leads soon.
-    async fn build_ahead(&mut self) {
+    /// Makes a payload if this node is on duty. Returns in how many milliseconds there will be something to do, if
+    /// nothing happens before.
+    async fn build_ahead(&mut self) -> Option<u64> {
         let Position { epoch, view, index, .. } = self.chain.position.borrow().clone();
-        let Some(me) = index else { return };
+        let me = index?;
         // Headers above the closing height are empty.
         if self.height >= epoch.closing {
-            return;
+            return None;
         }
-        let unserved = self.shared.lock().unserved == Some((epoch.epoch, view));
-        // Who leads before that has begun already, or is too late.
-        let from = if unserved { view } else { View(view.0 + self.lead.views_ahead(self.config.views_ahead)) };
-        let manifests = self.dispersal.manifests().clone();
-        let shown = |leader| {
-            let builder = epoch.validators.get(leader).map(chorale_types::Validator::builder);
-            builder.map_or(0, |builder| manifests.unordered_of(&builder).len())
+        let now = self.context.now_ms();
+        let (unserved, proposed) = {
+            let state = self.shared.lock();
+            (state.unserved == Some((epoch.epoch, view)), state.proposed.filter(|(of, _)| *of == epoch.epoch))
         };
-        for target in targets(&epoch, me, from, View(view.0 + self.config.views_ahead), shown) {
-            let full = {
-                let state = self.shared.lock();
-                state.shelf.covers(epoch.epoch, target.view) || state.shelf.unordered() >= self.config.payloads_max
-            };
-            if !full {
-                self.build(&epoch, view, target).await;
-            }
+        if let Some((_, proposed)) = proposed {
+            self.timing.proposed(proposed, self.pending, now);
         }
+        let target = if unserved { view } else { self.timing.duty(now, self.config.views_ahead).max(view) };
+        let full = {
+            let state = self.shared.lock();
+            state.shelf.covers(epoch.epoch, target) || state.shelf.unordered() >= self.config.payloads_max
+        };
+        if epoch.leader(target) != me || full || *self.pool.waiting().borrow() == 0 {
+            return None;
+        }
+        // Until then more may come.
+        let begin_at = self.timing.begin_at(target, now);
+        if begin_at > now && !unserved {
+            return Some(begin_at.0 - now.0);
+        }
+        self.build(&epoch, view, target).await;
+        None
     }
 
-    async fn build(&mut self, epoch: &Arc<EpochInfo>, view: View, target: Target) {
+    async fn build(&mut self, epoch: &Arc<EpochInfo>, view: View, target: View) {
+        let began = self.context.now_ms();
         let units = self.select(epoch, view, target).await;
         if units.is_empty() {
             return;
         }
-        let expiry = View(target.view.0 + self.config.expiry_views);
+        let expiry = View(target.0 + self.config.expiry_views);
         let entries = units.iter().map(PayloadUnit::id).collect();
-        let slot = self.shared.lock().shelf.begin(epoch.epoch, target.view, expiry, entries);
+        let slot = self.shared.lock().shelf.begin(epoch.epoch, target, expiry, entries);
         let (mut key, mut salt) = ([0; 32], [0; 32]);
         self.context.fill_bytes(&mut key);
         self.context.fill_bytes(&mut salt);
         let (builder, max) = (self.builder, self.config.payload_bytes_max);
         let assignment = assignment_of(epoch);
-        let others = self.in_flight_before(epoch, view, target.view).len();
-        debug!(%view, target = %target.view, before = target.before, others, units = units.len(), "makes a payload");
-        let began = self.context.now_ms();
+        debug!(%view, %target, units = units.len(), "makes a payload");
         let sealing = self.context.child("seal").shared(true);
         let sealing = sealing.spawn(move |_| async move { sealed(units, salt, &key, builder, max, &assignment) });
         let (dispersal, epoch) = (self.dispersal.clone(), epoch.epoch);
@@ -254,7 +282,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
     }
 
     /// What goes into the payload of a view: first what is overdue, then what waits, without what others will take.
-    async fn select(&mut self, epoch: &EpochInfo, view: View, target: Target) -> Vec<PayloadUnit> {
+    async fn select(&mut self, epoch: &EpochInfo, view: View, target: View) -> Vec<PayloadUnit> {
         let bytes_max = u64::from(self.config.payload_bytes_max).saturating_sub(LAYOUT_BYTES);
         let height = Height(self.height.0 + 1);
         let own = self.shared.lock().shelf.entries();
@@ -262,22 +290,13 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let selection =
             Selection { bytes_max: bytes_max / OVERDUE_PART, entries_max: PAYLOAD_ENTRIES_MAX, height, exclude };
         let revealed = *self.revealed.borrow();
-        let overdue = self.pool.overdue(selection.clone(), revealed).await;
-        let mut units: Vec<PayloadUnit> = overdue.into_iter().map(PayloadUnit::new).collect();
+        let mut units = self.pool.overdue(selection.clone(), revealed).await;
 
         let mut own = selection.exclude.own.clone();
         own.extend(units.iter().map(PayloadUnit::id));
-        let exclude = Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target.view) });
-        let skip = bytes_max * target.before as u64;
+        let exclude = Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target) });
         let left = bytes_max - units.iter().map(bytes_of).sum::<u64>().min(bytes_max);
-        let selection = Selection { bytes_max: skip + left, exclude, ..selection };
-        let waiting = self.pool.select(selection).await;
-        let mut before = 0;
-        let left = waiting.into_iter().map(PayloadUnit::new).skip_while(|unit| {
-            before += bytes_of(unit);
-            before <= skip
-        });
-        units.extend(left);
+        units.extend(self.pool.select(Selection { bytes_max: left, exclude, ..selection }).await);
         trim(&mut units, bytes_max);
         units
     }
@@ -295,7 +314,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
     async fn built(&mut self, slot: Slot, began: TimestampMs, result: Result<AvailabilityCertificate, NotCertified>) {
         if result.is_ok() {
             let now = self.context.now_ms();
-            self.lead.dispersed(began, now);
+            self.timing.dispersed(began, now);
         }
         let content = {
             let mut state = self.shared.lock();

@@ -1,6 +1,6 @@
 //! What the proposer needs of the mempool.
 
-use chorale_types::{Height, Manifest, Unit, UnitId};
+use chorale_types::{Height, Manifest, PayloadUnit, UnitId};
 use std::{collections::BTreeSet, future::Future, sync::Arc};
 use tokio::sync::watch;
 
@@ -29,19 +29,20 @@ pub struct Exclusion {
 impl Exclusion {
     /// Whether an entry is left out.
     #[must_use]
-    pub fn excludes(&self, id: &UnitId, unit: &Unit) -> bool {
-        self.own.contains(id) || self.manifests.iter().any(|manifest| manifest.carries(unit))
+    pub fn excludes(&self, unit: &PayloadUnit) -> bool {
+        let carried = |manifest: &Arc<Manifest>| unit.transaction_ids().iter().all(|id| manifest.contains(id));
+        self.own.contains(&unit.id()) || self.manifests.iter().any(carried)
     }
 }
 
 /// The pool, as the proposer sees it.
 pub trait Pool: Send + Sync + 'static {
     /// Entries that wait, fair between rollups, oldest first.
-    fn select(&self, selection: Selection) -> impl Future<Output = Vec<Unit>> + Send;
+    fn select(&self, selection: Selection) -> impl Future<Output = Vec<PayloadUnit>> + Send;
 
     /// Entries that have waited for too many heights now that `revealed` is revealed, also those that payloads in
     /// flight claim to carry.
-    fn overdue(&self, selection: Selection, revealed: Height) -> impl Future<Output = Vec<Unit>> + Send;
+    fn overdue(&self, selection: Selection, revealed: Height) -> impl Future<Output = Vec<PayloadUnit>> + Send;
 
     /// How many entries wait that no payload in flight claims to carry.
     fn waiting(&self) -> watch::Receiver<usize>;

@@ -36,7 +36,7 @@ impl ContentSource for NoContent {
         Content::Ready(Vec::new())
     }
 
-    fn proposed(&mut self) {}
+    fn proposed(&mut self, _: Epoch, _: View) {}
 
     fn pending(&self) -> bool {
         false

@@ -44,7 +44,7 @@ impl Default for GenesisParameters {
             timeout_ms_max: 20_000,
             clock_drift_ms: 500,
             idle_interval_ms: 1_000,
-            pace_ms: 20,
+            pace_ms: 50,
             time_step_ms_max: 900,
             payload_bytes_max: 2 * 1024 * 1024,
             retention_heights: 10_000,

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// How long to submit.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// Seconds at the start that do not count for rates and costs.
+    /// Seconds at the start that do not count for rates, latencies and costs.
     #[arg(long, default_value_t = 3)]
     warmup: u64,
     /// Seconds to wait at the end for what is still on its way.
@@ -118,6 +118,7 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
             progress(&frame, start.elapsed());
         }
         if begin.is_none() && start.elapsed() >= warmup {
+            tally.with(crate::load::Tally::forget_latencies);
             begin = Some(mark(frame.clone()));
         }
         if start.elapsed() >= seconds {
