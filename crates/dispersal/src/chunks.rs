@@ -88,6 +88,15 @@ impl ValidatorChunks {
     ///
     /// The first thing wrong, see [`ChunkError`].
     pub fn check(&self, expected: &SealedReference, assignment: &Assignment) -> Result<(), ChunkError> {
+        self.leaves(expected, assignment).map(drop)
+    }
+
+    /// The leaves of the chunks in the tree, if they pass [`check`](Self::check).
+    pub(crate) fn leaves(
+        &self,
+        expected: &SealedReference,
+        assignment: &Assignment,
+    ) -> Result<Vec<Digest>, ChunkError> {
         if self.reference != *expected {
             return Err(ChunkError::Payload { expected: expected.commitment, actual: self.reference.commitment });
         }
@@ -110,7 +119,8 @@ impl ValidatorChunks {
         let proof = Proof { leaf_count: assignment.total().into(), siblings: self.proof.to_vec() };
         proof
             .verify_range_inclusion::<Sha256>(range.start.into(), &leaves, &self.root)
-            .map_err(|_| ChunkError::Proof(validator))
+            .map_err(|_| ChunkError::Proof(validator))?;
+        Ok(leaves)
     }
 
     /// The single chunks with their indices, once checked.

@@ -1,11 +1,14 @@
 //! From chunks back to the payload.
 
 use crate::{
-    Assignment, ChunkError, Geometry, SealedReference, ValidatorChunks, coding, geometry::KEY_BYTES, seal,
-    sealed::chunk_tree, transform,
+    Assignment, ChunkError, Geometry, SealedReference, ValidatorChunks, coding,
+    geometry::KEY_BYTES,
+    seal,
+    sealed::{chunk_digest, digest_tree},
+    transform,
 };
 use chorale_foundation::Bytes;
-use chorale_types::ValidatorIndex;
+use chorale_types::{Digest, ValidatorIndex};
 use std::collections::BTreeMap;
 
 /// An opened payload.
@@ -71,7 +74,20 @@ pub enum Added {
 pub struct Opening {
     reference: SealedReference,
     assignment: Assignment,
-    chunks: BTreeMap<u16, Bytes>,
+    chunks: BTreeMap<u16, Checked>,
+}
+
+/// A chunk that was checked, with its leaf in the tree.
+#[derive(Clone, Debug)]
+struct Checked {
+    bytes: Bytes,
+    digest: Digest,
+}
+
+impl AsRef<[u8]> for Checked {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Opening {
@@ -114,9 +130,10 @@ impl Opening {
         if self.missing() == 0 || self.contains(chunks.validator) {
             return Ok(Added::NotNeeded);
         }
-        chunks.check(&self.reference, &self.assignment).map_err(|reason| Refused { sender, reason })?;
+        let digests = chunks.leaves(&self.reference, &self.assignment).map_err(|reason| Refused { sender, reason })?;
         let geometry = self.geometry().expect("checked chunks are of a payload within the limit");
-        self.chunks.extend(chunks.split(&self.assignment, &geometry));
+        let split = chunks.split(&self.assignment, &geometry).zip(digests);
+        self.chunks.extend(split.map(|((index, bytes), digest)| (index, Checked { bytes, digest })));
         Ok(if self.missing() == 0 { Added::Complete } else { Added::Incomplete })
     }
 
@@ -158,7 +175,12 @@ impl Opening {
             };
             &part[usize::from(index) * geometry.chunk_bytes()..][..geometry.chunk_bytes()]
         };
-        let root = chunk_tree((0..geometry.total()).map(chunk)).root();
+        // What was checked when it came needs no second hash if it is the same again.
+        let digest = |index: u16| match self.chunks.get(&index) {
+            Some(checked) if checked.bytes == chunk(index) => checked.digest,
+            _ => chunk_digest(chunk(index)),
+        };
+        let root = digest_tree((0..geometry.total()).map(digest)).root();
         if self.reference.commits_to(&self.assignment, &root) { Ok(()) } else { Err(Malformed::NotACodeword) }
     }
 }

@@ -52,11 +52,11 @@ pub(crate) fn chunk_digest(chunk: &[u8]) -> Digest {
     tagged_hash("chorale/chunk/v1", &[chunk])
 }
 
-/// The Merkle tree over chunks in their order.
-pub(crate) fn chunk_tree<'a>(chunks: impl ExactSizeIterator<Item = &'a [u8]>) -> Tree<Digest> {
-    let mut builder = Builder::<Sha256>::new(chunks.len());
-    for chunk in chunks {
-        builder.add(&chunk_digest(chunk));
+/// The Merkle tree over the leaves of chunks, in their order.
+pub(crate) fn digest_tree(digests: impl ExactSizeIterator<Item = Digest>) -> Tree<Digest> {
+    let mut builder = Builder::<Sha256>::new(digests.len());
+    for digest in digests {
+        builder.add(&digest);
     }
     builder.build()
 }
@@ -97,7 +97,7 @@ impl Sealed {
     /// Commits to the chunks of `codeword`, whatever they are.
     pub(crate) fn new(codeword: Vec<u8>, geometry: Geometry, builder: BuilderId, assignment: &Assignment) -> Self {
         assert_eq!(codeword.len(), geometry.codeword_bytes(), "a codeword has all chunks");
-        let tree = chunk_tree(codeword.chunks_exact(geometry.chunk_bytes()));
+        let tree = digest_tree(codeword.chunks_exact(geometry.chunk_bytes()).map(chunk_digest));
         let length = u32::try_from(geometry.payload_bytes()).expect("payloads are at most 8 MiB");
         let commitment = commit(&builder, length, assignment, &tree.root());
         Self {

@@ -16,6 +16,10 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The payloads in flight.
 pub(crate) type Flights = BTreeMap<Commitment, Flight>;
 
+/// Entries of a rollup that a manifest is held against, besides twice as many as it claims. Payloads take the oldest
+/// first, so one that is further behind was not there, and one that is missed is a repeat at worst.
+const LOOKED_AT_MIN: usize = 4_096;
+
 /// One payload in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
@@ -62,8 +66,9 @@ impl Mempool {
             // Payloads take the oldest first, so what one carries is found at the front of a queue however long that is.
             let mut unmatched_of_rollup = row.entries as usize;
             let is_marked = |slot: &Slot| slot.marks.furthest().is_some();
-            let pending = self.store.slots_of(queue).filter(|(_, slot)| !is_marked(slot));
-            let marked = self.store.slots_of(queue).filter(|(_, slot)| is_marked(slot));
+            let looked_at_max = LOOKED_AT_MIN + 2 * row.entries as usize;
+            let pending = self.store.slots_of(queue).filter(|(_, slot)| !is_marked(slot)).take(looked_at_max);
+            let marked = self.store.slots_of(queue).filter(|(_, slot)| is_marked(slot)).take(looked_at_max);
             for (sequence, slot) in pending.chain(marked) {
                 if unmatched == 0 || unmatched_of_rollup == 0 {
                     break;

@@ -29,8 +29,9 @@ use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duratio
 
 type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
 
-/// Bytes of one message of consensus at most: a timeout with a certificate of the largest set in it, and room.
-pub const ORDER_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
+/// Bytes of one message of consensus at most: the longest timeout of the largest set ([`chorale_types::Timeout`]), and
+/// room. A longer one could not be sent.
+pub const ORDER_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of one bulk message at most; larger things travel in frames.
 pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
 
@@ -176,4 +177,75 @@ where
     settings.block_duration = config.block_duration;
     settings.tracked_peer_sets = NZUsize!(2);
     Network::new(context, settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ORDER_MESSAGE_BYTES_MAX;
+    use chorale_types::{
+        Acknowledged, AvailabilityCertificate, BlockId, BlockReference, BuilderId, ChainId, Commitment, Digest, Entry,
+        Epoch, Header, Height, High, Message, QuorumCertificate, Rank, RankKind, Signature, Signers, Timeout,
+        TimeoutCertificate, TimeoutGroup, TimeoutQuorum, TimestampMs, Tip, ValidatorIndex, View,
+        codec::{EncodeSize, List},
+        limits::{HEADER_PAYLOADS_MAX, VALIDATORS_MAX},
+    };
+
+    const DIGEST: Digest = Digest { 0: [7; 32] };
+    const SIGNATURE: Signature = Signature([7; Signature::BYTES]);
+
+    fn signers() -> Signers {
+        Signers::of(VALIDATORS_MAX, (0..1024).map(ValidatorIndex))
+    }
+
+    fn certificate() -> QuorumCertificate {
+        let block = BlockReference { view: View(1), parent: View(0), height: Height(1), id: BlockId(DIGEST) };
+        QuorumCertificate { epoch: Epoch(0), view: View(1), block, signers: signers(), signature: SIGNATURE }
+    }
+
+    /// As many groups as there are validators, each with a rank of its own.
+    fn quorum() -> TimeoutQuorum {
+        let rank = |view| Rank { view: View(view), kind: RankKind::Certified, parent: View(0) };
+        let group = |view| TimeoutGroup { rank: rank(view), signers: signers(), signature: SIGNATURE };
+        let groups = List::new((0..VALIDATORS_MAX as u64).map(group).collect()).unwrap();
+        TimeoutQuorum { epoch: Epoch(0), view: View(2_000), groups }
+    }
+
+    fn tip() -> Tip {
+        let acknowledged = Acknowledged {
+            builder: BuilderId(DIGEST),
+            commitment: Commitment(DIGEST),
+            length: 1,
+            manifest: DIGEST,
+            expiry: View(1),
+        };
+        let payload = AvailabilityCertificate { acknowledged, signers: signers(), signature: SIGNATURE };
+        let header = Header {
+            chain: ChainId(DIGEST),
+            epoch: Epoch(0),
+            view: View(2_001),
+            height: Height(2),
+            parent: certificate(),
+            timestamp: TimestampMs(0),
+            payloads: List::new(vec![payload; HEADER_PAYLOADS_MAX]).unwrap(),
+            author: ValidatorIndex(0),
+        };
+        Tip { header, entry: Some(quorum()), signature: SIGNATURE }
+    }
+
+    /// The network refuses to send a longer message, and does so with a panic.
+    #[test]
+    fn the_longest_message_of_the_largest_set_can_be_sent() {
+        let entry = TimeoutCertificate { quorum: quorum(), high: High::Voted(tip()) };
+        let timeout = Timeout {
+            epoch: Epoch(0),
+            view: View(2_001),
+            high: High::Voted(tip()),
+            author: ValidatorIndex(0),
+            signature: SIGNATURE,
+            entry: Some(Entry::TimedOut(entry)),
+        };
+        let bytes = Message::Timeout(timeout).encode_size() + 1;
+        assert!(bytes > 500_000, "{bytes}");
+        assert!(bytes <= ORDER_MESSAGE_BYTES_MAX as usize, "{bytes}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Nodes on the deterministic runtime: simulated network and disk, real signatures.
 
 mod chain;
-mod cluster;
+pub(crate) mod cluster;
 mod log;
 mod loopback;
 mod sync;

@@ -29,6 +29,9 @@ use tracing::{debug, error, info};
 const BATCH_MAX: usize = 64;
 /// How often round trips are measured.
 const PING_INTERVAL_MS: u64 = 1_000;
+/// The longest round trip that is believed, about twice around the world: a validator that answers late on purpose would
+/// stretch the timers of the views that it leads.
+const RTT_MS_MAX: u64 = 1_000;
 /// Committed headers between two syncs of their store.
 const HEADERS_PER_SYNC: u64 = 256;
 
@@ -237,7 +240,7 @@ where
                 Vec::new()
             }
             Wire::Pong(at) => match self.now().0.checked_sub(at) {
-                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms }),
+                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms: rtt_ms.min(RTT_MS_MAX) }),
                 None => Vec::new(),
             },
         }

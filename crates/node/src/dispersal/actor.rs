@@ -218,6 +218,11 @@ where
                     if changed.is_err() { return Ok(()); }
                     self.follow().await?;
                 }
+                // An epoch begins before its first block is committed.
+                changed = self.chain.position.changed() => {
+                    if changed.is_err() { return Ok(()); }
+                    self.follow().await?;
+                }
                 Some(request) = self.requests.recv() => self.serve(request).await?,
                 received = self.incoming.recv() => match received {
                     Some(received) => self.receive(received),
@@ -253,13 +258,17 @@ where
 
     async fn serve(&mut self, request: Request) -> Result<(), Stopped> {
         match request {
-            Request::Disperse { epoch, expiry, sealed, manifest, reply } => match self.me() {
-                Some(me) if epoch == self.epoch.epoch => {
-                    let own = Own::new(*sealed, manifest, expiry, self.epoch.clone(), reply);
-                    self.begin(me, own);
+            Request::Disperse { epoch, expiry, sealed, manifest, reply } => {
+                // The proposer may have seen an epoch begin that this actor has not looked at yet.
+                self.follow().await?;
+                match self.me() {
+                    Some(me) if epoch == self.epoch.epoch => {
+                        let own = Own::new(*sealed, manifest, expiry, self.epoch.clone(), reply);
+                        self.begin(me, own);
+                    }
+                    _ => drop(reply.send(Err(NotCertified::Epoch))),
                 }
-                _ => drop(reply.send(Err(NotCertified::Epoch))),
-            },
+            }
             Request::Chunks { commitment, basis, reply } => {
                 // Whoever asks may have seen a header committed that this actor has not looked at yet.
                 self.follow().await?;
@@ -527,7 +536,7 @@ where
             let gone = self.custody.committed(&committed.header);
             self.forget(&gone).await?;
         }
-        let epoch = self.chain.position.borrow().epoch.clone();
+        let epoch = self.chain.position.borrow_and_update().epoch.clone();
         if epoch.epoch != self.epoch.epoch {
             self.assignment = assignment_of(&epoch);
             let gone = self.custody.enter(epoch.clone());

@@ -115,6 +115,8 @@ pub struct Actor<E: Context, P> {
     height: Height,
     pending: bool,
     timing: Timing,
+    /// The view in which a payload failed: none is made before the next one, for what failed at once would again.
+    failed: Option<(Epoch, View)>,
     building: FuturesUnordered<BoxFuture<'static, Built>>,
 }
 
@@ -154,6 +156,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             height,
             pending: false,
             timing: Timing::default(),
+            failed: None,
             building: FuturesUnordered::new(),
         };
         (actor, content)
@@ -225,7 +228,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let Position { epoch, view, index, .. } = self.chain.position.borrow().clone();
         let me = index?;
         // Headers above the closing height are empty.
-        if self.height >= epoch.closing {
+        if self.height >= epoch.closing || self.failed == Some((epoch.epoch, view)) {
             return None;
         }
         let now = self.context.now_ms();
@@ -315,6 +318,9 @@ impl<E: Context, P: Pool> Actor<E, P> {
         if result.is_ok() {
             let now = self.context.now_ms();
             self.timing.dispersed(began, now);
+        } else {
+            let position = self.chain.position.borrow();
+            self.failed = Some((position.epoch.epoch, position.view));
         }
         let content = {
             let mut state = self.shared.lock();

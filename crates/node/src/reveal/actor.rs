@@ -245,7 +245,8 @@ where
 
     fn pause(&self) -> Duration {
         let idle = TimestampMs(self.now().0 + self.config.patience.ask_interval_ms_max);
-        let waiting = self.collecting.values().filter(|it| !it.exchange.is_complete());
+        // For what is only certified nobody is asked, so it has no deadline either.
+        let waiting = self.collecting.values().filter(|it| it.height.is_some() && !it.exchange.is_complete());
         let due = waiting.map(|it| it.exchange.deadline()).min().unwrap_or(idle).min(idle);
         Duration::from_millis(due.0.saturating_sub(self.now().0).max(1))
     }

@@ -31,8 +31,11 @@ pub struct Exchange {
     manifest: Option<Manifest>,
     /// All with chunks except this node, in the order to ask them in.
     order: Vec<ValidatorIndex>,
-    /// Where in `order` the next question goes.
-    next: usize,
+    /// Where in `order` the next question of each kind goes. One turn for all would step in time with the number of
+    /// validators, and ask one that is dead for the same thing for ever.
+    next_chunks: usize,
+    next_manifest: usize,
+    next_payload: usize,
     round: u32,
     ask_at: TimestampMs,
     patience: Patience,
@@ -70,7 +73,19 @@ impl Exchange {
             true => (ROUNDS_OF_CHUNKS, now),
             false => (0, TimestampMs(now.0 + patience.ask_after_ms)),
         };
-        Self { certificate, opening, assignment, manifest: None, order, next: 0, round, ask_at, patience }
+        Self {
+            certificate,
+            opening,
+            assignment,
+            manifest: None,
+            order,
+            next_chunks: 0,
+            next_manifest: 0,
+            next_payload: 0,
+            round,
+            ask_at,
+            patience,
+        }
     }
 
     /// What the header says of the payload.
@@ -144,11 +159,15 @@ impl Exchange {
         let payload = self.round >= ROUNDS_OF_CHUNKS && self.round.is_multiple_of(2);
         let mut questions = Vec::new();
         if payload {
-            questions.extend(self.take_turn().map(|to| Question { to, wants: Wants::Payload }));
+            questions.extend(
+                take_turn(&self.order, &mut self.next_payload).map(|to| Question { to, wants: Wants::Payload }),
+            );
         } else {
             self.ask_for_chunks(&mut questions);
             if self.manifest.is_none() {
-                questions.extend(self.take_turn().map(|to| Question { to, wants: Wants::Manifest }));
+                questions.extend(
+                    take_turn(&self.order, &mut self.next_manifest).map(|to| Question { to, wants: Wants::Manifest }),
+                );
             }
         }
         let pause = self.patience.ask_after_ms.checked_shl(self.round.min(16)).unwrap_or(u64::MAX);
@@ -164,19 +183,19 @@ impl Exchange {
             if missing == 0 {
                 break;
             }
-            let Some(to) = self.take_turn() else { break };
+            let Some(to) = take_turn(&self.order, &mut self.next_chunks) else { break };
             if !self.opening.contains(to) {
                 missing = missing.saturating_sub(self.assignment.weight(to));
                 questions.push(Question { to, wants: Wants::Chunks });
             }
         }
     }
+}
 
-    fn take_turn(&mut self) -> Option<ValidatorIndex> {
-        let to = *self.order.get(self.next % self.order.len().max(1))?;
-        self.next += 1;
-        Some(to)
-    }
+fn take_turn(order: &[ValidatorIndex], next: &mut usize) -> Option<ValidatorIndex> {
+    let to = *order.get(*next % order.len().max(1))?;
+    *next += 1;
+    Some(to)
 }
 
 /// The name of the sealed payload in a certificate.
