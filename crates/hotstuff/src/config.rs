@@ -27,8 +27,19 @@ pub struct Parameters {
     /// The least time between a fresh header's timestamp and its parent's, kept by honest leaders to pace the chain.
     /// 0: as fast as the network goes. It is no rule of validity.
     pub pace_ms: u64,
+    /// For so many bytes of payload in the parent, honest leaders keep a millisecond more, up to a quarter of
+    /// `timeout_base_ms`: large payloads take longer to spread, check and open, and blocks that come faster than that
+    /// cost signatures without ordering more. 0: never.
+    pub pace_bytes_per_ms: u64,
     /// Uncommitted headers that are kept above the committed one; what is further ahead is fetched when it is needed.
     pub headers_ahead_max: usize,
+}
+
+impl Parameters {
+    /// The most that payloads add to the pace.
+    pub(crate) const fn payload_pace_ms_max(&self) -> u64 {
+        if self.pace_bytes_per_ms == 0 { 0 } else { self.timeout_base_ms / 4 }
+    }
 }
 
 /// What one node is told besides.

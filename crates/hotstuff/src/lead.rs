@@ -2,8 +2,8 @@
 
 use crate::{Core, Output, To, mutation::Mutation, timer::after, vote::reference};
 use chorale_types::{
-    AvailabilityCertificate, Entry, Header, High, Message, Proposal, QuorumCertificate, Reproposal, Scheme, Statement,
-    TimeoutCertificate, TimestampMs, Tip, View, codec::List, limits::HEADER_PAYLOADS_MAX,
+    AvailabilityCertificate, BlockId, Entry, Header, High, Message, Proposal, QuorumCertificate, Reproposal, Scheme,
+    Statement, TimeoutCertificate, TimestampMs, Tip, View, codec::List, limits::HEADER_PAYLOADS_MAX,
 };
 
 /// What a header orders.
@@ -54,13 +54,22 @@ impl<S: Scheme> Core<S> {
             return self.propose(Payloads::default());
         }
         // The parent's timestamp is a claim, so it holds nobody up for longer than the pace.
-        let pace_ms = self.parameters.pace_ms;
+        let pace_ms = self.pace_ms(&parent.id);
         let paced = self.tree.header(&parent.id).map_or(self.now, |header| after(header.timestamp, pace_ms));
         let at = paced.min(after(self.now, pace_ms));
         self.stage = Stage::Pacing(at);
         if at <= self.now {
             self.ask();
         }
+    }
+
+    /// The least time after a block before the next one.
+    fn pace_ms(&self, parent: &BlockId) -> u64 {
+        let payloads = self.tree.header(parent).map(|header| &header.payloads);
+        let bytes: u64 =
+            payloads.into_iter().flat_map(|it| it.iter()).map(|it| u64::from(it.acknowledged.length)).sum();
+        let more_ms = bytes.checked_div(self.parameters.pace_bytes_per_ms).unwrap_or(0);
+        self.parameters.pace_ms.saturating_add(more_ms.min(self.parameters.payload_pace_ms_max()))
     }
 
     /// The certificate that a fresh header of this view extends.

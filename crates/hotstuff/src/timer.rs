@@ -22,7 +22,7 @@ impl Timer {
         Self {
             base_ms: parameters.timeout_base_ms.max(1),
             ms_max: parameters.timeout_ms_max.max(parameters.timeout_base_ms).max(1),
-            pace_ms: parameters.pace_ms,
+            pace_ms: parameters.pace_ms.saturating_add(parameters.payload_pace_ms_max()),
             lost: 0,
             rtt_ms: vec![0; validators],
             quorum_rtt_ms: 0,

@@ -319,6 +319,7 @@ fn parameters(genesis: &GenesisParameters) -> Parameters {
         clock_drift_ms: genesis.clock_drift_ms,
         idle_interval_ms: genesis.idle_interval_ms,
         pace_ms: genesis.pace_ms,
+        pace_bytes_per_ms: genesis.pace_bytes_per_ms,
         headers_ahead_max: HEADERS_AHEAD_MAX,
     }
 }

@@ -78,6 +78,7 @@ impl Plan {
                 clock_drift_ms: 500,
                 idle_interval_ms: 0,
                 pace_ms: 0,
+                pace_bytes_per_ms: 0,
                 headers_ahead_max: 256,
             },
             latency: Latency::Uniform { min: 200, max: 1000 },

@@ -19,6 +19,7 @@ pub(super) fn parameters(votes: Votes) -> Parameters {
         clock_drift_ms: 500,
         idle_interval_ms: 0,
         pace_ms: 0,
+        pace_bytes_per_ms: 0,
         headers_ahead_max: 64,
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn parameters(votes: Votes) -> Parameters {
         clock_drift_ms: 1_000,
         idle_interval_ms: 0,
         pace_ms: 0,
+        pace_bytes_per_ms: 0,
         headers_ahead_max: 4_096,
     }
 }

@@ -75,6 +75,7 @@ fn parameters(parameters: &GenesisParameters) -> String {
         clock_drift_ms,
         idle_interval_ms,
         pace_ms,
+        pace_bytes_per_ms,
         time_step_ms_max,
         payload_bytes_max,
         retention_heights,
@@ -109,6 +110,9 @@ fn parameters(parameters: &GenesisParameters) -> String {
          # The least time between blocks that honest leaders keep. 0: as fast as the network goes, which costs\n\
          # signatures and headers for little content each.\n\
          pace_ms = {pace_ms}\n\
+         # For so many bytes of payload in a block leaders wait a millisecond more, at most a quarter of\n\
+         # `timeout_base_ms`: what the slowest validator can check and open. 0: never.\n\
+         pace_bytes_per_ms = {pace_bytes_per_ms}\n\
          # How far chain time may advance in one block, below `timeout_base_ms`: lying clocks cannot push it ahead.\n\
          time_step_ms_max = {time_step_ms_max}\n\
          # Bytes of one payload: with the time between blocks the greatest throughput, and memory for several of them.\n\

@@ -23,6 +23,9 @@ pub struct GenesisParameters {
     pub idle_interval_ms: u64,
     /// The least time between blocks that honest leaders keep. 0: as fast as the network goes.
     pub pace_ms: u64,
+    /// For so many bytes of payload in a block honest leaders wait a millisecond more before the next one, at most a
+    /// quarter of `timeout_base_ms`. 0: never.
+    pub pace_bytes_per_ms: u64,
     /// How far chain time may advance in one block, below `timeout_base_ms`.
     pub time_step_ms_max: u64,
     /// Bytes of one payload.
@@ -45,6 +48,7 @@ impl Default for GenesisParameters {
             clock_drift_ms: 500,
             idle_interval_ms: 1_000,
             pace_ms: 50,
+            pace_bytes_per_ms: 16 * 1024,
             time_step_ms_max: 900,
             payload_bytes_max: 2 * 1024 * 1024,
             retention_heights: 10_000,
@@ -119,6 +123,7 @@ mod encoding {
         clock_drift_ms,
         idle_interval_ms,
         pace_ms,
+        pace_bytes_per_ms,
         time_step_ms_max,
         payload_bytes_max,
         retention_heights,

@@ -83,7 +83,7 @@ fn everything_that_counts_names_another_chain() {
         file.check().unwrap().chain()
     };
     let original = chain(&|_| {});
-    let changes: [&dyn Fn(&mut GenesisFile); 22] = [
+    let changes: [&dyn Fn(&mut GenesisFile); 23] = [
         &|file| file.name.push('x'),
         &|file| file.time_ms += 1,
         &|file| file.parameters.votes = VotesTo::Leaders,
@@ -93,6 +93,7 @@ fn everything_that_counts_names_another_chain() {
         &|file| file.parameters.clock_drift_ms += 1,
         &|file| file.parameters.idle_interval_ms += 1,
         &|file| file.parameters.pace_ms += 1,
+        &|file| file.parameters.pace_bytes_per_ms += 1,
         &|file| file.parameters.time_step_ms_max -= 1,
         &|file| file.parameters.payload_bytes_max += 1,
         &|file| file.parameters.retention_heights += 1,
