@@ -158,6 +158,11 @@ impl Mempool {
         self.ordered.get(id).or_else(|| self.history.get(id).copied())
     }
 
+    /// When a pooled entry came.
+    pub fn arrived_at(&self, id: &UnitId) -> Option<TimestampMs> {
+        self.store.get(id).map(|slot| slot.arrived_at)
+    }
+
     /// A pooled entry by its id.
     pub fn entry(&self, id: &UnitId) -> Option<&Entry> {
         self.store.get(id).map(|slot| &slot.entry)

@@ -8,7 +8,8 @@
 //!
 //! - Entries that have waited for too many heights come first, in an eighth of the payload. A manifest of others may
 //!   claim one of them once in vain, and no more: a manifest may lie, and an honest leader's turn ends censorship.
-//! - Besides, what a payload in flight claims to carry is left out.
+//! - Besides, what a payload in flight claims to carry is left out, and of what came before the leader of the view before
+//!   was on duty as much as fits its payload, if that has not been seen yet. Otherwise both would order the same entries.
 //! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.
 //! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.
 
@@ -20,7 +21,7 @@ mod tests;
 pub mod timing;
 
 pub use actor::{Actor, Connections, Content, Update};
-pub use pool::{Exclusion, Pool, Selection};
+pub use pool::{Exclusion, Leave, Pool, Selection};
 
 /// What the actor is told once.
 #[derive(Clone, Debug)]

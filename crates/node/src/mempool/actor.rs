@@ -297,12 +297,19 @@ where
     }
 
     fn select(&mut self, selection: &Selection, overdue: Option<Height>) -> Vec<PayloadUnit> {
-        let Selection { bytes_max, entries_max, height, exclude } = selection;
+        let Selection { bytes_max, entries_max, height, exclude, leave } = selection;
         let excluded = |entry: &Entry| exclude.excludes(entry.unit());
-        let entries = match overdue {
-            None => self.pool.select(*bytes_max, *entries_max, *height, excluded),
-            Some(revealed) => self.pool.overdue(*bytes_max, *entries_max, revealed, *height, excluded),
+        let bytes_max = bytes_max + leave.bytes;
+        let mut entries = match overdue {
+            None => self.pool.select(bytes_max, *entries_max, *height, excluded),
+            Some(revealed) => self.pool.overdue(bytes_max, *entries_max, revealed, *height, excluded),
         };
+        let mut left = 0;
+        entries.retain(|entry| {
+            let leaves = left < leave.bytes && self.pool.arrived_at(&entry.id()).is_some_and(|at| at < leave.before);
+            left += if leaves { entry.bytes() } else { 0 };
+            !leaves
+        });
         entries.into_iter().map(Entry::into_unit).collect()
     }
 

@@ -1,7 +1,7 @@
 //! The proposer actor, and what consensus takes from it.
 
 use super::{
-    Config, Exclusion, Pool, Selection,
+    Config, Exclusion, Leave, Pool, Selection,
     shelf::{Shelf, Slot},
     timing::Timing,
 };
@@ -17,7 +17,7 @@ use chorale_types::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -290,8 +290,13 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let height = Height(self.height.0 + 1);
         let own = self.shared.lock().shelf.entries();
         let exclude = Arc::new(Exclusion { own, manifests: Vec::new() });
-        let selection =
-            Selection { bytes_max: bytes_max / OVERDUE_PART, entries_max: PAYLOAD_ENTRIES_MAX, height, exclude };
+        let selection = Selection {
+            bytes_max: bytes_max / OVERDUE_PART,
+            entries_max: PAYLOAD_ENTRIES_MAX,
+            height,
+            exclude,
+            leave: Leave::default(),
+        };
         let revealed = *self.revealed.borrow();
         let mut units = self.pool.overdue(selection.clone(), revealed).await;
 
@@ -299,7 +304,11 @@ impl<E: Context, P: Pool> Actor<E, P> {
         own.extend(units.iter().map(PayloadUnit::id));
         let exclude = Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target) });
         let left = bytes_max - units.iter().map(bytes_of).sum::<u64>().min(bytes_max);
-        units.extend(self.pool.select(Selection { bytes_max: left, exclude, ..selection }).await);
+        let leave = Leave {
+            before: self.timing.begin_at(View(target.0.saturating_sub(1)), self.context.now_ms()),
+            bytes: bytes_max * self.unseen_before(epoch, view, target),
+        };
+        units.extend(self.pool.select(Selection { bytes_max: left, exclude, leave, ..selection }).await);
         trim(&mut units, bytes_max);
         units
     }
@@ -312,6 +321,21 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let builders = leaders.into_iter().filter_map(|leader| epoch.validators.get(leader));
         let known = builders.flat_map(|validator| self.dispersal.manifests().unordered_of(&validator.builder()));
         known.filter(|known| known.builder != self.builder).map(|known| known.manifest).collect()
+    }
+
+    /// Payloads for headers before this one that nobody has seen yet, and somebody may be making.
+    fn unseen_before(&self, epoch: &EpochInfo, view: View, target: View) -> u64 {
+        let mut led: BTreeMap<_, usize> = BTreeMap::new();
+        for leader in (view.0..target.0).map(|view| epoch.leader(View(view))) {
+            *led.entry(leader).or_default() += 1;
+        }
+        let manifests = self.dispersal.manifests();
+        let unseen = led.into_iter().filter_map(|(leader, views)| {
+            let builder = epoch.validators.get(leader)?.builder();
+            let is_other = builder != self.builder;
+            is_other.then(|| views.saturating_sub(manifests.unordered_of(&builder).len()))
+        });
+        unseen.sum::<usize>() as u64
     }
 
     async fn built(&mut self, slot: Slot, began: TimestampMs, result: Result<AvailabilityCertificate, NotCertified>) {

@@ -1,6 +1,6 @@
 //! What the proposer needs of the mempool.
 
-use chorale_types::{Height, Manifest, PayloadUnit, UnitId};
+use chorale_types::{Height, Manifest, PayloadUnit, TimestampMs, UnitId};
 use std::{collections::BTreeSet, future::Future, sync::Arc};
 use tokio::sync::watch;
 
@@ -15,6 +15,18 @@ pub struct Selection {
     pub height: Height,
     /// What is left out.
     pub exclude: Arc<Exclusion>,
+    /// What is left to others.
+    pub leave: Leave,
+}
+
+/// What leaders on duty before this one are taking, as far as their payloads have not been seen: the oldest entries of
+/// the pool, which is about the same on all nodes. Taking those too would order them twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// They take what came before.
+    pub before: TimestampMs,
+    /// As much as their payloads hold.
+    pub bytes: u64,
 }
 
 /// What is on its way already.

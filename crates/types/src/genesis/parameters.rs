@@ -50,7 +50,7 @@ impl Default for GenesisParameters {
             pace_ms: 50,
             pace_bytes_per_ms: 16 * 1024,
             time_step_ms_max: 900,
-            payload_bytes_max: 2 * 1024 * 1024,
+            payload_bytes_max: 4 * 1024 * 1024,
             retention_heights: 10_000,
             epoch_heights: 100_000,
             dedup_window_heights: 128,
