@@ -2,24 +2,25 @@
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-/// Error codes. JSON-RPC's own (-32700 to -32600) mean malformed requests.
+/// Error codes. Those from -32700 to -32600 are JSON-RPC's own and mean malformed requests; those from -32010 to -32000 are
+/// the server's, about sizes and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ErrorCode {
     /// A parameter has a value that is not allowed; the message says which and what would be right.
     InvalidParameter = -32602,
     /// The pool refuses a submission; the message says why.
-    Rejected = -32001,
+    Rejected = -32050,
     /// Too many requests wait on this node: try again, or another node.
-    Busy = -32002,
+    Busy = -32051,
     /// The node is stopping: use another one.
-    Stopping = -32003,
+    Stopping = -32052,
     /// The node does not know it: it may be too old, or never have been.
-    NotFound = -32004,
+    NotFound = -32053,
     /// It was kept for as long as the chain says: ask an archive node.
-    Pruned = -32005,
+    Pruned = -32054,
     /// It is not there yet: ask again later.
-    NotYet = -32006,
+    NotYet = -32055,
 }
 
 impl ErrorCode {

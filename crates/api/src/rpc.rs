@@ -58,6 +58,11 @@ pub trait ChoraleApi {
     #[method(name = "validators")]
     async fn validators(&self, epoch: u64) -> RpcResult<ValidatorsAnswer>;
 
+    /// What leads from an epoch to the next: the attested outcome of its closing height with the validators that it
+    /// names, in the canonical encoding (`HandOver`).
+    #[method(name = "handOver")]
+    async fn hand_over(&self, epoch: u64) -> RpcResult<HexBytes>;
+
     /// Figures of the pool.
     #[method(name = "mempool")]
     async fn mempool(&self) -> RpcResult<MempoolAnswer>;

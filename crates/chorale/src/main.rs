@@ -35,6 +35,7 @@ enum Command {
     Tx(commands::tx::Command),
     #[command(subcommand)]
     Bundle(commands::bundle::Command),
+    Follow(commands::follow::Arguments),
     Status(commands::status::Arguments),
     Verify(commands::verify::Arguments),
     #[command(subcommand)]
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Devnet(arguments) => commands::devnet::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Tx(command) => commands::tx::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Bundle(command) => commands::bundle::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Follow(arguments) => commands::follow::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Status(arguments) => commands::status::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Bench(command) => commands::bench::run(&command).map(|()| ExitCode::SUCCESS),

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8, bool)] = &[
     ("chorale-ledger", 2, true),
     ("chorale-light", 2, true),
     ("chorale-api", 3, false),
+    ("chorale-client", 4, false),
     ("chorale-node", 4, false),
     ("chorale-sim", 5, false),
     ("chorale-bench", 6, false),

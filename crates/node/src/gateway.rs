@@ -6,6 +6,7 @@
 //! that a client sends reaches an actor before it is decoded and bounded here.
 
 mod backend;
+mod metrics;
 mod server;
 
 pub use backend::Backend;

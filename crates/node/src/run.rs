@@ -11,7 +11,7 @@ use crate::{
     settlement, sync,
 };
 use chorale_foundation::runtime::{
-    Error as RuntimeError, Handle, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
+    Error as RuntimeError, Handle, Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
 };
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
@@ -221,7 +221,8 @@ async fn start(
         settlement,
         attestation,
     };
-    let gateway = gateway::start(config.listen_rpc, backend).await?;
+    let runtime_metrics = context.child("metrics");
+    let gateway = gateway::start(config.listen_rpc, backend, move || runtime_metrics.encode()).await?;
 
     let (wants, wanted) = mpsc::channel(WANTS_MAX);
     let (finds, found) = mpsc::channel(WANTS_MAX);

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod api;
 mod commands;
 mod devnet;
+mod following;
 mod network;
 mod ordering;

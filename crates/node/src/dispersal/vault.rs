@@ -46,9 +46,9 @@ impl<E: Context, V: Stored> Vault<E, V> {
             // Sealed payloads are random, and those of rollups compressed already.
             compression: None,
             codec_config: (),
-            // Every section that is kept has buffers of its own.
-            items_per_section: NZU64!(256),
+            items_per_section: NZU64!(64),
             key_write_buffer: NZUsize!(16 * 1024),
+            // Every section that is kept has its own.
             value_write_buffer: NZUsize!(64 * 1024),
             replay_buffer: NZUsize!(256 * 1024),
         };

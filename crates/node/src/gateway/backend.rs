@@ -133,16 +133,25 @@ impl Backend {
         Ok(HexBytes(file.encode().to_vec()))
     }
 
+    /// From an epoch to the next.
+    async fn hand_over_from(&self, epoch: Epoch) -> RpcResult<HandOver> {
+        let current = self.chain.position.borrow().epoch.epoch;
+        if epoch >= current {
+            return Err(ErrorCode::NotYet.with(format!("epoch {epoch} has not ended; the current one is {current}")));
+        }
+        let missing = || ErrorCode::Pruned.with(format!("this node has no hand-over of epoch {epoch}"));
+        let closing = self.attestation.closing(epoch).await.ok_or_else(missing)?;
+        let attestation::Closing { outcome, attestation } = closing;
+        let start = EpochInfo::start_block(outcome.height, outcome.header);
+        let next = self.genesis.epoch(epoch.next(), start).validators;
+        Ok(HandOver { outcome, attestation, next })
+    }
+
     /// From the first epoch to this one.
     async fn hand_overs<const MAX: usize>(&self, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
         let mut hand_overs = Vec::new();
         for epoch in 0..to.0 {
-            let missing = || ErrorCode::Pruned.with(format!("this node has no hand-over of epoch {epoch}"));
-            let closing = self.attestation.closing(Epoch(epoch)).await.ok_or_else(missing)?;
-            let attestation::Closing { outcome, attestation } = closing;
-            let start = EpochInfo::start_block(outcome.height, outcome.header);
-            let next = self.genesis.epoch(Epoch(epoch).next(), start).validators;
-            hand_overs.push(HandOver { outcome, attestation, next });
+            hand_overs.push(self.hand_over_from(Epoch(epoch)).await?);
         }
         List::new(hand_overs).map_err(|_| ErrorCode::Pruned.with("more epochs than a proof file holds"))
     }
@@ -271,6 +280,10 @@ impl ChoraleApiServer for Backend {
             quorum: info.validators.quorum(),
             validators: info.validators.iter().map(|(_, it)| validator(it)).collect(),
         })
+    }
+
+    async fn hand_over(&self, epoch: u64) -> RpcResult<HexBytes> {
+        Ok(HexBytes(self.hand_over_from(Epoch(epoch)).await?.encode().to_vec()))
     }
 
     async fn mempool(&self) -> RpcResult<MempoolAnswer> {

@@ -1,0 +1,96 @@
+//! `chorale follow`.
+
+use crate::{rpc::NodesArgument, runtime};
+use anyhow::{Result, anyhow};
+use chorale_client::{Config, Followed, Follower, Nodes};
+use chorale_types::{Height, LaneItem, RollupId};
+use clap::Args;
+use serde_json::{Value, json};
+use std::{path::PathBuf, time::Duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  chorale follow --rollup 1001                          everything, from the start, of the network in ./devnet
+  chorale follow --rollup 1001 --after 4200 --json      go on from the last height seen, a line of JSON per height
+  chorale follow --rollup 1001 --genesis genesis.toml --node http://10.0.0.1:8545 --node http://10.0.0.2:8545
+
+Every height is verified from the genesis alone before it is printed: attested by a quorum, complete, none left out. A node
+that says something false is named on standard error and not asked again; one that does not answer is asked later.";
+
+/// Follow a rollup: print what it was given, height by height, verified.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The rollup.
+    #[arg(long)]
+    rollup: u64,
+    /// The last height with content that is known already.
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    /// Stop after so many heights with content.
+    #[arg(long)]
+    heights: Option<u64>,
+    /// The chain's genesis; that of the network on this machine if not given.
+    #[arg(long)]
+    genesis: Option<PathBuf>,
+    #[command(flatten)]
+    nodes: NodesArgument,
+    /// Print a line of JSON per height.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long a node may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let genesis = match (&arguments.genesis, arguments.nodes.layout()) {
+        (Some(path), _) => path.clone(),
+        (None, Some(layout)) => layout.genesis(),
+        (None, None) => return Err(anyhow!("name the chain's genesis with --genesis")),
+    };
+    let genesis = chorale_node::read_genesis(&genesis)?;
+    let urls = arguments.nodes.endpoints()?.into_iter().map(|endpoint| endpoint.url);
+    let nodes = Nodes::new(urls, REQUEST_TIMEOUT)?;
+    let rollup = RollupId(arguments.rollup);
+    let mut follower = Follower::new(&genesis, rollup, Height(arguments.after), nodes, Config::default());
+    runtime()?.block_on(async {
+        let (mut heights, mut told) = (0, 0);
+        while arguments.heights.is_none_or(|max| heights < max) {
+            let followed = follower.next().await;
+            for dropped in &follower.nodes().dropped()[told..] {
+                eprintln!("dropped {}: {}", dropped.url, dropped.reason);
+            }
+            told = follower.nodes().dropped().len();
+            print(&followed?, arguments.json);
+            heights += 1;
+        }
+        Ok(())
+    })
+}
+
+fn print(followed: &Followed, as_json: bool) {
+    let outcome = followed.attested.outcome();
+    let items = followed.lane.items();
+    if as_json {
+        let items: Vec<Value> = items.iter().map(described).collect();
+        let line = json!({
+            "height": outcome.height.0,
+            "epoch": outcome.epoch.0,
+            "outcomeRoot": outcome.root().to_string(),
+            "items": items,
+        });
+        println!("{line}");
+    } else {
+        println!("height {}, {} items, {} bytes", outcome.height, items.len(), followed.lane.bytes());
+    }
+}
+
+fn described(item: &LaneItem) -> Value {
+    let (payload, unit, leg) = item.place.order();
+    json!({
+        "position": [payload, unit, leg],
+        "id": item.id.to_string(),
+        "data": format!("0x{}", hex::encode(&*item.data)),
+    })
+}

@@ -1,0 +1,16 @@
+//! Follow a rollup through any nodes, believing none of them.
+//!
+//! A [`Follower`] asks [`Nodes`] for the heights at which a rollup has content, one after the other, and verifies each
+//! from the genesis alone: attestation, hand-overs between epochs, the lane, and that nothing was left out before it. A
+//! node that does not answer is asked again later; one that says something false is never asked again, and named.
+//!
+//! # What a node can still do
+//!
+//! Withhold. Every look at the tip goes to the next node, so that one that says "nothing yet" holds nobody up for longer
+//! than a turn, as long as one other node is honest and reachable.
+
+mod follower;
+mod nodes;
+
+pub use follower::{Config, FollowFailed, Followed, Follower};
+pub use nodes::{Dropped, Node, Nodes, UrlError};
