@@ -7,7 +7,7 @@ use crate::{
 };
 use chorale_types::{
     BlockId, BlockReference, Entry, Epoch, EpochInfo, Header, High, Message, QuorumCertificate, Scheme, Statement,
-    TimestampMs, ValidatorIndex, View,
+    TimestampMs, Tip, ValidatorIndex, View,
 };
 
 /// One node's consensus.
@@ -38,6 +38,8 @@ pub struct Core<S> {
     pub(crate) view_deadline: TimestampMs,
     /// When the leader is told that something is pending.
     pub(crate) nudge_at: Option<TimestampMs>,
+    /// The first header of the view, if it is ahead of this node's clock: voted for when the clock is there.
+    pub(crate) early: Option<(BlockId, Tip)>,
     /// The header asked for, and when to ask again.
     pub(crate) fetching: Option<(BlockId, TimestampMs)>,
     /// Peers answered lately, so that a stale message is not worth many answers.
@@ -91,6 +93,7 @@ impl<S: Scheme> Core<S> {
             now: TimestampMs(0),
             view_deadline: TimestampMs(u64::MAX),
             nudge_at: None,
+            early: None,
             fetching: None,
             answered: vec![None; validators],
             halted: false,
@@ -134,7 +137,8 @@ impl<S: Scheme> Core<S> {
             return None;
         }
         let fetching = self.fetching.map(|(_, at)| at);
-        let others = [self.stage.deadline(), self.nudge_at, fetching].into_iter().flatten();
+        let early = self.early.as_ref().map(|(_, tip)| self.due_at(tip));
+        let others = [self.stage.deadline(), self.nudge_at, fetching, early].into_iter().flatten();
         Some(others.fold(self.view_deadline, |min, at| min.min(at)))
     }
 
@@ -191,6 +195,7 @@ impl<S: Scheme> Core<S> {
             return;
         }
         self.tick_lead();
+        self.tick_vote();
         if self.nudge_at.is_some_and(|at| at <= self.now) {
             self.nudge();
         }

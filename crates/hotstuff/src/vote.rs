@@ -1,9 +1,9 @@
 //! Proposals and votes.
 
-use crate::{Core, Output, To, Votes, ballot::Cast, check, check::Check, invalid::Invalid, mutation::Mutation, timer};
+use crate::{Core, Output, To, Votes, ballot::Cast, check, check::Check, invalid::Invalid, mutation::Mutation};
 use chorale_types::{
     BlockId, BlockReference, CommitCertificate, CommitProof, CommitVote, Entry, Header, Message, Proposal,
-    QuorumCertificate, Reproposal, Scheme, Statement, Tip, ValidatorIndex, View, Vote,
+    QuorumCertificate, Reproposal, Scheme, Statement, TimestampMs, Tip, ValidatorIndex, View, Vote,
 };
 
 impl<S: Scheme> Core<S> {
@@ -23,15 +23,36 @@ impl<S: Scheme> Core<S> {
         check.verify(&self.scheme)?;
         self.learn_tip(id, tip);
         let view = tip.header.view;
+        if view != self.record.view || self.epochs.ended {
+            return Ok(());
+        }
         // The timestamp is the only subjective check, so it stays with fresh headers: a reproposal has to pass
         // everywhere, or one bad header would stall the chain.
-        let latest = timer::after(self.now, self.parameters.clock_drift_ms);
-        if view != self.record.view || self.epochs.ended || tip.header.timestamp > latest {
+        if self.due_at(tip) > self.now {
+            let is_first = self.early.as_ref().is_none_or(|(_, first)| first.header.view < view);
+            if is_first {
+                self.early = Some((id, tip.clone()));
+            }
             return Ok(());
         }
         self.out.push(Output::Proposed(Box::new(tip.clone())));
         self.vote(id, tip);
         Ok(())
+    }
+
+    /// When a header may be voted for: not while it is ahead of this node's clock by more than clocks differ.
+    pub(crate) fn due_at(&self, tip: &Tip) -> TimestampMs {
+        TimestampMs(tip.header.timestamp.0.saturating_sub(self.parameters.clock_drift_ms))
+    }
+
+    /// Votes for the header that was ahead of the clock, if the view is still its own.
+    pub(crate) fn tick_vote(&mut self) {
+        let is_due = self.early.as_ref().is_some_and(|(_, tip)| self.due_at(tip) <= self.now);
+        let Some((id, tip)) = self.early.take_if(|_| is_due) else { return };
+        if tip.header.view == self.record.view && tip.header.epoch == self.rules.info.epoch {
+            self.out.push(Output::Proposed(Box::new(tip.clone())));
+            self.vote(id, &tip);
+        }
     }
 
     fn on_again(&mut self, again: &Reproposal) -> Result<(), Invalid> {

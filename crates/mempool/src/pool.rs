@@ -15,7 +15,7 @@ use crate::{
     status::{Ended, EvictReason, Outcome, ShareReclaimed, Skipped, Status},
     store::{Queue, Sequence, Slot, Stage, Store, Usage},
 };
-use chorale_types::{Height, RollupId, TimestampMs, UnitId};
+use chorale_types::{Height, RollupId, TimestampMs, UnitId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
 use std::collections::BTreeMap;
 
 /// The shared pool of one node. See the [crate documentation](crate).
@@ -289,6 +289,10 @@ impl Mempool {
         }
         if let Some(expiry) = entry.expiry().filter(|expiry| *expiry <= self.height) {
             return Err(Rejected::BundleExpired { id, expiry, height: self.height });
+        }
+        let expiry_max = Height(self.height.0.saturating_add(BUNDLE_LIFETIME_HEIGHTS_MAX));
+        if let Some(expiry) = entry.expiry().filter(|expiry| *expiry > expiry_max) {
+            return Err(Rejected::BundleExpiryTooFar { id, expiry, expiry_max });
         }
         origin.map_or(Ok(()), |peer| self.check_peer_share(peer, entry.bytes()))
     }

@@ -52,6 +52,16 @@ pub enum Rejected {
         /// The newest revealed height.
         height: Height,
     },
+    /// The bundle would have to be remembered for too long.
+    #[error("{id} may be ordered up to height {expiry}; at most {expiry_max} is allowed now")]
+    BundleExpiryTooFar {
+        /// Which bundle.
+        id: UnitId,
+        /// The last height at which it may be ordered.
+        expiry: Height,
+        /// The latest that is allowed.
+        expiry_max: Height,
+    },
     /// The peer that sent it has filled its part of the pool.
     #[error(
         "peer {peer} holds {bytes} bytes in {entries} entries of the pool; at most {bytes_max} bytes and \
@@ -94,13 +104,14 @@ pub enum Rejected {
 
 impl Rejected {
     /// The labels of all reasons, for metrics.
-    pub const LABELS: [&'static str; 8] = [
+    pub const LABELS: [&'static str; 9] = [
         "too_large",
         "rollup_unknown",
         "rollup_suspended",
         "already_pooled",
         "already_ended",
         "bundle_expired",
+        "bundle_expiry_too_far",
         "peer_share_full",
         "rollup_share_full",
     ];
@@ -119,8 +130,9 @@ impl Rejected {
             Self::AlreadyPooled { .. } => 3,
             Self::AlreadyEnded { .. } => 4,
             Self::BundleExpired { .. } => 5,
-            Self::PeerShareFull { .. } => 6,
-            Self::RollupShareFull { .. } => 7,
+            Self::BundleExpiryTooFar { .. } => 6,
+            Self::PeerShareFull { .. } => 7,
+            Self::RollupShareFull { .. } => 8,
         }
     }
 

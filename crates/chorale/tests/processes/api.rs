@@ -34,7 +34,7 @@ fn post(address: &str, body: &str) -> (u16, String) {
     http(address, &format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
 }
 
-fn call(address: &str, body: &str) -> Value {
+pub(crate) fn call(address: &str, body: &str) -> Value {
     let (status, answer) = post(address, body);
     assert_eq!(status, 200, "{body}: {answer}");
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{body}: {error}: {answer}"))

@@ -4,6 +4,7 @@
 
 mod api;
 mod commands;
+mod crashes;
 mod devnet;
 mod following;
 mod network;

@@ -2,7 +2,7 @@
 
 use super::{at, bundle, entry, journal, pool, roomy, small, statuses};
 use crate::{EvictReason, ExpireReason, Mempool, Outcome, PeerId, Record, Rejected, Reveal, Source, Standing, Status};
-use chorale_types::{Height, RollupId};
+use chorale_types::{Height, RollupId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
 
 fn fill(pool: &mut Mempool, rollup: u64, count: u64) {
     for number in 0..count {
@@ -33,6 +33,12 @@ fn what_is_refused_is_refused_with_its_reason_and_the_reason_is_remembered() {
     let late = bundle(&[(1, 50), (2, 50)], 0, 1);
     let refused = pool.submit(late.clone(), Source::Local, at(1)).unwrap_err();
     assert_eq!(refused, Rejected::BundleExpired { id: late.id(), expiry: Height(0), height: Height(0) });
+
+    let expiry_max = BUNDLE_LIFETIME_HEIGHTS_MAX;
+    let far = bundle(&[(1, 50), (2, 50)], expiry_max + 1, 1);
+    let refused = pool.submit(far.clone(), Source::Local, at(1)).unwrap_err();
+    let (expiry, expiry_max) = (Height(expiry_max + 1), Height(expiry_max));
+    assert_eq!(refused, Rejected::BundleExpiryTooFar { id: far.id(), expiry, expiry_max }, "settlement would skip it");
 
     let touching = bundle(&[(1, 50), (9, 50)], 100, 1);
     assert_eq!(

@@ -48,7 +48,7 @@ fn a_file_with_comments_says_the_same() {
     assert_eq!(toml::from_str::<GenesisFile>(&text).unwrap(), example());
     assert_eq!(Genesis::from_toml(&text).unwrap(), example().check().unwrap());
     for line in text.lines().filter(|line| line.starts_with("payload_bytes_max")) {
-        assert_eq!(line, "payload_bytes_max = 2097152");
+        assert_eq!(line, "payload_bytes_max = 4194304");
     }
     assert!(text.lines().all(|line| !line.starts_with('#') || line.len() <= 120), "comments fit a terminal");
 }
