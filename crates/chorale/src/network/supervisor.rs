@@ -4,15 +4,18 @@ use super::{layout::Layout, processes::NodeProcess};
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File, TryLockError},
+    os::unix::process::ExitStatusExt as _,
     path::Path,
     time::{Duration, Instant},
 };
 
 /// How long a node that ended stays down before it is started again.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// A node that ends this often without running for [`STEADY`] in between is given up.
+/// A node that ends this often by itself without running for [`STEADY`] in between is given up.
 const ENDS_MAX: u32 = 3;
 const STEADY: Duration = Duration::from_secs(10);
+/// What no process does to itself.
+const SIGKILL: i32 = 9;
 /// Lines of a log that an error quotes.
 const LOG_LINES: usize = 8;
 const LOG_BYTES_READ: usize = 16 * 1024;
@@ -70,7 +73,10 @@ impl Supervisor {
         for node in &mut self.nodes {
             let name = node.process.name().to_owned();
             if let Some(status) = node.process.ended()? {
-                node.ends = if node.started.elapsed() >= STEADY { 1 } else { node.ends + 1 };
+                // Whoever kills nodes, again and again, wants to see them come back.
+                if status.signal() != Some(SIGKILL) {
+                    node.ends = if node.started.elapsed() >= STEADY { 1 } else { node.ends + 1 };
+                }
                 if node.ends >= ENDS_MAX {
                     let log = node.process.log();
                     bail!(
