@@ -14,7 +14,8 @@ use tracing_subscriber::EnvFilter;
 /// Stops gracefully on SIGINT and SIGTERM. Started again, it goes on where it stopped, whatever way it ended.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  chorale node --config node-0/node.toml\n\n`chorale init` writes the configuration."
+    after_help = "Example:\n  chorale node --config node-0/node.toml\n\n`chorale init` writes the configuration. With glibc, set \
+                  MALLOC_ARENA_MAX=2 in the environment: a node then needs about half of the memory under load."
 )]
 pub(crate) struct Arguments {
     /// The node's configuration; `chorale init` writes one.

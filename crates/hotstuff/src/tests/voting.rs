@@ -124,7 +124,7 @@ fn a_header_ahead_of_the_clock_is_voted_for_when_the_clock_is_there() {
     bench.tick();
     assert!(bench.record().unwrap().timeout.is_some());
     bench.now = BEGIN_MS + 1_000_000;
-    bench.step(crate::Input::Tick);
+    bench.step(Input::Tick);
     assert!(votes(&bench).is_empty());
 }
 
