@@ -52,9 +52,6 @@ pub enum FollowFailed {
         /// What a node said.
         message: String,
     },
-    /// The chain has no such rollup.
-    #[error("{0}")]
-    Refused(String),
 }
 
 /// What went wrong with one node.
@@ -63,8 +60,6 @@ enum Fault {
     Silent(String),
     /// It does not keep this any more.
     Pruned(String),
-    /// The question is wrong.
-    Refused(String),
     /// It said something false.
     False(String),
 }
@@ -74,9 +69,6 @@ impl Fault {
         match error {
             Error::Call(object) if object.code() == ErrorCode::Pruned.code() => {
                 Self::Pruned(object.message().to_owned())
-            }
-            Error::Call(object) if object.code() == ErrorCode::NotFound.code() => {
-                Self::Refused(object.message().to_owned())
             }
             Error::ParseError(error) => Self::False(format!("an answer that is none: {error}")),
             other => Self::Silent(other.to_string()),
@@ -94,7 +86,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows `rollup` on from the last height with content that is known; from the start with height 0.
+    /// Follows `rollup`, which is one of the genesis, on from the last height with content that is known; from the start with height 0.
     #[must_use]
     pub fn new(genesis: &Genesis, rollup: RollupId, last: Height, nodes: Nodes, config: Config) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
@@ -133,7 +125,6 @@ impl Follower {
                     tokio::time::sleep(self.config.poll_interval).await;
                 }
                 Err(Fault::False(reason)) => self.nodes.drop_current(reason),
-                Err(Fault::Refused(message)) => return Err(FollowFailed::Refused(message)),
                 Err(Fault::Pruned(message)) => {
                     pruned += 1;
                     if pruned >= self.nodes.len() {
@@ -143,6 +134,8 @@ impl Follower {
                 }
                 Err(Fault::Silent(message)) => {
                     debug!(%message, "a node does not answer");
+                    // Only if all say so one after the other: one that lies about it must not speak for those away.
+                    pruned = 0;
                     silent += 1;
                     if silent >= SILENT_ROUNDS_MAX * u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) {
                         return Err(FollowFailed::Unreachable(message));

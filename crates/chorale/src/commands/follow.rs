@@ -1,7 +1,7 @@
 //! `chorale follow`.
 
 use crate::{rpc::NodesArgument, runtime};
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use chorale_client::{Config, Followed, Follower, Nodes};
 use chorale_types::{Height, LaneItem, RollupId};
 use clap::Args;
@@ -53,6 +53,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let urls = arguments.nodes.endpoints()?.into_iter().map(|endpoint| endpoint.url);
     let nodes = Nodes::new(urls, REQUEST_TIMEOUT)?;
     let rollup = RollupId(arguments.rollup);
+    // Known from the genesis: a node that says so need not be believed.
+    ensure!(
+        genesis.rollups().iter().any(|known| known.id == rollup),
+        "the chain has no rollup {rollup}; `chorale status --json` lists them"
+    );
     let mut follower = Follower::new(&genesis, rollup, Height(arguments.after), nodes, Config::default());
     runtime()?.block_on(async {
         let (mut heights, mut told) = (0, 0);

@@ -1,6 +1,7 @@
 //! `chorale follow` through nodes that lie.
 
 use crate::network::{Devnet, chorale, stdout};
+use chorale_api::ErrorCode;
 use jsonrpsee::{
     RpcModule,
     core::{RpcResult, client::ClientT as _},
@@ -30,6 +31,8 @@ enum Lie {
     OtherAttestation,
     /// Says that there is nothing.
     Withhold,
+    /// Answers with the error of this code.
+    Refuse(ErrorCode),
 }
 
 struct Honest {
@@ -47,6 +50,7 @@ impl Honest {
         let next = self.call("chorale_nextContent", rollup, after).await?;
         match (self.lie, next.as_u64()) {
             (Lie::Withhold, _) => Ok(Value::Null),
+            (Lie::Refuse(code), _) => Err(code.with("no")),
             (Lie::Skip, Some(next)) => self.call("chorale_nextContent", rollup, next).await,
             _ => Ok(next),
         }
@@ -150,7 +154,12 @@ fn a_follower_prints_the_whole_truth_whatever_one_node_says() {
         assert_eq!(alone.status.code(), Some(1), "{lie:?}");
         assert!(truth.starts_with(&*String::from_utf8_lossy(&alone.stdout)), "{lie:?}: nothing false was printed");
     }
-    let liar = Liar::start(&runtime, &urls[0], Lie::Withhold);
-    assert_eq!(stdout(&follow(genesis, &[&liar.url, &urls[1]])), truth, "withholding costs a turn");
+    // Nothing of this can be shown to be false; it costs a turn.
+    for lie in [Lie::Withhold, Lie::Refuse(ErrorCode::NotFound), Lie::Refuse(ErrorCode::Pruned)] {
+        let liar = Liar::start(&runtime, &urls[0], lie);
+        assert_eq!(stdout(&follow(genesis, &[&liar.url, &urls[1]])), truth, "{lie:?}");
+    }
+    let unknown = devnet.run(&["follow", "--rollup", "9", "--genesis", genesis]);
+    assert_eq!(unknown.status.code(), Some(1));
     devnet.end("TERM");
 }
