@@ -29,7 +29,9 @@ impl<S: Scheme> Core<S> {
         // The timestamp is the only subjective check, so it stays with fresh headers: a reproposal has to pass
         // everywhere, or one bad header would stall the chain.
         if self.due_at(tip) > self.now {
-            let is_first = self.early.as_ref().is_none_or(|(_, first)| first.header.view < view);
+            // Of this view: what is kept of an earlier one, or of another epoch, where views begin anew, has had its time.
+            let here = (self.rules.info.epoch, view);
+            let is_first = self.early.as_ref().is_none_or(|(_, first)| (first.header.epoch, first.header.view) != here);
             if is_first {
                 self.early = Some((id, tip.clone()));
             }

@@ -2,7 +2,8 @@
 //!
 //! A payload has to be sealed, sent to everybody, and acknowledged by a quorum before a header can name it. That takes
 //! about a view, so it is done ahead: the leader of the first header that a dispersal begun now can still make is on duty
-//! for what waits in the pool ([`timing`]). Consensus then finds certificates ready, and waits a moment for one that is nearly so.
+//! for what waits in the pool ([`timing`]). Consensus then finds certificates ready, and waits a moment for one that is
+//! nearly so.
 //!
 //! # Rules
 //!

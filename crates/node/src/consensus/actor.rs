@@ -303,7 +303,8 @@ where
                 if self.index == Some(tip.header.author) {
                     self.content.proposed(tip.header.epoch, tip.header.view);
                 }
-                debug!(view = %tip.header.view, height = %tip.header.height, payloads = tip.header.payloads.len(), "a header is proposed");
+                let Header { view, height, payloads, .. } = &tip.header;
+                debug!(%view, %height, payloads = payloads.len(), "a header is proposed");
                 self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) });
             }
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),

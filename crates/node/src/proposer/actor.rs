@@ -239,7 +239,11 @@ impl<E: Context, P: Pool> Actor<E, P> {
         if let Some((_, proposed)) = proposed {
             self.timing.proposed(proposed, self.pending, now);
         }
-        let target = if unserved { view } else { self.timing.duty(now, self.config.views_ahead).max(view) };
+        let target = if unserved {
+            view
+        } else {
+            self.timing.duty(now, self.config.views_ahead).clamp(view, View(view.0 + self.config.views_ahead))
+        };
         let full = {
             let state = self.shared.lock();
             state.shelf.covers(epoch.epoch, target) || state.shelf.unordered() >= self.config.payloads_max
