@@ -1,9 +1,7 @@
 //! Evidence: detected from whatever arrives, handed out once per validator and fault.
 
 use crate::{Core, Output, pools::Pools};
-use chorale_types::{
-    Claim, Evidence, Fault, Rank, RankKind, Scheme, Signatories, Signature, Statement, ValidatorIndex, View,
-};
+use chorale_types::{Evidence, Fault, Rank, RankKind, Scheme, Signature, Statement, ValidatorIndex, View};
 use std::collections::BTreeSet;
 
 /// A statement with its signature.
@@ -86,13 +84,7 @@ impl<S: Scheme> Core<S> {
         if self.index == Some(offender) || self.watch.accused.contains(&(offender, fault)) {
             return;
         }
-        let claims = [&first, &second].map(|(statement, signature)| Claim {
-            signatories: Signatories::One(offender),
-            statement: *statement,
-            signature,
-        });
-        let info = &self.rules.info;
-        if self.scheme.verify(info.chain, info.epoch, &info.validators, &claims) {
+        if evidence.proves(&self.scheme, &self.rules.info).is_some() {
             self.watch.accused.insert((offender, fault));
             self.out.push(Output::Evidence(Box::new(evidence)));
         }

@@ -51,7 +51,8 @@ pub struct Config {
     pub index: Option<ValidatorIndex>,
     /// The last block that this node knows as committed (the epoch's start if none).
     pub committed: BlockReference,
-    /// False after the loss of the safety record: follow, and sign nothing before the next epoch.
+    /// False after the loss of the safety record: follow, and sign nothing before the first epoch that begins after this
+    /// start. Clocks of honest validators are taken to agree within `clock_drift_ms`.
     pub may_sign: bool,
 }
 

@@ -2,11 +2,11 @@
 
 use crate::{
     Config, Input, Output, Parameters, Record, To, accuse::Watch, check::Check, epochs::Epochs, invalid::Invalid,
-    lead::Stage, mutation::Mutation, mutations::Mutations, pools::Pools, rules::Rules, timer::Timer, tree::Tree,
-    verified::Verified,
+    lead::Stage, mutation::Mutation, mutations::Mutations, pools::Pools, rules::Rules, signs::Signs, timer::Timer,
+    tree::Tree, verified::Verified,
 };
 use chorale_types::{
-    BlockId, BlockReference, Entry, Epoch, EpochInfo, Header, High, Message, QuorumCertificate, Scheme, Statement,
+    BlockId, BlockReference, Entry, EpochInfo, Header, High, Message, QuorumCertificate, Scheme, Statement,
     TimestampMs, Tip, ValidatorIndex, View,
 };
 
@@ -17,8 +17,8 @@ pub struct Core<S> {
     pub(crate) parameters: Parameters,
     /// This node's place in the epoch's validators.
     pub(crate) index: Option<ValidatorIndex>,
-    /// The first epoch in which this node may sign.
-    pub(crate) signs_from: Epoch,
+    /// In which epochs this node may sign.
+    pub(crate) signs: Signs,
     pub(crate) rules: Rules,
     pub(crate) record: Record,
     /// Whether the record has changed since it was last handed out.
@@ -63,10 +63,10 @@ impl<S: Scheme> Core<S> {
         let Config { parameters, index, committed, may_sign } = config;
         let committed = if committed.height > epoch.start.height { committed } else { epoch.start };
         let future = record.as_ref().map(|record| record.epoch).filter(|known| *known > epoch.epoch);
-        let signs_from = match future {
-            Some(known) => known.next(),
-            None if may_sign => epoch.epoch,
-            None => epoch.epoch.next(),
+        let signs = match future {
+            Some(known) => Signs::From(known.next()),
+            None if may_sign => Signs::From(epoch.epoch),
+            None => Signs::Lost { started: TimestampMs(u64::MAX) },
         };
         let record =
             record.filter(|record| record.epoch == epoch.epoch).unwrap_or_else(|| Record::start(&epoch, committed));
@@ -79,7 +79,7 @@ impl<S: Scheme> Core<S> {
         Self {
             scheme,
             index: index.filter(|index| rules.is_member(*index)),
-            signs_from,
+            signs,
             record,
             dirty: false,
             tree,
@@ -246,7 +246,7 @@ impl<S: Scheme> Core<S> {
 
     /// Whether this node signs anything in this epoch.
     pub(crate) fn signer(&self) -> Option<ValidatorIndex> {
-        self.index.filter(|_| self.rules.info.epoch >= self.signs_from && !self.epochs.ended)
+        self.index.filter(|_| self.signs.may_in(self.rules.info.epoch) && !self.epochs.ended)
     }
 
     pub(crate) fn sign(&self, statement: &Statement) -> chorale_types::Signature {

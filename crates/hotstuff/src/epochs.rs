@@ -45,6 +45,7 @@ impl<S: Scheme> Core<S> {
     /// The first step of all.
     pub(crate) fn start(&mut self) {
         self.forget_by_mistake();
+        self.signs.start(self.now);
         if self.tree.committed.height >= self.rules.info.closing {
             self.epochs.ended = true;
             let start = EpochInfo::start_block(self.tree.committed.height, self.tree.committed.id);

@@ -17,6 +17,7 @@ impl<S: Scheme> Core<S> {
             return;
         }
         self.verified.add_certificate(certificate);
+        self.may_sign_again(certificate);
         if certificate.view > self.record.high.view || self.has(Mutation::HighNotMonotone) {
             self.record.high = certificate.clone();
             self.dirty = true;

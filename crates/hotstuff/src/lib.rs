@@ -34,8 +34,9 @@
 //! 2. *Propose* (`lead`), once per view. After a QC: a fresh header on it. After a TC whose best is a QC: a fresh header
 //!    on that, with the timeouts as `entry`. After a TC whose best is a header: that header again.
 //! 3. *Vote* (`vote`), once per view, for the first valid proposal, if the view was not given up. Only the timestamp of a
-//!    fresh header is judged subjectively; whatever decides a vote on a reproposal, or the acceptance of a timeout, is
-//!    stateless (`check`), or honest nodes could disagree and one bad header would stall the chain.
+//!    fresh header is judged subjectively, and one that is ahead is voted for when the clock is there, if the view lasts
+//!    so long. Whatever decides a vote on a reproposal, or the acceptance of a timeout, is stateless (`check`), or honest
+//!    nodes could disagree and one bad header would stall the chain.
 //! 4. *Certify* (`ballot`). Votes are counted as they come, added up at a quorum and verified once. If the sum does not
 //!    hold, bisection finds the bad ones, whose senders are blamed and ignored for the view.
 //! 5. *Certified*. A QC on a fresh header: lost only if the leader signed two headers of the view.
@@ -58,7 +59,8 @@
 //! [`Record`] is all that must survive. [`Output::Persist`] comes before everything in the step that it allows: the
 //! signed messages, and also certificates and commits that may count this node's own vote. [`Output::PersistHeader`]
 //! comes before the record that says that the header was voted for. A node without its record must be started with
-//! [`Config::may_sign`] false: it follows until the next epoch. After a restart the core resends what it said last.
+//! [`Config::may_sign`] false: it follows until an epoch begins that it cannot have signed in (`signs`). After a restart
+//! the core resends what it said last.
 //!
 //! # Wire format
 //!
@@ -116,6 +118,7 @@ mod output;
 mod pools;
 mod record;
 mod rules;
+mod signs;
 mod timeouts;
 mod timer;
 mod tree;

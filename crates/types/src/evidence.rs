@@ -1,7 +1,7 @@
 //! Provable faults: two signed objects that no honest validator signs both.
 
 use crate::{
-    Epoch, Rank, RankKind, Signature, Statement, ValidatorIndex,
+    Claim, Epoch, EpochInfo, Rank, RankKind, Scheme, Signatories, Signature, Statement, ValidatorIndex,
     codec::{Buf, EncodeSize, Error, Read, ReadExt, Write},
     codec_struct,
 };
@@ -52,6 +52,15 @@ impl Evidence {
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         contradiction(&self.first, &self.second).or_else(|| contradiction(&self.second, &self.first))
+    }
+
+    /// What it proves of its offender, whose signatures both are; `None` if it proves nothing. `info`: its epoch.
+    #[must_use]
+    pub fn proves<S: Scheme>(&self, scheme: &S, info: &EpochInfo) -> Option<Fault> {
+        let fault = self.fault().filter(|_| self.epoch == info.epoch)?;
+        let claims = [(self.first, &self.first_signature), (self.second, &self.second_signature)]
+            .map(|(statement, signature)| Claim { signatories: Signatories::One(self.offender), statement, signature });
+        scheme.verify(info.chain, info.epoch, &info.validators, &claims).then_some(fault)
     }
 }
 

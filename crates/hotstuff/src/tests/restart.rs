@@ -1,7 +1,10 @@
 //! A node resumes where its record says, and contradicts nothing that it said before.
 
 use super::net::{Bench, Net, parameters};
-use crate::{Input, Output, Record, Votes, tests::objects::epoch};
+use crate::{
+    Input, Output, Record, Votes,
+    tests::objects::{epoch, everybody},
+};
 use chorale_types::{Entry, Epoch, Header, High, Message, Proposal, Tip, View};
 
 fn restarted(bench: &Bench, votes: Votes, record: Record, headers: Vec<Header>) -> Bench {
@@ -108,6 +111,50 @@ fn a_record_of_a_later_epoch_silences_the_node_until_it_is_past_it() {
         let timeout = bench.sent().iter().any(|message| matches!(message, Message::Timeout(_)));
         assert_eq!(timeout, epoch == 4);
     }
+}
+
+/// A node without its record, and the chain that it follows: headers of an epoch, certified in their own views.
+fn follow(bench: &mut Bench, epoch: u64, timestamp: u64, reproposed: bool) {
+    let mut info = bench.maker.info.clone();
+    info.epoch = Epoch(epoch);
+    bench.maker.info = info.clone();
+    if epoch > 0 {
+        bench.step(Input::Epoch { info, index: Some(chorale_types::ValidatorIndex(0)) });
+    }
+    let mut header = bench.maker.header(1, &bench.maker.start());
+    header.timestamp = chorale_types::TimestampMs(timestamp);
+    let tip = bench.maker.tip_of(header, None);
+    let view = if reproposed { 2 } else { 1 };
+    let certificate = bench.maker.certificate(view, tip.header.reference(), &everybody(&bench.maker));
+    bench.hear(1, Message::Proposal(Proposal::Fresh(tip)));
+    bench.hear(1, Message::Entry(Entry::Certified(certificate)));
+}
+
+fn gives_up(bench: &mut Bench) -> bool {
+    bench.tick();
+    bench.sent().iter().any(|message| matches!(message, Message::Timeout(_)))
+}
+
+#[test]
+fn a_node_without_record_signs_in_no_epoch_that_may_have_begun_before_its_start() {
+    let info = epoch(&[1; 4], u64::MAX);
+    let mut bench = Bench::with(0, parameters(Votes::Leaders), info, None, Vec::new(), false).started();
+    let (started, drift) = (bench.now, parameters(Votes::Leaders).clock_drift_ms);
+    // The chain it is shown is old: epochs pass, and in each of them it may have signed before.
+    for epoch in 0..4 {
+        follow(&mut bench, epoch, started - 900 + epoch, false);
+        assert!(!gives_up(&mut bench), "epoch {epoch}");
+    }
+    // As late as a leader may claim whose epoch ended before; and a header that nobody voted for as fresh.
+    follow(&mut bench, 4, started + drift, false);
+    assert!(!gives_up(&mut bench));
+    follow(&mut bench, 5, started + drift + 1_000_000, true);
+    assert!(!gives_up(&mut bench));
+    // This epoch goes on after the start, so the next one begins after it.
+    follow(&mut bench, 6, started + drift + 1, false);
+    assert!(!gives_up(&mut bench));
+    follow(&mut bench, 7, started + drift + 2, false);
+    assert!(gives_up(&mut bench));
 }
 
 #[test]
