@@ -1,31 +1,19 @@
 //! Committed headers by height.
 
+use super::{Log, LogReader};
 use crate::ports::Committed;
 use chorale_foundation::{
     BufMut,
-    runtime::buffer::paged::CacheRef,
-    storage::{
-        Context,
-        journal::{
-            Error,
-            contiguous::{
-                Contiguous as _,
-                variable::{Config, Journal},
-            },
-        },
-    },
-    utils::{NZU16, NZU64, NZUsize, futures::rebind},
+    storage::{Context, journal::Error},
 };
 use chorale_types::{
     Height,
     codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt, Write},
 };
-use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::RwLock;
 use tracing::error;
 
 /// Headers that are kept in memory, so that the actors that follow closely do not read the disk.
@@ -55,7 +43,7 @@ impl Read for Committed {
 /// Reads committed headers. Clones share the store.
 #[derive(Clone)]
 pub struct Headers {
-    store: Arc<dyn Source>,
+    log: LogReader<Committed>,
     recent: Recent,
 }
 
@@ -65,12 +53,12 @@ impl Headers {
         if let Some(committed) = self.recent.get(height) {
             return Some(committed);
         }
-        self.store.get(height).await
+        // An error is in the log with the height; whoever asks can do no more about it than about a missing header.
+        self.log.get(height).await.unwrap_or_else(|failure| {
+            error!(%height, %failure, "reading a committed header");
+            None
+        })
     }
-}
-
-trait Source: Send + Sync {
-    fn get(&self, height: Height) -> BoxFuture<'_, Option<Committed>>;
 }
 
 #[derive(Clone, Default)]
@@ -90,35 +78,13 @@ impl Recent {
     }
 }
 
-struct Disk<E: Context>(RwLock<Option<Journal<E, Committed>>>);
-
-impl<E: Context> Source for Disk<E> {
-    fn get(&self, height: Height) -> BoxFuture<'_, Option<Committed>> {
-        async move {
-            let position = height.0.checked_sub(1)?;
-            let guard = self.0.read().await;
-            let journal = guard.as_ref()?;
-            match journal.read(position).await {
-                Ok(committed) => Some(committed),
-                Err(Error::ItemOutOfRange(_) | Error::ItemPruned(_)) => None,
-                Err(failure) => {
-                    error!(%height, %failure, "reading a committed header");
-                    None
-                }
-            }
-        }
-        .boxed()
-    }
-}
-
-/// Writes committed headers: one owner, the consensus actor. The header of height h is item h - 1 of a journal.
+/// Writes committed headers: one owner, the consensus actor.
 ///
 /// Appending is not durable by itself: headers that a validator voted for are in its safety record until
 /// [`HeaderStore::sync`], and all can be fetched again from others.
 pub struct HeaderStore<E: Context> {
-    disk: Arc<Disk<E>>,
+    log: Log<E, Committed>,
     headers: Headers,
-    tip: Height,
 }
 
 impl<E: Context + 'static> HeaderStore<E> {
@@ -126,28 +92,26 @@ impl<E: Context + 'static> HeaderStore<E> {
     ///
     /// # Errors
     ///
-    /// The disk's.
+    /// The disk's, or damage.
     pub async fn open(context: E, partition: &str) -> Result<Self, Error> {
-        let config = Config {
-            partition: partition.to_owned(),
-            items_per_section: NZU64!(4096),
-            compression: None,
-            codec_config: (),
-            page_cache: CacheRef::new(NZU16!(4084), NZUsize!(64)),
-            write_buffer: NZUsize!(256 * 1024),
-            replay_buffer: NZUsize!(256 * 1024),
-        };
-        let journal = Journal::init(context, config).await?;
-        let tip = Height(journal.size());
-        let disk = Arc::new(Disk(RwLock::new(Some(journal))));
-        let headers = Headers { store: disk.clone(), recent: Recent::default() };
-        Ok(Self { disk, headers, tip })
+        let log = Log::open(context, partition).await?;
+        let headers = Headers { log: log.reader(), recent: Recent::default() };
+        Ok(Self { log, headers })
+    }
+
+    /// Removes the store of this name, which must not be open.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub async fn remove(context: &E, partition: &str) -> Result<(), Error> {
+        Log::<E, Committed>::remove(context, partition).await
     }
 
     /// The height of the last header in it; 0 if it has none.
     #[must_use]
     pub const fn tip(&self) -> Height {
-        self.tip
+        self.log.tip()
     }
 
     /// For those who read.
@@ -167,10 +131,8 @@ impl<E: Context + 'static> HeaderStore<E> {
     /// If it is not the next.
     pub async fn append(&mut self, committed: Committed) -> Result<(), Error> {
         let height = committed.header.height;
-        assert_eq!(height, self.tip.next(), "headers are committed in order, without gaps");
-        let mut journal = self.disk.0.write().await;
-        rebind(&mut *journal, |journal| journal.append(&committed)).await?;
-        self.tip = height;
+        assert_eq!(height, self.tip().next(), "headers are committed in order, without gaps");
+        self.log.append(&committed).await?;
         self.headers.recent.insert(height, committed);
         Ok(())
     }
@@ -181,7 +143,6 @@ impl<E: Context + 'static> HeaderStore<E> {
     ///
     /// The disk's; the store is unusable after one.
     pub async fn sync(&mut self) -> Result<(), Error> {
-        let mut journal = self.disk.0.write().await;
-        rebind(&mut *journal, |journal| journal.sync()).await
+        self.log.sync().await
     }
 }

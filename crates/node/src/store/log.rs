@@ -1,5 +1,6 @@
 //! One item per height, on disk.
 
+use super::remove;
 use chorale_foundation::{
     codec::{Encode, Read},
     runtime::buffer::paged::CacheRef,
@@ -96,6 +97,19 @@ impl<E: Context + 'static, T: Item> Log<E, T> {
         let journal = Journal::init(context, config).await?;
         let tip = Height(journal.size());
         Ok(Self { disk: Arc::new(Disk(RwLock::new(Some(journal)))), tip })
+    }
+
+    /// Removes the log of this name, which must not be open.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub async fn remove(context: &E, partition: &str) -> Result<(), Error> {
+        // The journal's own partitions: items, where each one is, and how far they were durable.
+        for part in ["data", "offsets", "offsets-blobs", "offsets-metadata"] {
+            remove(context, &format!("{partition}_{part}")).await?;
+        }
+        Ok(())
     }
 
     /// The height of the last item; 0 if there is none.

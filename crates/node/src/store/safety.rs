@@ -2,7 +2,16 @@
 //!
 //! One journal holds records and the headers voted for, in the order of writing; the last record counts. Sections are
 //! of bounded length: a new one begins with what still counts, and the old ones go once that is on disk.
+//!
+//! # Damage
+//!
+//! The journal takes the first bytes that it cannot read for its end: right after a crash, when they are the torn rest of
+//! a write that nothing was promised by, and wrong when a disk has lost what was synced before, because then an older
+//! record would come back, and with it the right to vote again. So a mark beside the journal says how many items were
+//! durable, and fewer than that is damage. The mark follows the journal by at most [`MARK_ITEMS`] items, within which
+//! the two cases look the same. A damaged journal is removed: nothing in it may be relied upon.
 
+use super::{is_damage, remove};
 use chorale_foundation::{
     runtime::buffer::paged::CacheRef,
     storage::{
@@ -11,15 +20,21 @@ use chorale_foundation::{
             Error,
             segmented::variable::{Config, Journal},
         },
+        metadata::{self, Metadata},
     },
-    utils::{NZU16, NZUsize, futures::rebind},
+    utils::{NZU16, NZUsize, futures::rebind, sequence::U64},
 };
 use chorale_hotstuff::Record;
-use chorale_types::{BlockId, Header, Height, codec_enum};
+use chorale_types::{BlockId, Header, Height, codec_enum, codec_struct};
 use std::collections::BTreeMap;
+use tracing::error;
 
 /// Items of a section.
 const SECTION_ITEMS_MAX: u64 = 4096;
+/// Items after which the mark follows.
+pub const MARK_ITEMS: u64 = 32;
+/// Under which the mark is stored.
+const MARK: u64 = 0;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one is alive at a time")]
@@ -29,6 +44,14 @@ enum Item {
 }
 codec_enum!(Item { 0 => Record, 1 => Header });
 
+/// How far the journal was durable: so many items of this section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    section: u64,
+    items: u64,
+}
+codec_struct!(Mark { section, items });
+
 /// What was on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
@@ -36,11 +59,15 @@ pub struct Recovered {
     pub record: Option<Record>,
     /// Headers voted for that may not be in the store of committed ones yet.
     pub headers: Vec<Header>,
+    /// Whether a record was there and is damaged.
+    pub is_damaged: bool,
 }
 
 /// The safety record on disk. After an error it is unusable and the node has to stop.
 pub struct SafetyStore<E: Context> {
     journal: Option<Journal<E, Item>>,
+    marks: Option<Metadata<E, U64, Mark>>,
+    marked: Mark,
     section: u64,
     items: u64,
     last: Option<Record>,
@@ -49,12 +76,36 @@ pub struct SafetyStore<E: Context> {
 }
 
 impl<E: Context> SafetyStore<E> {
-    /// Opens, or creates, the store of this name, and reads what counts.
+    /// Opens, or creates, the store of this name, and reads what counts. Damage is no error, but the end of what was
+    /// there: a record that cannot be read may have allowed anything, so the node must not sign.
     ///
     /// # Errors
     ///
-    /// The disk's, or damage: a record that cannot be read may have allowed anything, so the node must not sign.
+    /// The disk's.
     pub async fn open(context: E, partition: &str) -> Result<(Self, Recovered), Error> {
+        let (marks, marked) = open_marks(&context, &format!("{partition}-mark")).await?;
+        let why = match (Self::replay(context.child("journal"), partition).await, marked) {
+            (Ok(mut store), Some(marked)) if store.durable() >= marked => {
+                (store.marks, store.marked) = (Some(marks), marked);
+                store.mark().await?;
+                let headers = store.headers.values().cloned().collect();
+                let recovered = Recovered { record: store.last.clone(), headers, is_damaged: false };
+                return Ok((store, recovered));
+            }
+            (Ok(store), marked) => format!("{marked:?} was durable, {:?} is left", store.durable()),
+            (Err(failure), _) if is_damage(&failure) => failure.to_string(),
+            (Err(failure), _) => return Err(failure),
+        };
+        error!(partition, why, "the safety record is damaged: it is removed, and nothing is signed without it");
+        remove(&context, partition).await?;
+        let mut store = Self::replay(context.child("new_journal"), partition).await?;
+        (store.marks, store.marked) = (Some(marks), Mark { section: u64::MAX, items: 0 });
+        store.mark().await?;
+        Ok((store, Recovered { is_damaged: true, ..Recovered::default() }))
+    }
+
+    /// Reads the journal up to its end, or what it takes for its end.
+    async fn replay(context: E, partition: &str) -> Result<Self, Error> {
         let config = Config {
             partition: partition.to_owned(),
             compression: None,
@@ -65,8 +116,16 @@ impl<E: Context> SafetyStore<E> {
         let journal = Journal::init(context, config).await?;
         let mut replay =
             journal.replay(0, 0, NZUsize!(256 * 1024), chorale_foundation::runtime::ReadOptions::DONT_CACHE).await?;
-        let mut store =
-            Self { journal: None, section: 0, items: 0, last: None, headers: BTreeMap::new(), dirty: false };
+        let mut store = Self {
+            journal: None,
+            marks: None,
+            marked: Mark::default(),
+            section: 0,
+            items: 0,
+            last: None,
+            headers: BTreeMap::new(),
+            dirty: false,
+        };
         while let Some(item) = replay.next().await {
             let (section, _, _, item) = item?;
             if section != store.section {
@@ -81,8 +140,21 @@ impl<E: Context> SafetyStore<E> {
             }
         }
         store.journal = Some(replay.finish()?);
-        let recovered = Recovered { record: store.last.clone(), headers: store.headers.values().cloned().collect() };
-        Ok((store, recovered))
+        Ok(store)
+    }
+
+    /// How far the journal goes; all of it is durable after [`SafetyStore::sync`].
+    const fn durable(&self) -> Mark {
+        Mark { section: self.section, items: self.items }
+    }
+
+    async fn mark(&mut self) -> Result<(), Error> {
+        let mark = self.durable();
+        if mark != self.marked {
+            rebind(&mut self.marks, |marks| marks.put_sync(U64::new(MARK), mark)).await?;
+            self.marked = mark;
+        }
+        Ok(())
     }
 
     /// Writes a record; durable after [`SafetyStore::sync`].
@@ -124,6 +196,9 @@ impl<E: Context> SafetyStore<E> {
         if std::mem::take(&mut self.dirty) {
             let section = self.section;
             rebind(&mut self.journal, |journal| journal.sync(section)).await?;
+            if section != self.marked.section || self.items >= self.marked.items + MARK_ITEMS {
+                self.mark().await?;
+            }
         }
         Ok(())
     }
@@ -153,5 +228,21 @@ impl<E: Context> SafetyStore<E> {
         let section = self.section;
         rebind(&mut self.journal, |journal| journal.prune(section)).await?;
         Ok(())
+    }
+}
+
+/// The marks, and the last one; none if that is damaged.
+async fn open_marks<E: Context>(context: &E, partition: &str) -> Result<(Metadata<E, U64, Mark>, Option<Mark>), Error> {
+    let config = metadata::Config { partition: partition.to_owned(), codec_config: () };
+    match Metadata::<E, U64, Mark>::init(context.child("mark"), config.clone()).await {
+        Ok(marks) => {
+            let marked = marks.get(&U64::new(MARK)).copied().unwrap_or_default();
+            Ok((marks, Some(marked)))
+        }
+        Err(metadata::Error::Corruption(_)) => {
+            remove(context, partition).await?;
+            Ok((Metadata::init(context.child("new_mark"), config).await?, None))
+        }
+        Err(failure) => Err(failure.into()),
     }
 }
