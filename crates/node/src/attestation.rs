@@ -9,6 +9,7 @@
 //! - A height whose attestation is missing is asked for, because signatures of who was away are lost.
 //! - A quorum for another root than this node's own is no reason to adopt it. The node says so loudly and stops:
 //!   [`Stopped::Diverged`].
+//! - Two roots of one validator for one height are evidence, and go to [`evidence`](crate::evidence).
 //! - Only validators of a height's epoch sign it; the old validators go on until the closing height is attested.
 //! - The attested outcomes of closing heights are kept for ever: they lead from the genesis to every later epoch.
 //!
@@ -26,7 +27,7 @@ mod votes;
 pub use actor::{Actor, Connections, Stopped};
 pub use message::Message;
 
-use chorale_types::{Attestation, Epoch, Evidence, Height, Outcome, codec_struct};
+use chorale_types::{Attestation, Epoch, Height, Outcome, codec_struct};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -51,8 +52,6 @@ pub struct Config {
 pub enum Event {
     /// A height is attested.
     Attested(Arc<Attestation>),
-    /// A validator signed two roots for one height.
-    Fault(Arc<Evidence>),
 }
 
 /// How an epoch ended: with the next validators, which the outcome names by their digest, a
@@ -103,7 +102,7 @@ impl Mailbox {
         self.attested.clone()
     }
 
-    /// Attestations as they come, not always in order, and faults.
+    /// Attestations as they come, not always in order.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()

@@ -9,7 +9,8 @@
 
 mod actor;
 mod chain;
-mod wire;
+pub(crate) mod pings;
+pub(crate) mod wire;
 
 pub use actor::{Actor, Connections};
 pub use chain::Chain;

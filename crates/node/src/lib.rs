@@ -7,6 +7,7 @@ pub mod attestation;
 pub mod config;
 pub mod consensus;
 pub mod dispersal;
+pub mod evidence;
 pub mod gateway;
 pub mod mempool;
 pub mod mesh;

@@ -45,6 +45,8 @@ pub mod channel {
     pub const SYNC: u64 = 2;
     /// Signatures over outcomes.
     pub const ATTEST: u64 = 3;
+    /// Proof of what validators must not do.
+    pub const EVIDENCE: u64 = 4;
 }
 
 /// Where the two networks listen, or are reached.
@@ -88,6 +90,8 @@ pub struct Mesh<E: Clock> {
     pub sync: Channel<E>,
     /// [`channel::ATTEST`].
     pub attest: Channel<E>,
+    /// [`channel::EVIDENCE`].
+    pub evidence: Channel<E>,
     /// Cuts off who misbehaves.
     pub peers: Peers,
     /// Changes who is connected.
@@ -136,11 +140,12 @@ where
         let mempool = bulk_network.register(channel::MEMPOOL, quota(NZU32!(1_024)));
         let sync = bulk_network.register(channel::SYNC, quota(NZU32!(256)));
         let attest = bulk_network.register(channel::ATTEST, quota(NZU32!(1_024)));
+        let evidence = bulk_network.register(channel::EVIDENCE, quota(NZU32!(64)));
         order_network.start();
         bulk_network.start();
         let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
         let membership = Membership { oracles: [order_oracle, bulk_oracle], addresses: config.peers.clone() };
-        Self { order, chunks, mempool, sync, attest, peers, membership }
+        Self { order, chunks, mempool, sync, attest, evidence, peers, membership }
     }
 }
 

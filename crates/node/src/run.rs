@@ -4,7 +4,7 @@ use crate::{
     attestation,
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus::{self, Chain},
-    gateway, mempool,
+    evidence, gateway, mempool,
     mesh::{self, Addresses, Mesh},
     payloads,
     reveal::RevealAt,
@@ -63,6 +63,9 @@ pub enum NodeError {
     /// Attestation stopped.
     #[error(transparent)]
     Attestation(#[from] attestation::Stopped),
+    /// Evidence cannot be kept.
+    #[error(transparent)]
+    Evidence(#[from] evidence::Stopped),
     /// The mempool stopped.
     #[error(transparent)]
     Mempool(#[from] mempool::Stopped),
@@ -122,6 +125,7 @@ struct Running {
     consensus: Handle<Result<(), consensus::Stopped>>,
     settlement: Handle<Result<(), settlement::Stopped>>,
     attestation: Handle<Result<(), attestation::Stopped>>,
+    evidence: Handle<Result<(), evidence::Stopped>>,
     mempool: Handle<Result<(), mempool::Stopped>>,
     payloads: Handle<()>,
     /// Serves as long as it is held.
@@ -141,6 +145,7 @@ impl Running {
             ended = self.consensus => reason("consensus", ended),
             ended = self.settlement => reason("settlement", ended),
             ended = self.attestation => reason("attestation", ended),
+            ended = self.evidence => reason("evidence", ended),
             ended = self.mempool => reason("the mempool", ended),
             _ = self.payloads => NodeError::Ended("dispersal or reveal"),
         }
@@ -159,7 +164,18 @@ async fn start(
     let scheme = keys.consensus.clone().map_or_else(Bls::verifier, Bls::signer);
     let chain = open_chain(context, genesis, me, signs, is_new).await?;
     let handle = chain.handle();
-    let Mesh { order, chunks, mempool, sync, attest, peers, membership } = mesh(context, config, genesis, keys)?;
+    let Mesh { order, chunks, mempool, sync, attest, evidence, peers, membership } =
+        mesh(context, config, genesis, keys)?;
+
+    let connections = evidence::Connections {
+        me,
+        scheme: scheme.clone(),
+        chain: handle.clone(),
+        peers: peers.clone(),
+        channel: evidence,
+    };
+    let (evidence_actor, reporter, _register) =
+        evidence::Actor::open(context.child("evidence"), "evidence", connections).await?;
 
     let settlement_config = settlement::Config::new(genesis, "settlement");
     let (settlement_actor, settlement) =
@@ -172,6 +188,7 @@ async fn start(
         scheme: scheme.clone(),
         chain: handle.clone(),
         peers: peers.clone(),
+        reporter: reporter.clone(),
         settlement: settlement.clone(),
         channel: attest,
     };
@@ -234,6 +251,7 @@ async fn start(
         scheme,
         channel: order,
         peers,
+        reporter,
         membership: Some(membership),
         content,
         updates,
@@ -249,6 +267,7 @@ async fn start(
             .child("settlement")
             .spawn(move |_| settlement_actor.run(settlement::Connections { revealed })),
         attestation: context.child("attestation").spawn(move |_| attestation_actor.run()),
+        evidence: context.child("evidence").spawn(move |_| evidence_actor.run()),
         mempool: context.child("mempool").spawn(move |_| mempool_actor.run(manifests)),
         payloads: payloads.running,
         _gateway: gateway,

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     dispersal::keys::{node_key, peer_of},
+    evidence::Reporter,
     ports::{ChainHandle, Peers},
     runtime::Context,
     settlement,
@@ -90,6 +91,8 @@ pub struct Connections<S, N, R> {
     pub chain: ChainHandle,
     /// Who is cut off for misbehaviour.
     pub peers: Peers,
+    /// Takes evidence of two outcomes.
+    pub reporter: Reporter,
     /// What was settled.
     pub settlement: settlement::Mailbox,
     /// [`channel::ATTEST`](crate::mesh::channel::ATTEST).
@@ -113,6 +116,7 @@ pub struct Actor<E: Context, S, N, R> {
     scheme: S,
     chain: ChainHandle,
     peers: Peers,
+    reporter: Reporter,
     settlement: settlement::Mailbox,
     sender: N,
     receiver: R,
@@ -147,7 +151,7 @@ where
         restart: Height,
         connections: Connections<S, N, R>,
     ) -> Result<(Self, Mailbox), Stopped> {
-        let Connections { me, signs, scheme, chain, peers, settlement, channel } = connections;
+        let Connections { me, signs, scheme, chain, peers, reporter, settlement, channel } = connections;
         let signed = Signed::open(context.child("signed"), &config.partition).await?;
         let attestations = Attestations::open(context.child("attestations"), &config.partition).await?;
         let (mailbox, ingress) = Mailbox::new();
@@ -160,6 +164,7 @@ where
             scheme,
             chain,
             peers,
+            reporter,
             settlement,
             sender,
             receiver,
@@ -401,8 +406,7 @@ where
 
     fn report(&self, first: &OutcomeVote, second: &OutcomeVote, info: &EpochInfo) {
         if let Some(evidence) = evidence(first, second, info, &self.scheme) {
-            warn!(height = %first.height, validator = %first.author, "a validator signed two outcomes of one height");
-            let _ = self.ingress.events.send(Event::Fault(Arc::new(evidence)));
+            self.reporter.report(evidence);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Four validators that settle the same heights, by hand, and attest them on a simulated network.
 
-use super::{Actor, Config, Connections, Event, Mailbox, Message, Stopped};
+use super::{Actor, Config, Connections, Mailbox, Message, Stopped};
 use crate::{
     dispersal::keys::node_key,
+    evidence::Reporter,
     mesh::channel,
     ports::{ChainHandle, Epochs, Peers, Position},
     settlement::tests::{Context, EPOCH_HEIGHTS, Node as Settlement, chain, config, revealed, run, single},
@@ -22,17 +23,19 @@ use chorale_foundation::{
     utils::{NZU32, NZUsize, probability},
 };
 use chorale_types::{
-    Attestation, BlockId, Bls, ConsensusSecret, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Fault, Height, OutcomeVote,
-    Scheme as _, Signature, Signers, Statement, Validator, ValidatorIndex, ValidatorSet, View, tagged_hash,
+    Attestation, BlockId, Bls, ConsensusSecret, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Evidence, Fault, Height,
+    OutcomeVote, Scheme as _, Signature, Signers, Statement, Validator, ValidatorIndex, ValidatorSet, View,
+    tagged_hash,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 const VALIDATORS: u16 = 4;
 
 struct Node {
     settlement: Settlement,
     mailbox: Mailbox,
+    evidence: mpsc::Receiver<Evidence>,
     handle: Handle<Result<(), Stopped>>,
 }
 
@@ -113,12 +116,14 @@ impl World {
         let context = self.context.child("node").with_attribute("index", index);
         let settlement = Settlement::start(&context, config(&format!("settlement-{index}"))).await;
         let control = self.oracle.control(self.peer(index));
+        let (reporter, evidence) = Reporter::new();
         let connections = Connections {
             me: node_key(&self.peer(index)),
             signs: true,
             scheme: Bls::signer(secret(index)),
             chain: self.chain(index).await,
             peers: Peers::new([control.clone()]),
+            reporter,
             settlement: settlement.mailbox.clone(),
             channel: control.register(channel::ATTEST, Quota::per_second(NZU32!(10_000))).await.unwrap(),
         };
@@ -126,7 +131,7 @@ impl World {
         let (actor, mailbox) =
             Actor::open(context.child("attestation"), config, settlement.restart, connections).await.unwrap();
         let handle = context.child("attest").spawn(move |_| actor.run());
-        self.nodes.insert(index, Node { settlement, mailbox, handle });
+        self.nodes.insert(index, Node { settlement, mailbox, evidence, handle });
     }
 
     /// What was not synced is lost.
@@ -364,11 +369,10 @@ fn two_roots_of_one_validator_are_evidence() {
         let mut world = World::new(context).await;
         let mut liar = world.puppet(3).await;
         world.start(0).await;
-        let mut events = world.nodes[&0].mailbox.events();
         let [one, other] = [b"one", b"two"].map(|name| tagged_hash("test/root", &[name]));
         liar.say(&Message::Vote(world.vote(3, 1, one)));
         liar.say(&Message::Vote(world.vote(3, 1, other)));
-        let Event::Fault(evidence) = events.recv().await.unwrap() else { panic!("nothing is attested yet") };
+        let evidence = world.nodes.get_mut(&0).unwrap().evidence.recv().await.unwrap();
         assert_eq!((evidence.offender, evidence.fault()), (ValidatorIndex(3), Some(Fault::DoubleOutcome)));
     });
 }

@@ -101,6 +101,5 @@ pub(super) fn evidence<S: Scheme>(
         second_signature: second.signature,
     };
     let same = first.author == second.author && first.epoch == second.epoch;
-    let proven = same && evidence.fault().is_some() && holds(first, info, scheme) && holds(second, info, scheme);
-    proven.then_some(evidence)
+    evidence.proves(scheme, info).filter(|_| same).map(|_| evidence)
 }

@@ -1,7 +1,13 @@
 //! The loop: messages, time and content in; disk, network and ports out.
 
-use super::{Chain, EpochSource, Found, Stopped, Want, chain::proof_of, wire::Wire};
+use super::{
+    Chain, EpochSource, Found, Stopped, Want,
+    chain::proof_of,
+    pings::{Pongs, believed_rtt_ms},
+    wire::Wire,
+};
 use crate::{
+    evidence::Reporter,
     mesh::Membership,
     ports::{ChainEvent, Committed, Content, ContentSource, Epochs, Peers, Position},
     proposer::Update,
@@ -23,15 +29,12 @@ use chorale_types::{
 use futures::FutureExt as _;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 /// Messages that are taken in one turn, with one sync for all that they promise.
 const BATCH_MAX: usize = 64;
 /// How often round trips are measured.
 const PING_INTERVAL_MS: u64 = 1_000;
-/// The longest round trip that is believed, about twice around the world: a validator that answers late on purpose would
-/// stretch the timers of the views that it leads.
-const RTT_MS_MAX: u64 = 1_000;
 /// Committed headers between two syncs of their store.
 const HEADERS_PER_SYNC: u64 = 256;
 
@@ -43,6 +46,8 @@ pub struct Connections<S, N, R> {
     pub channel: (N, R),
     /// Cuts off peers.
     pub peers: Peers,
+    /// Takes evidence.
+    pub reporter: Reporter,
     /// Connects to the validators of an epoch; none where the network is connected already.
     pub membership: Option<Membership>,
     /// What own headers order.
@@ -74,6 +79,7 @@ pub struct Actor<E: Context, S, N, R> {
     sender: N,
     receiver: R,
     peers: Peers,
+    reporter: Reporter,
     membership: Option<Membership>,
     content: Box<dyn ContentSource>,
     /// The view whose header is held back for a payload that is nearly ready, and until when.
@@ -85,6 +91,7 @@ pub struct Actor<E: Context, S, N, R> {
     committed: watch::Sender<Height>,
     position: watch::Sender<Position>,
     ping_at: TimestampMs,
+    pongs: Pongs,
 }
 
 impl<E, S, N, R> Actor<E, S, N, R>
@@ -97,10 +104,10 @@ where
     /// An actor that goes on where the chain on disk ends.
     #[must_use]
     pub fn new(context: E, chain: Chain<E>, connections: Connections<S, N, R>) -> Self {
-        let Connections { scheme, channel, peers, membership, content, updates, wants, found } = connections;
+        let Connections { scheme, channel, peers, reporter, membership, content, updates, wants, found } = connections;
         let config = chorale_hotstuff::Config {
             parameters: chain.config.parameters,
-            index: chain.index.filter(|_| chain.config.signs),
+            index: chain.index,
             committed: chain.block,
             may_sign: chain.may_sign,
         };
@@ -122,7 +129,7 @@ where
             me: chain.config.me,
             signs: chain.config.signs,
             keys: keys(&chain.epoch),
-            index: chain.index.filter(|_| chain.config.signs),
+            index: chain.index,
             epoch: chain.epoch,
             epochs: chain.epochs,
             known: chain.handle.epochs,
@@ -130,6 +137,7 @@ where
             sender,
             receiver,
             peers,
+            reporter,
             membership,
             content,
             awaited: None,
@@ -140,6 +148,7 @@ where
             committed: chain.committed,
             position: chain.position,
             ping_at: TimestampMs(0),
+            pongs: Pongs::default(),
         }
     }
 
@@ -236,11 +245,13 @@ where
         match wire {
             Wire::Consensus(message) => self.step(Input::Message { from, message }),
             Wire::Ping(at) => {
-                self.send(Recipients::One(peer.clone()), &Wire::Pong(at));
+                if self.pongs.allow(from, self.now()) {
+                    self.send(Recipients::One(peer.clone()), &Wire::Pong(at));
+                }
                 Vec::new()
             }
-            Wire::Pong(at) => match self.now().0.checked_sub(at) {
-                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms: rtt_ms.min(RTT_MS_MAX) }),
+            Wire::Pong(at) => match believed_rtt_ms(at, self.now()) {
+                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms }),
                 None => Vec::new(),
             },
         }
@@ -315,9 +326,7 @@ where
             Output::Conflict { committed, proof } => {
                 return Err(Stopped::Conflict { committed, proof: Box::new(proof) });
             }
-            Output::Evidence(evidence) => {
-                error!(offender = %evidence.offender, fault = ?evidence.fault(), ?evidence, "a validator provably broke the rules");
-            }
+            Output::Evidence(evidence) => self.reporter.report(*evidence),
             Output::Misbehaviour { peer, what } => {
                 if let Some(key) = self.keys.get(peer.as_usize()).cloned().flatten() {
                     self.peers.block(&key, &format!("validator {peer}: {what}"));

@@ -1,12 +1,16 @@
 //! What has to hold of a chain whose nodes crash, restart, and lose disks.
 
 use super::cluster::{Cluster, identity};
+use crate::consensus::wire::Wire;
 use chorale_foundation::{
-    cryptography::Signer as _,
+    Bytes,
+    cryptography::{Hasher as _, Sha256, Signer as _},
     runtime::{Runner as _, deterministic::Runner},
 };
 use chorale_hotstuff::Votes;
-use chorale_types::{Epoch, Height};
+use chorale_types::{
+    BlockId, BlockReference, Epoch, Fault, Height, Message, Statement, ValidatorIndex, View, Vote, codec::Encode as _,
+};
 
 const LONG: u64 = 100_000;
 
@@ -111,11 +115,35 @@ fn who_sends_garbage_is_cut_off_and_the_others_go_on() {
         for i in 0..3 {
             cluster.start(i, "disk", true).await;
         }
-        cluster.send_as(3, b"no message of consensus").await;
+        cluster.send_as(3, [Bytes::from_static(b"no message of consensus")]).await;
         let offender = identity(3).public_key();
         let blocked = cluster.blocked().await;
         for i in 0..3 {
             assert!(blocked.contains(&(identity(i).public_key(), offender.clone())), "node {i} goes on listening");
+        }
+        cluster.until(Height(10)).await;
+    });
+}
+
+#[test]
+fn who_votes_twice_is_proven_guilty_by_every_node_that_sees_it() {
+    Runner::seeded(9).start(|context| async move {
+        let mut cluster = Cluster::new(context, 4, LONG, Votes::Leaders).await;
+        for i in 0..3 {
+            cluster.start(i, "disk", true).await;
+        }
+        let view = View(4);
+        let votes = [b"one", b"two"].map(|name| {
+            let id = BlockId(Sha256::hash(&[name]));
+            let block = BlockReference { view, parent: View(3), height: Height(4), id };
+            let signature = cluster.sign_as(3, &Statement::Vote { view, block });
+            let vote = Vote { epoch: Epoch(0), view, block, author: ValidatorIndex(3), signature };
+            Wire::Consensus(Message::Vote(vote)).encode()
+        });
+        cluster.send_as(3, votes).await;
+        for i in 0..3 {
+            let evidence = cluster.evidence(i).await;
+            assert_eq!((evidence.offender, evidence.fault()), (ValidatorIndex(3), Some(Fault::DoubleVote)));
         }
         cluster.until(Height(10)).await;
     });

@@ -1,7 +1,8 @@
 //! A handful of validators that order empty headers.
 
 use crate::{
-    consensus::{self, Chain, Stopped},
+    consensus::{self, Chain, Stopped, wire::Wire},
+    evidence::Reporter,
     mesh::channel,
     ports::{ChainHandle, Content, ContentSource, Peers},
     sync,
@@ -12,16 +13,19 @@ use chorale_foundation::{
     cryptography::ed25519::{PrivateKey, PublicKey},
     cryptography::{Hasher as _, Sha256, Signer as _},
     p2p::{
-        Manager as _, Recipients, Sender as _,
+        Manager as _, Receiver as _, Recipients, Sender as _,
         simulated::{self, Link, Network, Oracle},
     },
-    runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic::Context},
+    runtime::{
+        Blob as _, Clock as _, Handle, Quota, ReadOptions, Spawner as _, Storage as _, Supervisor as _, WriteOptions,
+        deterministic::Context,
+    },
     utils::{NZU32, NZUsize, ordered::Set, probability},
 };
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
-    BlockId, BlockReference, Bls, ChainId, ConsensusSecret, Epoch, EpochInfo, Height, NodeKey, Validator, ValidatorSet,
-    View,
+    BlockId, BlockReference, Bls, ChainId, ConsensusSecret, Epoch, EpochInfo, Evidence, Height, NodeKey, Scheme as _,
+    Signature, Statement, Validator, ValidatorSet, View, codec::decode,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -43,15 +47,15 @@ impl ContentSource for NoContent {
     }
 }
 
-pub(super) fn identity(i: usize) -> PrivateKey {
+pub(crate) fn identity(i: usize) -> PrivateKey {
     PrivateKey::from_seed(i as u64)
 }
 
-pub(super) fn secret(i: usize) -> ConsensusSecret {
+pub(crate) fn secret(i: usize) -> ConsensusSecret {
     ConsensusSecret::from_seed([u8::try_from(i + 1).unwrap(); 32])
 }
 
-pub(super) fn node_key(i: usize) -> NodeKey {
+pub(crate) fn node_key(i: usize) -> NodeKey {
     NodeKey(identity(i).public_key().encode().as_ref().try_into().unwrap())
 }
 
@@ -68,7 +72,7 @@ pub(crate) fn first_epoch(n: usize, epoch_heights: u64) -> EpochInfo {
 }
 
 /// The same validators for ever.
-pub(super) fn epochs(first: &EpochInfo) -> consensus::EpochSource {
+pub(crate) fn epochs(first: &EpochInfo) -> consensus::EpochSource {
     let first = first.clone();
     Arc::new(move |epoch, start| {
         Some(EpochInfo { epoch, start, closing: Height(first.closing.0 * (epoch.0 + 1)), ..first.clone() })
@@ -80,7 +84,7 @@ pub(super) fn parameters(votes: Votes) -> Parameters {
         votes,
         timeout_base_ms: 500,
         timeout_ms_max: 5_000,
-        clock_drift_ms: 1_000,
+        clock_drift_ms: 100,
         idle_interval_ms: 0,
         pace_ms: 0,
         pace_bytes_per_ms: 0,
@@ -88,10 +92,15 @@ pub(super) fn parameters(votes: Votes) -> Parameters {
     }
 }
 
+fn link() -> Link {
+    Link { latency: Duration::from_millis(10), jitter: Duration::from_millis(2), success_rate: probability!(1.0) }
+}
+
 struct Running {
     consensus: Handle<Result<(), Stopped>>,
     sync: Handle<()>,
     chain: ChainHandle,
+    evidence: mpsc::Receiver<Evidence>,
 }
 
 /// See the [module](self).
@@ -116,14 +125,9 @@ impl Cluster {
         network.start();
         let keys: Vec<PublicKey> = (0..n).map(|i| identity(i).public_key()).collect();
         oracle.manager().track(0, Set::from_iter_dedup(keys.clone()));
-        let link = Link {
-            latency: Duration::from_millis(10),
-            jitter: Duration::from_millis(2),
-            success_rate: probability!(1.0),
-        };
         for a in &keys {
             for b in keys.iter().filter(|b| *b != a) {
-                oracle.add_link(a.clone(), b.clone(), link.clone()).await.unwrap();
+                oracle.add_link(a.clone(), b.clone(), link()).await.unwrap();
             }
         }
         let first = first_epoch(n, epoch_heights);
@@ -149,10 +153,12 @@ impl Cluster {
         let peers = Peers::new([control]);
         let (wants_in, wants) = mpsc::channel(16);
         let (found_in, found) = mpsc::channel(16);
+        let (reporter, evidence) = Reporter::new();
         let connections = consensus::Connections {
             scheme: Bls::signer(secret(i)),
             channel: order,
             peers: peers.clone(),
+            reporter,
             membership: None,
             content: Box::new(NoContent),
             updates: mpsc::channel(1).1,
@@ -175,6 +181,7 @@ impl Cluster {
             consensus: context.child("order").spawn(move |_| actor.run()),
             sync: context.child("fetch").spawn(move |_| fetcher.run()),
             chain: handle,
+            evidence,
         };
         self.running.insert(i, running);
     }
@@ -234,17 +241,69 @@ impl Cluster {
         }
     }
 
-    /// Sends bytes on the channel of consensus as somebody who has a validator's place on the mesh.
-    pub(super) async fn send_as(&self, i: usize, bytes: &'static [u8]) {
+    /// Sends messages on the channel of consensus as somebody who has a validator's place on the mesh. How many pings
+    /// of it were answered within a second.
+    pub(super) async fn send_as(&self, i: usize, messages: impl IntoIterator<Item = Bytes>) -> usize {
         let control = self.oracle.control(identity(i).public_key());
-        let (mut sender, _receiver) = control.register(ORDER, Quota::per_second(NZU32!(100))).await.unwrap();
-        sender.send(Recipients::All, Bytes::from_static(bytes), true);
-        self.context.sleep(Duration::from_secs(1)).await;
+        let (mut sender, mut receiver) = control.register(ORDER, Quota::per_second(NZU32!(100_000))).await.unwrap();
+        for message in messages {
+            sender.send(Recipients::All, message, true);
+        }
+        let mut pongs = 0;
+        let mut over = Box::pin(self.context.sleep(Duration::from_secs(1)));
+        loop {
+            tokio::select! {
+                () = &mut over => return pongs,
+                Ok((_, bytes)) = receiver.recv() => {
+                    pongs += usize::from(matches!(decode(Bytes::from(bytes)), Ok(Wire::Pong(_))));
+                }
+            }
+        }
+    }
+
+    /// What a validator signs.
+    pub(super) fn sign_as(&self, i: usize, statement: &Statement) -> Signature {
+        Bls::signer(secret(i)).sign(self.first.chain, self.first.epoch, statement)
+    }
+
+    /// The evidence that a node found next.
+    pub(super) async fn evidence(&mut self, i: usize) -> Evidence {
+        self.running.get_mut(&i).unwrap().evidence.recv().await.unwrap()
     }
 
     /// Who has cut off whom.
     pub(super) async fn blocked(&self) -> Vec<(PublicKey, PublicKey)> {
         self.oracle.blocked().await.unwrap()
+    }
+
+    /// Whether two halves of the nodes reach each other: those below `first` and the others.
+    pub(super) async fn cut(&self, first: usize, is_cut: bool) {
+        for a in 0..first {
+            for b in first..self.first.validators.len() {
+                let [a, b] = [a, b].map(|i| identity(i).public_key());
+                for (from, to) in [(a.clone(), b.clone()), (b, a)] {
+                    if is_cut {
+                        self.oracle.remove_link(from, to).await.unwrap();
+                    } else {
+                        self.oracle.add_link(from, to, link()).await.unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Damages every file of a partition of the node's disk: cuts off its second half, or changes a byte in its middle.
+    pub(super) async fn damage(&self, partition: &str, is_cut_off: bool) {
+        for name in self.context.scan(partition).await.unwrap() {
+            let (blob, size) = self.context.open(partition, &name).await.unwrap();
+            if is_cut_off {
+                blob.resize(size / 2).await.unwrap();
+            } else {
+                let byte = blob.read_at(size / 2, 1, ReadOptions::default()).await.unwrap().coalesce().as_ref()[0];
+                blob.write_at(size / 2, vec![!byte], WriteOptions::default()).await.unwrap();
+            }
+            blob.sync().await.unwrap();
+        }
     }
 
     pub(super) async fn sleep_ms(&self, ms: u64) {
