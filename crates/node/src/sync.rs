@@ -12,7 +12,7 @@
 //! - A peer gets a bounded number of bytes per second; questions above that are dropped.
 
 mod actor;
-mod chain;
-mod message;
+pub(crate) mod chain;
+pub(crate) mod message;
 
 pub use actor::{Actor, Connections};

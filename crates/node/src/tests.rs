@@ -2,6 +2,7 @@
 
 mod chain;
 pub(crate) mod cluster;
+mod damage;
 mod log;
 mod loopback;
 mod sync;

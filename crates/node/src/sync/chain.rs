@@ -5,7 +5,7 @@ use chorale_types::Header;
 
 /// Why an answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WrongAnswer {
+pub(crate) enum WrongAnswer {
     /// It begins elsewhere, or a header is not the parent of the one before.
     #[error("header {0} of the answer is not the one that the question, or the header before, names")]
     Unlinked(usize),
@@ -15,7 +15,7 @@ pub(super) enum WrongAnswer {
 }
 
 /// Checks that headers lead from the one asked for down, parent by parent.
-pub(super) fn check(ask: &Ask, headers: &[Header]) -> Result<(), WrongAnswer> {
+pub(crate) fn check(ask: &Ask, headers: &[Header]) -> Result<(), WrongAnswer> {
     let asked = ask.height.0.saturating_sub(ask.above.0);
     if headers.len() as u64 > asked {
         return Err(WrongAnswer::TooMany(headers.len(), asked));
