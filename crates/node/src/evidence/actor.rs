@@ -45,7 +45,7 @@ pub struct Connections<S, N, R> {
 /// What came of a piece of evidence.
 enum Verdict {
     /// It is new, and holds.
-    New(Proven),
+    New(Box<Proven>),
     /// Known already, or of an epoch that is not known.
     Nothing,
     /// It proves nothing.
@@ -130,7 +130,7 @@ where
                 _ = &mut stopped => return Ok(()),
                 Some(evidence) = self.reports.recv() => {
                     if let Verdict::New(proven) = self.judge(evidence) {
-                        self.keep(proven).await?;
+                        self.keep(*proven).await?;
                     }
                 }
                 received = self.receiver.recv() => match received {
@@ -150,7 +150,7 @@ where
 
     async fn receive(&mut self, peer: &PublicKey, bytes: Bytes) -> Result<(), Stopped> {
         match decode(bytes).map(|evidence| self.judge(evidence)) {
-            Ok(Verdict::New(proven)) => self.keep(proven).await?,
+            Ok(Verdict::New(proven)) => self.keep(*proven).await?,
             Ok(Verdict::Nothing) => {}
             Ok(Verdict::Void) => self.peers.block(peer, "sent evidence that proves nothing"),
             Err(error) => self.peers.block(peer, &format!("sent bytes that are no evidence: {error}")),
@@ -164,7 +164,7 @@ where
         if !self.register.wants(proven.validator, evidence.epoch, proven.fault) {
             return Verdict::Nothing;
         }
-        if evidence.proves(&self.scheme, &info).is_some() { Verdict::New(proven) } else { Verdict::Void }
+        if evidence.proves(&self.scheme, &info).is_some() { Verdict::New(Box::new(proven)) } else { Verdict::Void }
     }
 
     async fn keep(&mut self, proven: Proven) -> Result<(), Stopped> {

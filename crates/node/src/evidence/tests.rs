@@ -238,7 +238,8 @@ fn who_accuses_himself_without_end_fills_no_disk() {
 
 #[test]
 fn what_proves_nothing_is_refused_and_its_sender_cut_off() {
-    let lies: [(&str, fn(&World) -> Bytes); 4] = [
+    type Lie = fn(&World) -> Bytes;
+    let lies: [(&str, Lie); 4] = [
         ("garbage", |_| Bytes::from_static(b"\x07garbage")),
         ("no contradiction", |world| world.guilt(0, ["a", "a"]).encode()),
         ("no such validator", |world| Evidence { offender: ValidatorIndex(9), ..world.guilt(0, ["a", "b"]) }.encode()),
