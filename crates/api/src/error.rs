@@ -21,11 +21,13 @@ pub enum ErrorCode {
     Pruned = -32054,
     /// It is not there yet: ask again later.
     NotYet = -32055,
+    /// The client has asked for too much lately: the message says when it may ask again.
+    TooManyRequests = -32056,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InvalidParameter,
         Self::Rejected,
         Self::Busy,
@@ -33,6 +35,7 @@ impl ErrorCode {
         Self::NotFound,
         Self::Pruned,
         Self::NotYet,
+        Self::TooManyRequests,
     ];
 
     /// The number.

@@ -1,10 +1,13 @@
 //! The methods.
 
 use crate::{
-    Base64Bytes, BatchAnswer, BundleRequest, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer,
-    StatusAnswer, TransactionRequest, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BundleRequest, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer,
+    NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
 };
-use jsonrpsee::{core::RpcResult, proc_macros::rpc};
+use jsonrpsee::{
+    core::{RpcResult, SubscriptionResult},
+    proc_macros::rpc,
+};
 
 /// The interface of a node.
 #[rpc(server, client, namespace = "chorale")]
@@ -46,6 +49,11 @@ pub trait ChoraleApi {
     #[method(name = "nextContent")]
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>>;
 
+    /// Subscribes to a rollup from a height on, over WebSocket: all that was there is told first, then what comes. Who was
+    /// cut off goes on, on any node, from the height after the last lane it got.
+    #[subscription(name = "subscribeRollup" => "rollup", unsubscribe = "unsubscribeRollup", item = RollupEvent)]
+    async fn subscribe_rollup(&self, rollup: u64, from_height: u64) -> SubscriptionResult;
+
     /// A committed header.
     #[method(name = "header")]
     async fn header(&self, height: u64) -> RpcResult<HeaderAnswer>;
@@ -62,6 +70,11 @@ pub trait ChoraleApi {
     /// names, in the canonical encoding (`HandOver`).
     #[method(name = "handOver")]
     async fn hand_over(&self, epoch: u64) -> RpcResult<HexBytes>;
+
+    /// Proofs that validators broke the rules, in the order in which this node learned of them, from a position on; at most
+    /// [`EVIDENCE_MAX`](crate::EVIDENCE_MAX).
+    #[method(name = "evidence")]
+    async fn evidence(&self, from: u64) -> RpcResult<Vec<EvidenceAnswer>>;
 
     /// Figures of the pool.
     #[method(name = "mempool")]

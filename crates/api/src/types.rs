@@ -136,6 +136,30 @@ pub struct LaneAnswer {
     pub claim: HexBytes,
 }
 
+/// A header on its way into the chain. A hint: another one may be committed at its height.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderHint {
+    /// Its height.
+    pub height: u64,
+    /// Its view.
+    pub view: u64,
+    /// Its hash.
+    pub id: String,
+}
+
+/// What a subscription to a rollup tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RollupEvent {
+    /// The rollup's lane at the next height with content, attested: each once, in order, none left out.
+    Lane(LaneAnswer),
+    /// A header was proposed. May be left out, and may come to nothing.
+    Proposed(HeaderHint),
+    /// A header was certified in its own view: lost only if its leader is provably faulty. May be left out.
+    Certified(HeaderHint),
+}
+
 /// A validator of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,6 +189,25 @@ pub struct ValidatorsAnswer {
     /// The validators by index.
     pub validators: Vec<ValidatorAnswer>,
 }
+
+/// Proof that a validator broke the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceAnswer {
+    /// The validator's identity on the mesh.
+    pub node: String,
+    /// The epoch in which it did.
+    pub epoch: u64,
+    /// Its index in that epoch.
+    pub index: u16,
+    /// What it did: two of its signatures contradict each other.
+    pub fault: String,
+    /// The proof, in the canonical encoding (`Evidence`).
+    pub encoded: HexBytes,
+}
+
+/// Evidence answered at once, at most.
+pub const EVIDENCE_MAX: usize = 64;
 
 /// What one rollup holds of the pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

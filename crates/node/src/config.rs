@@ -1,6 +1,6 @@
 //! What one node is configured with: a TOML file that `chorale init` writes, and a file of keys.
 
-use crate::mesh::Addresses;
+use crate::{gateway::Limits, mesh::Addresses};
 use chorale_foundation::{
     Bytes,
     codec::DecodeExt as _,
@@ -19,6 +19,11 @@ use std::{
 /// The name of the file in the data directory that says that the node is new: a validator without it and without a
 /// safety record has lost its record, and must not sign before the next epoch.
 pub const NEW_NODE_FILE: &str = "new-node";
+
+/// Requests that one client may send to the API in a second, unless configured otherwise.
+pub const RPC_REQUESTS_PER_SECOND: u64 = 1_000;
+/// Bytes of parameters that one client may send to the API in a second, unless configured otherwise.
+pub const RPC_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 
 /// Why a configuration or key file cannot be used. Names the file, what is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +83,12 @@ pub struct NodeConfig {
     pub listen_bulk: SocketAddr,
     /// Where the API listens: JSON-RPC over HTTP and WebSocket, health, metrics.
     pub listen_rpc: SocketAddr,
+    /// Requests that one client may send to the API in a second; 0: as many as it likes.
+    #[serde(default = "default_rpc_requests_per_second")]
+    pub rpc_requests_per_second: u64,
+    /// Bytes of parameters that one client may send to the API in a second; 0: as many as it likes.
+    #[serde(default = "default_rpc_bytes_per_second")]
+    pub rpc_bytes_per_second: u64,
     /// Threads that run actors.
     #[serde(default = "default_worker_threads")]
     pub worker_threads: usize,
@@ -89,6 +100,14 @@ pub struct NodeConfig {
     pub peers: Vec<PeerConfig>,
 }
 
+const fn default_rpc_requests_per_second() -> u64 {
+    RPC_REQUESTS_PER_SECOND
+}
+
+const fn default_rpc_bytes_per_second() -> u64 {
+    RPC_BYTES_PER_SECOND
+}
+
 const fn default_worker_threads() -> usize {
     4
 }
@@ -98,6 +117,12 @@ fn default_log() -> String {
 }
 
 impl NodeConfig {
+    /// What one client may ask of the API.
+    #[must_use]
+    pub const fn rpc_limits(&self) -> Limits {
+        Limits { requests: self.rpc_requests_per_second, bytes: self.rpc_bytes_per_second }
+    }
+
     /// Reads a configuration; its paths are absolute, or relative to the working directory, afterwards.
     ///
     /// # Errors
@@ -148,6 +173,9 @@ impl NodeConfig {
              # The mesh between validators: consensus alone, and everything else. Both must be reachable by the others.\n\
              listen_order = \"{}\"\nlisten_bulk = \"{}\"\n\
              # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
+             # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
+             # times as much at once after it was silent: requests, and bytes of their parameters. 0: no limit.\n\
+             rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
              # Threads that run the node.\nworker_threads = {}\n\
              # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
              log = {}\n",
@@ -157,6 +185,8 @@ impl NodeConfig {
             self.listen_order,
             self.listen_bulk,
             self.listen_rpc,
+            self.rpc_requests_per_second,
+            self.rpc_bytes_per_second,
             self.worker_threads,
             toml::Value::String(self.log.clone()),
         );

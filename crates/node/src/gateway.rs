@@ -2,12 +2,18 @@
 //!
 //! # Limits
 //!
-//! Bodies, batches, connections and submissions per call are bounded; what is above gets an error that says so. Nothing
+//! Bodies, batches, connections and submissions per call are bounded, and what one client may ask for in a second; what is
+//! above gets an error that says so. Nothing
 //! that a client sends reaches an actor before it is decoded and bounded here.
 
 mod backend;
+mod limits;
 mod metrics;
 mod server;
+mod subscriptions;
+mod throttle;
 
 pub use backend::Backend;
+pub use limits::Limits;
 pub use server::{GatewayError, start};
+pub use subscriptions::Slots;

@@ -174,7 +174,7 @@ async fn start(
         peers: peers.clone(),
         channel: evidence,
     };
-    let (evidence_actor, reporter, _register) =
+    let (evidence_actor, reporter, register) =
         evidence::Actor::open(context.child("evidence"), "evidence", connections).await?;
 
     let settlement_config = settlement::Config::new(genesis, "settlement");
@@ -237,9 +237,12 @@ async fn start(
         pool,
         settlement,
         attestation,
+        evidence: register,
+        subscriptions: gateway::Slots::default(),
     };
     let runtime_metrics = context.child("metrics");
-    let gateway = gateway::start(config.listen_rpc, backend, move || runtime_metrics.encode()).await?;
+    let gateway =
+        gateway::start(config.listen_rpc, config.rpc_limits(), backend, move || runtime_metrics.encode()).await?;
 
     let (wants, wanted) = mpsc::channel(WANTS_MAX);
     let (finds, found) = mpsc::channel(WANTS_MAX);

@@ -2,7 +2,9 @@
 
 use crate::rpc::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
-use chorale_node::config::{Keys, NEW_NODE_FILE, NodeConfig, PeerConfig};
+use chorale_node::config::{
+    Keys, NEW_NODE_FILE, NodeConfig, PeerConfig, RPC_BYTES_PER_SECOND, RPC_REQUESTS_PER_SECOND,
+};
 use chorale_types::{
     codec::Encode,
     genesis::{GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
@@ -95,6 +97,8 @@ impl Layout {
                 listen_order: node.listen(0),
                 listen_bulk: node.listen(1),
                 listen_rpc: node.listen(2),
+                rpc_requests_per_second: RPC_REQUESTS_PER_SECOND,
+                rpc_bytes_per_second: RPC_BYTES_PER_SECOND,
                 worker_threads: 4,
                 log: "info".to_owned(),
                 peers: peers.map(|(_, peer)| peer.as_peer()).collect(),

@@ -1,10 +1,11 @@
 //! The API of a running node: as docs/rpc.md describes it, and fed with nonsense.
 
-use crate::network::Devnet;
+use crate::network::{Devnet, chorale, stdout};
 use chorale_api::ErrorCode;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
+    fs,
     io::{Read as _, Write as _},
     net::TcpStream,
 };
@@ -142,5 +143,36 @@ fn the_api_is_as_documented_and_answers_nonsense_with_documented_errors() {
         let _ = post(address, garbage);
     }
     assert_eq!(get(address, "/healthz").0, 200, "the node lives");
+    devnet.end("TERM");
+}
+
+/// Who asks for too much is told so, and in which time it may ask again; who only looks after the node is not.
+#[test]
+fn one_client_cannot_ask_for_more_than_its_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = folder.path().join("network");
+    stdout(&chorale(&["init", "--validators", "1", "--dir", network.to_str().unwrap()]));
+    let config = network.join("node-0/node.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let default = format!("rpc_bytes_per_second = {}", 32 * 1024 * 1024);
+    assert!(text.contains(&default), "{text}");
+    fs::write(&config, text.replace(&default, "rpc_bytes_per_second = 100")).unwrap();
+    let devnet = Devnet::start(&network, &[]);
+    let url = devnet.status()[0]["url"].as_str().unwrap().to_owned();
+    let address = url.trim_start_matches("http://");
+
+    let transaction = json!([{ "rollup": 1001, "data": format!("0x{}", "ab".repeat(5_000)) }]);
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "chorale_submitTransaction", "params": transaction });
+    let refused = |answer: &Value| {
+        assert_eq!(answer["error"]["code"], json!(ErrorCode::TooManyRequests.code()), "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("try again in"), "{answer}");
+    };
+    // The first one takes all that there is, unless the devnet's own questions took some of it.
+    call(address, &request.to_string());
+    refused(&call(address, &request.to_string()));
+    let batch = call(address, &json!([request, request]).to_string());
+    batch.as_array().unwrap().iter().for_each(refused);
+    assert_eq!(get(address, "/healthz").0, 200);
+    assert!(call(address, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"chorale_health\"}").get("result").is_some());
     devnet.end("TERM");
 }

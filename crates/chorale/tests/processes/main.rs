@@ -9,3 +9,4 @@ mod devnet;
 mod following;
 mod network;
 mod ordering;
+mod subscriptions;

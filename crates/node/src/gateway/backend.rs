@@ -2,14 +2,15 @@
 
 use crate::{
     attestation,
+    evidence::{Proven, Register},
     mempool::{self, SubmitError},
     ports::ChainHandle,
     settlement::{self, Fate, Unavailable},
 };
 use chorale_api::{
-    Base64Bytes, BatchAnswer, BatchRejection, BundleRequest, ChoraleApiServer, ErrorCode, HeaderAnswer, HexBytes,
-    LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer, TransactionRequest, UnitBatch,
-    ValidatorAnswer, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BatchRejection, BundleRequest, ChoraleApiServer, EVIDENCE_MAX, ErrorCode, EvidenceAnswer,
+    HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer,
+    TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_mempool::{Outcome as PoolOutcome, Status};
@@ -17,8 +18,13 @@ use chorale_types::{
     Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, List, decode},
 };
-use jsonrpsee::core::{RpcResult, async_trait};
+use jsonrpsee::{
+    PendingSubscriptionSink,
+    core::{RpcResult, SubscriptionResult, async_trait},
+};
 use std::{str::FromStr, sync::Arc};
+
+use super::subscriptions::{self, Slots};
 
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
@@ -38,6 +44,10 @@ pub struct Backend {
     pub settlement: settlement::Mailbox,
     /// What is attested of it.
     pub attestation: attestation::Mailbox,
+    /// Who broke the rules.
+    pub evidence: Register,
+    /// Bounds the subscriptions of all clients together.
+    pub subscriptions: Slots,
 }
 
 fn transaction(request: TransactionRequest) -> Result<Transaction, chorale_types::codec::TooLong> {
@@ -147,6 +157,36 @@ impl Backend {
         Ok(HandOver { outcome, attestation, next })
     }
 
+    /// The rollup of this id, if the chain has it.
+    pub(super) fn known_rollup(&self, rollup: u64) -> RpcResult<RollupId> {
+        let rollup = RollupId(rollup);
+        let is_known = self.genesis.rollups().iter().any(|known| known.id == rollup);
+        is_known.then_some(rollup).ok_or_else(|| unavailable(Unavailable::UnknownRollup(rollup)))
+    }
+
+    /// A rollup's lane at a height, or its absence.
+    pub(super) async fn lane_at(&self, rollup: RollupId, height: Height) -> RpcResult<LaneAnswer> {
+        let answer = self.settlement.lane(rollup, height).await.map_err(unavailable)?;
+        let attestation = self.attestation.get(height).await;
+        let has_content = answer.lane.is_ok();
+        let claim = match answer.lane {
+            Ok(lane) => Claim::Lane(lane),
+            Err(absence) => Claim::Absence(absence),
+        };
+        Ok(LaneAnswer {
+            height: height.0,
+            has_content,
+            outcome: HexBytes(answer.outcome.encode().to_vec()),
+            attestation: attestation.map(|attestation| HexBytes(attestation.encode().to_vec())),
+            claim: HexBytes(claim.encode().to_vec()),
+        })
+    }
+
+    /// The next height after this one at which a rollup has content.
+    pub(super) async fn content_after(&self, rollup: RollupId, after: Height) -> RpcResult<Option<Height>> {
+        self.settlement.next_content(rollup, after).await.map_err(unavailable)
+    }
+
     /// From the first epoch to this one.
     async fn hand_overs<const MAX: usize>(&self, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
         let mut hand_overs = Vec::new();
@@ -211,29 +251,20 @@ impl ChoraleApiServer for Backend {
     }
 
     async fn lane(&self, rollup: u64, height: u64) -> RpcResult<LaneAnswer> {
-        let rollup = RollupId(rollup);
-        if !self.genesis.rollups().iter().any(|known| known.id == rollup) {
-            return Err(unavailable(Unavailable::UnknownRollup(rollup)));
-        }
-        let answer = self.settlement.lane(rollup, Height(height)).await.map_err(unavailable)?;
-        let attestation = self.attestation.get(Height(height)).await;
-        let has_content = answer.lane.is_ok();
-        let claim = match answer.lane {
-            Ok(lane) => Claim::Lane(lane),
-            Err(absence) => Claim::Absence(absence),
-        };
-        Ok(LaneAnswer {
-            height,
-            has_content,
-            outcome: HexBytes(answer.outcome.encode().to_vec()),
-            attestation: attestation.map(|attestation| HexBytes(attestation.encode().to_vec())),
-            claim: HexBytes(claim.encode().to_vec()),
-        })
+        self.lane_at(self.known_rollup(rollup)?, Height(height)).await
+    }
+
+    async fn subscribe_rollup(
+        &self,
+        pending: PendingSubscriptionSink,
+        rollup: u64,
+        from_height: u64,
+    ) -> SubscriptionResult {
+        subscriptions::serve(self, pending, rollup, Height(from_height)).await
     }
 
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>> {
-        let next = self.settlement.next_content(RollupId(rollup), Height(after)).await.map_err(unavailable)?;
-        Ok(next.map(|height| height.0))
+        Ok(self.content_after(RollupId(rollup), Height(after)).await?.map(|height| height.0))
     }
 
     async fn header(&self, height: u64) -> RpcResult<HeaderAnswer> {
@@ -284,6 +315,18 @@ impl ChoraleApiServer for Backend {
 
     async fn hand_over(&self, epoch: u64) -> RpcResult<HexBytes> {
         Ok(HexBytes(self.hand_over_from(Epoch(epoch)).await?.encode().to_vec()))
+    }
+
+    async fn evidence(&self, from: u64) -> RpcResult<Vec<EvidenceAnswer>> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let answer = |proven: &Proven| EvidenceAnswer {
+            node: format!("0x{}", proven.validator),
+            epoch: proven.evidence.epoch.0,
+            index: proven.evidence.offender.0,
+            fault: format!("{:?}", proven.fault),
+            encoded: HexBytes(proven.evidence.encode().to_vec()),
+        };
+        Ok(self.evidence.list(from, EVIDENCE_MAX).iter().map(answer).collect())
     }
 
     async fn mempool(&self) -> RpcResult<MempoolAnswer> {

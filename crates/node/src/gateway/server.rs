@@ -2,13 +2,20 @@
 
 use super::{
     Backend,
+    limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
+    throttle::{Client, Throttle, Throttled},
 };
 use chorale_api::ChoraleApiServer as _;
 use jsonrpsee::server::{
-    BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle, middleware::http::ProxyGetRequestLayer,
+    BatchRequestConfig, HttpRequest, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
+    middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
+    serve_with_graceful_shutdown, stop_channel,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tower::Service as _;
+use tracing::{debug, warn};
 
 /// Bytes of one request at most: a full batch of transactions in hexadecimal.
 const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -16,6 +23,12 @@ const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Connections at a time.
 const CONNECTIONS_MAX: u32 = 1_024;
+/// Subscriptions of one connection.
+const SUBSCRIPTIONS_PER_CONNECTION_MAX: u32 = 32;
+/// Messages to one WebSocket connection that wait until it takes them; each may be as long as an answer.
+const MESSAGES_BUFFERED_MAX: u32 = 4;
+/// The pause after a connection could not be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Requests of one JSON-RPC batch.
 const BATCH_REQUESTS_MAX: u32 = 256;
 
@@ -39,6 +52,7 @@ pub enum GatewayError {
 /// The address cannot be listened on.
 pub async fn start(
     address: SocketAddr,
+    limits: Limits,
     backend: Backend,
     runtime: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<ServerHandle, GatewayError> {
@@ -46,8 +60,9 @@ pub async fn start(
         .max_request_body_size(REQUEST_BYTES_MAX)
         .max_response_body_size(RESPONSE_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
+        .max_subscriptions_per_connection(SUBSCRIPTIONS_PER_CONNECTION_MAX)
+        .set_message_buffer_capacity(MESSAGES_BUFFERED_MAX)
         .set_batch_request_config(BatchRequestConfig::Limit(BATCH_REQUESTS_MAX))
-        .set_tcp_no_delay(true)
         .build();
     let figures = {
         let backend = backend.clone();
@@ -56,10 +71,49 @@ pub async fn start(
     // What load balancers and orchestrators ask.
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])
         .expect("the paths are constants that begin with a slash");
-    let server = ServerBuilder::with_config(config)
+    let throttle = Throttle::new(Clients::new(limits));
+    let calls = RpcServiceBuilder::new().layer_fn(move |inner| Throttled { inner, throttle: throttle.clone() });
+    let service = ServerBuilder::with_config(config)
         .set_http_middleware(tower::ServiceBuilder::new().layer(figures).layer(pages))
-        .build(address)
-        .await
-        .map_err(|error| GatewayError::Listen { address, error })?;
-    Ok(server.start(backend.into_rpc()))
+        .set_rpc_middleware(calls)
+        .to_service_builder();
+    let listener = TcpListener::bind(address).await.map_err(|error| GatewayError::Listen { address, error })?;
+    let (stop, handle) = stop_channel();
+    let methods = jsonrpsee::Methods::from(backend.into_rpc());
+    let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle| {
+        let (service, methods) = (service.clone(), methods.clone());
+        let stopped = stop.clone();
+        let answer = tower::service_fn(move |mut request: HttpRequest<_>| {
+            // Whom the limits are for.
+            request.extensions_mut().insert(Client(client.ip()));
+            let mut service = service.clone().build(methods.clone(), stop.clone());
+            async move { service.call(request).await }
+        });
+        tokio::spawn(serve_with_graceful_shutdown(stream, answer, stopped.shutdown()));
+    };
+    tokio::spawn(accept(listener, stop, serve));
+    Ok(handle)
+}
+
+/// Takes connections until the handle of the server is gone.
+async fn accept(listener: TcpListener, stop: StopHandle, serve: impl Fn(TcpStream, SocketAddr, StopHandle)) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.clone().shutdown() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%client, %error, "a connection keeps small packets back");
+                }
+                serve(stream, client, stop.clone());
+            }
+            Err(error) => {
+                // Out of files, most likely: others have to end first.
+                warn!(%error, "the API cannot accept a connection");
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
 }
