@@ -1,6 +1,6 @@
 //! What the genesis says that settlement depends on.
 
-use chorale_types::{ChainId, Genesis, RollupId, TimestampMs};
+use chorale_types::{ChainId, Genesis, HashKey, RollupId, TimestampMs};
 use std::collections::BTreeMap;
 
 /// What settlement knows of a rollup.
@@ -11,7 +11,7 @@ pub struct RollupRules {
     pub has_nonces: bool,
 }
 
-/// The parameters of settlement. All of them are part of the genesis: with others, outcomes differ.
+/// The parameters of settlement. All but the hash key are part of the genesis: with others, outcomes differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The chain.
@@ -25,8 +25,12 @@ pub struct Config {
     pub dedup_window_heights: u64,
     /// The rollups of the chain.
     pub rollups: BTreeMap<RollupId, RollupRules>,
+    /// What ids are looked up by. No outcome depends on it; fresh and secret on every node, or whoever chooses
+    /// transactions could make lookups slow.
+    pub hash_key: HashKey,
 }
 
+/// Without hash key: the caller sets it.
 impl From<&Genesis> for Config {
     fn from(genesis: &Genesis) -> Self {
         let parameters = genesis.parameters();
@@ -38,6 +42,7 @@ impl From<&Genesis> for Config {
             time_step_ms_max: parameters.time_step_ms_max,
             dedup_window_heights: parameters.dedup_window_heights,
             rollups: genesis.rollups().iter().map(rules).collect(),
+            hash_key: HashKey::default(),
         }
     }
 }

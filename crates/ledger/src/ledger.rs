@@ -70,7 +70,7 @@ impl Ledger {
     pub fn new(config: Config) -> Self {
         let registry = config.rollups.keys().map(|rollup| (*rollup, Height(0))).collect();
         let timestamp = config.start;
-        let (window, references) = (Window::default(), References::default());
+        let (window, references) = (Window::new(config.hash_key), References::default());
         Self { config, height: Height(0), timestamp, registry, window, references }
     }
 

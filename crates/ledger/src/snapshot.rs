@@ -94,7 +94,7 @@ impl Ledger {
         if !rising || snapshot.rows.last().is_some_and(|row| row.height > height) {
             return Err(RestoreError::Rows(height));
         }
-        let mut window = Window::default();
+        let mut window = Window::new(config.hash_key);
         for row in snapshot.rows.into_vec() {
             window.insert(row);
         }

@@ -23,6 +23,7 @@ fn config() -> Config {
         start: TimestampMs(START),
         time_step_ms_max: 500,
         dedup_window_heights: 4,
+        hash_key: Default::default(),
         rollups: [1, 2, 3, 4].map(rules).into(),
     }
 }

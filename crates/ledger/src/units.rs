@@ -5,17 +5,17 @@ use crate::{
     window::{Burnt, Row, Window},
 };
 use chorale_types::{
-    Height, Lane, LaneItem, Leg, OrderedBundle, OrderedLeg, Payload, PayloadUnit, Place, RollupId, Transaction, TxId,
-    UnitId, codec::List, limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
+    Height, Lane, LaneItem, Leg, OrderedBundle, OrderedLeg, Payload, PayloadUnit, Place, RollupId, Table, Transaction,
+    TxId, UnitId, codec::List, limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Collects the units of one height.
 pub(crate) struct Collector<'a> {
     config: &'a Config,
     window: &'a Window,
     height: Height,
-    here: BTreeSet<UnitId>,
+    here: Table<UnitId, ()>,
     transactions: Vec<TxId>,
     burnt: Vec<Burnt>,
     items: BTreeMap<RollupId, Vec<LaneItem>>,
@@ -25,12 +25,12 @@ pub(crate) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) const fn new(config: &'a Config, window: &'a Window, height: Height) -> Self {
+    pub(crate) fn new(config: &'a Config, window: &'a Window, height: Height) -> Self {
         Self {
             config,
             window,
             height,
-            here: BTreeSet::new(),
+            here: Table::new(config.hash_key),
             transactions: Vec::new(),
             burnt: Vec::new(),
             items: BTreeMap::new(),
@@ -48,7 +48,7 @@ impl<'a> Collector<'a> {
                 self.skipped.push(Skipped { id, reason });
                 continue;
             }
-            self.here.insert(id);
+            self.here.insert(id, ());
             self.included.push(Included { id, payload, unit });
             let place = Place { payload, unit, leg: None };
             match placed {
@@ -87,7 +87,7 @@ impl<'a> Collector<'a> {
         if let Some(transaction) = unit.transactions().iter().find(unknown) {
             return Err(SkipReason::UnknownRollup(transaction.rollup));
         }
-        let here = self.here.contains(&unit.id()).then_some(self.height);
+        let here = self.here.contains_key(&unit.id()).then_some(self.height);
         match unit {
             PayloadUnit::Transaction { id, .. } => match here.or_else(|| self.window.transaction(id)) {
                 Some(first) => Err(SkipReason::Repeated { first }),

@@ -1,7 +1,7 @@
 //! What was ordered lately: transactions within the window, bundles until they expire.
 
 use chorale_types::{
-    BundleId, Digest, Height, TxId,
+    BundleId, Digest, HashKey, Height, Table, TxId,
     codec::{Encode, List},
     codec_struct,
     limits::{BUNDLE_LEGS_MAX, LANE_ITEMS_MAX},
@@ -48,14 +48,19 @@ impl Kept {
 }
 
 /// The rows that still decide about later heights, and what they hold by id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     rows: BTreeMap<Height, Kept>,
-    transactions: BTreeMap<TxId, Height>,
-    bundles: BTreeMap<BundleId, Height>,
+    transactions: Table<TxId, Height>,
+    bundles: Table<BundleId, Height>,
 }
 
 impl Window {
+    /// An empty one, which looks ids up by hashes under a key.
+    pub(crate) fn new(key: HashKey) -> Self {
+        Self { rows: BTreeMap::new(), transactions: Table::new(key), bundles: Table::new(key) }
+    }
+
     /// Where a transaction was ordered.
     pub(crate) fn transaction(&self, id: &TxId) -> Option<Height> {
         self.transactions.get(id).copied()
@@ -72,8 +77,12 @@ impl Window {
         if row.transactions.is_empty() && row.bundles.is_empty() {
             return;
         }
-        self.transactions.extend(row.transactions.iter().map(|id| (*id, height)));
-        self.bundles.extend(row.bundles.iter().map(|burnt| (burnt.id, height)));
+        for id in row.transactions.iter() {
+            self.transactions.insert(*id, height);
+        }
+        for burnt in row.bundles.iter() {
+            self.bundles.insert(burnt.id, height);
+        }
         self.rows.insert(height, Kept::new(row));
     }
 

@@ -126,6 +126,7 @@ fn serve(chain: ChainId, history: &[Vec<Unit>]) -> Vec<Served> {
         start: TimestampMs(0),
         time_step_ms_max: 1_000,
         dedup_window_heights: 4,
+        hash_key: Default::default(),
         rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false })).into(),
     });
     let settle = |(height, units): (u64, &Vec<Unit>)| {

@@ -1,10 +1,7 @@
 //! What the pool may hold and how fast its peers may talk to it.
 
-use crate::{
-    message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX},
-    table::HashKey,
-};
-use chorale_types::RollupId;
+use crate::message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX};
+use chorale_types::{HashKey, RollupId};
 use std::collections::BTreeMap;
 
 /// Whether a registered rollup takes new entries.
@@ -38,6 +35,8 @@ pub struct Config {
     pub age_heights_max: u64,
     /// An entry is overdue when it has waited for more than this many heights (the inclusion rule).
     pub overdue_heights: u64,
+    /// For how many heights more the claim of a payload that no header references keeps an overdue entry out.
+    pub claimed_heights: u64,
     /// An entry that was ordered is refused for this many heights; later it may be meant to be ordered again, as on a
     /// rollup with nonces after an earlier nonce came late.
     pub reorder_heights: u64,
@@ -134,6 +133,7 @@ impl Config {
             age_ms_max: 120_000,
             age_heights_max: 512,
             overdue_heights: 2,
+            claimed_heights: 32,
             reorder_heights: 1_024,
             quantum_bytes: 16 * 1024,
             ended_entries_max: 64 * 1024,

@@ -17,8 +17,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) type Flights = BTreeMap<Commitment, Flight>;
 
 /// Entries of a rollup that a manifest is held against, besides twice as many as it claims. Payloads take the oldest
-/// first, so one that is further behind was not there, and one that is missed is a repeat at worst.
-const LOOKED_AT_MIN: usize = 4_096;
+/// first, but each leaves out what those before it have taken: with a backlog they reach far. One that is missed is a
+/// repeat at worst.
+const LOOKED_AT_MIN: usize = 65_536;
 
 /// One payload in flight.
 #[derive(Clone, Debug)]
@@ -199,6 +200,10 @@ impl Mempool {
     }
 
     fn settle(&mut self, id: &UnitId, outcome: Outcome) {
+        // Nearly all: pooled, and ordered with effect.
+        if let (Some(sequence), Outcome::Revealed(_)) = (self.store.sequence(id), outcome) {
+            return self.end(sequence, outcome);
+        }
         let ended = self.ended(id).map(|ended| ended.outcome);
         // A repeat of what took effect does not undo it; what expired or was evicted here may have been ordered all
         // the same, and the order is what counts.

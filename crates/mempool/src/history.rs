@@ -1,10 +1,7 @@
 //! Bounded memories of what left the pool.
 
-use crate::{
-    status::{Ended, Outcome, SkipReason, Skipped},
-    table::{HashKey, Table},
-};
-use chorale_types::{Height, TimestampMs, UnitId};
+use crate::status::{Ended, Outcome, SkipReason, Skipped};
+use chorale_types::{HashKey, Height, Table, TimestampMs, UnitId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The newest `max` values by id; the oldest are forgotten first.

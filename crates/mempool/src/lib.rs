@@ -44,7 +44,8 @@
 //!
 //! [`Mempool::select`]: oldest first inside a rollup, deficit round robin between them, without what manifests in flight
 //! claim. [`Mempool::overdue`]: what has waited for more than [`Config::overdue_heights`], for the inclusion payload; where
-//! a manifest has claimed it in vain, whatever others claim.
+//! a manifest has claimed it in vain, whatever others claim, and after [`Config::claimed_heights`] more whatever payloads
+//! claim that no header references.
 //!
 //! # Gossip
 //!
@@ -91,7 +92,6 @@ mod restore;
 mod selection;
 mod status;
 mod store;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -109,4 +109,3 @@ pub use pool::{Admitted, Mempool, Source};
 pub use record::{Add, Record, Remove};
 pub use rejected::Rejected;
 pub use status::{Ended, EvictReason, ExpireReason, Outcome, ShareReclaimed, SkipReason, Skipped, Status};
-pub use table::HashKey;

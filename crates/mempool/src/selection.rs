@@ -66,7 +66,8 @@ impl Mempool {
     ///
     /// Those that a manifest in flight claims to carry are left out once: nearly always it tells the truth, and the way
     /// through a pipeline takes more heights than anybody should wait. Where a payload ended without what it claimed,
-    /// be it a lie or a header that died, claims do not count any more.
+    /// be it a lie or a header that died, claims do not count any more. `claimed`: what payloads that no header
+    /// references yet claim; that counts for `claimed_heights` more, because nothing shows whether they ever are ordered.
     pub fn overdue(
         &mut self,
         budget_bytes: u64,
@@ -74,12 +75,18 @@ impl Mempool {
         revealed: Height,
         height: Height,
         exclude: impl Fn(&Entry) -> bool,
+        claimed: impl Fn(&Entry) -> bool,
     ) -> Vec<Entry> {
         let (rollups, heights) = (&self.config.rollups, self.config.overdue_heights);
-        let overdue = |slot: &Slot| revealed.0.saturating_sub(slot.arrival_height.0) > heights;
-        let claimed = |slot: &Slot| slot.marks.furthest().is_some() && !slot.betrayed;
+        let waited = |slot: &Slot| revealed.0.saturating_sub(slot.arrival_height.0);
+        let overdue = |slot: &Slot| waited(slot) > heights;
+        let claims_until = heights + self.config.claimed_heights;
+        let claimed = |slot: &Slot| {
+            let in_flight = slot.marks.furthest().is_some();
+            !slot.betrayed && (in_flight || waited(slot) <= claims_until && claimed(&slot.entry))
+        };
         let eligible =
-            |slot: &Slot| !claimed(slot) && selectable(&slot.entry, rollups, height) && !exclude(&slot.entry);
+            |slot: &Slot| selectable(&slot.entry, rollups, height) && !exclude(&slot.entry) && !claimed(slot);
         let budget = Budget { bytes: budget_bytes, entries: entries_max, quantum_bytes: self.config.quantum_bytes };
         pick(&self.store, &mut self.including, Among::PooledWhile(&overdue), &eligible, budget)
     }

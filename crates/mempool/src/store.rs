@@ -1,11 +1,7 @@
 //! The entries with their indices and totals. Knows no rule; keeps everything consistent.
 
-use crate::{
-    entry::Entry,
-    peer::PeerId,
-    table::{HashKey, Table},
-};
-use chorale_types::{Height, RollupId, TimestampMs, UnitId};
+use crate::{entry::Entry, peer::PeerId};
+use chorale_types::{HashKey, Height, RollupId, Table, TimestampMs, UnitId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// An entry's place in the order of arrival on this node.

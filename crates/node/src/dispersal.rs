@@ -8,6 +8,7 @@
 //! - An acknowledgement leaves only after the chunks are on disk: a quorum of them is the proof that a payload can be
 //!   rebuilt, whatever happens to the machines. One sync serves all chunks that came during the one before.
 //! - One commitment is acknowledged with one manifest and one expiry.
+//! - What a leader of a near view announces is a hint for the selection of others; it is bounded, and binds nobody.
 //! - Chunks stay until a header of a view after the expiry is committed, or, once ordered, until the payload is opened
 //!   and archived. At its bound a validator refuses and evicts nothing; every builder has its own part of the bound.
 //! - Chunks of a payload leave this node only when a header orders it ([`Basis`]).
@@ -33,6 +34,7 @@ pub use actor::{Actor, Connections, Stopped};
 pub use builder::NotCertified;
 pub use custody::Limits;
 pub use manifests::{Known, Manifests};
+use message::Announce;
 
 use chorale_dispersal::{Sealed, ValidatorChunks};
 use chorale_types::{AvailabilityCertificate, Commitment, Epoch, Height, Manifest, View};
@@ -78,6 +80,8 @@ pub enum Request {
         /// Gets the certificate.
         reply: oneshot::Sender<Result<AvailabilityCertificate, NotCertified>>,
     },
+    /// Tell the others what a payload of this node will carry, before it is sealed.
+    Announce(Announce),
     /// This node's chunks of a payload, to be shown to others.
     Chunks {
         /// The payload.
@@ -135,6 +139,12 @@ impl Mailbox {
             return Err(NotCertified::Stopped);
         }
         answer.await.unwrap_or(Err(NotCertified::Stopped))
+    }
+
+    /// Tells the other validators what this node has selected for a payload.
+    pub async fn announce(&self, epoch: Epoch, target: View, manifest: Manifest) {
+        // An actor that has stopped disperses nothing either.
+        let _ = self.requests.send(Request::Announce(Announce { epoch, target, manifest })).await;
     }
 
     /// This node's chunks of a payload, if it holds them and they may be shown.

@@ -2,7 +2,8 @@
 //!
 //! # Rules
 //!
-//! - A submission is answered "accepted" when it is on disk; one sync serves all that came meanwhile.
+//! - A submission is answered "accepted" when it is on disk; one sync serves all that came during the one before. The
+//!   actor goes on meanwhile.
 //! - What the manifest of a proposed payload claims to carry is marked, and comes back if it was not in it.
 //! - Peers that send what no honest pool sends are named and cut off.
 
@@ -17,11 +18,13 @@ pub use actor::{Actor, Connections, Stopped};
 
 use crate::proposer::{Pool, Selection};
 use chorale_mempool::{Admitted, Figures, Rejected, Status};
-use chorale_types::{Height, PayloadUnit, Unit, UnitId};
+use chorale_types::{PayloadUnit, Unit, UnitId};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Requests that wait for the actor at most.
 const REQUESTS_MAX: usize = 256;
+/// Selections that wait for the actor at most.
+const SELECTS_MAX: usize = 4;
 /// Status changes that a subscriber may be behind.
 const EVENTS_MAX: usize = 4096;
 
@@ -54,14 +57,21 @@ pub type Submitted = Vec<Result<Admitted, Rejected>>;
 enum Request {
     Submit { units: Vec<Unit>, reply: oneshot::Sender<Submitted> },
     Status { id: UnitId, reply: oneshot::Sender<Option<Status>> },
-    Select { selection: Selection, overdue: Option<Height>, reply: oneshot::Sender<Vec<PayloadUnit>> },
     Figures { reply: oneshot::Sender<Figures> },
+}
+
+/// Asks for entries for a payload. By a way of its own, before all submissions: what a selection waits for, other leaders
+/// do not know of, and select too.
+struct Select {
+    selection: Selection,
+    reply: oneshot::Sender<Vec<PayloadUnit>>,
 }
 
 /// Talks to the pool. Clones share it.
 #[derive(Clone)]
 pub struct Mailbox {
     requests: mpsc::Sender<Request>,
+    selects: mpsc::Sender<Select>,
     waiting: watch::Receiver<usize>,
     events: broadcast::Sender<Changed>,
 }
@@ -100,22 +110,14 @@ impl Mailbox {
     pub fn events(&self) -> broadcast::Receiver<Changed> {
         self.events.subscribe()
     }
-
-    async fn ask_units(&self, selection: Selection, overdue: Option<Height>) -> Vec<PayloadUnit> {
-        let (reply, answer) = oneshot::channel();
-        // If the pool has stopped, so will who asks.
-        let _ = self.requests.send(Request::Select { selection, overdue, reply }).await;
-        answer.await.unwrap_or_default()
-    }
 }
 
 impl Pool for Mailbox {
     async fn select(&self, selection: Selection) -> Vec<PayloadUnit> {
-        self.ask_units(selection, None).await
-    }
-
-    async fn overdue(&self, selection: Selection, revealed: Height) -> Vec<PayloadUnit> {
-        self.ask_units(selection, Some(revealed)).await
+        let (reply, answer) = oneshot::channel();
+        // If the pool has stopped, so will who asks.
+        let _ = self.selects.send(Select { selection, reply }).await;
+        answer.await.unwrap_or_default()
     }
 
     fn waiting(&self) -> watch::Receiver<usize> {

@@ -7,7 +7,7 @@ use crate::{
     },
     ports::{ChainHandle, Peers},
     proposer::{self, Pool},
-    reveal::{self, Revealed},
+    reveal::{self, OwnPayloads, Revealed},
     runtime::Context,
 };
 use chorale_foundation::{
@@ -38,6 +38,8 @@ pub struct Config {
 pub struct Limits {
     /// The longest payload.
     pub payload_bytes_max: u32,
+    /// How long a view lasts before it is given up, without round trips, in milliseconds.
+    pub timeout_base_ms: u64,
     /// When chunks are released.
     pub reveal_at: reveal::RevealAt,
     /// Heights whose payloads are kept.
@@ -48,7 +50,7 @@ impl Config {
     /// Settings that fit the limits of a chain; files are named after `partition`.
     #[must_use]
     pub fn new(limits: Limits, partition: &str) -> Self {
-        let Limits { payload_bytes_max, reveal_at, retention_heights } = limits;
+        let Limits { payload_bytes_max, timeout_base_ms, reveal_at, retention_heights } = limits;
         let payload_bytes = u64::from(payload_bytes_max);
         Self {
             dispersal: dispersal::Config {
@@ -62,7 +64,14 @@ impl Config {
                 retention_heights,
                 partition: partition.into(),
             },
-            proposer: proposer::Config { views_ahead: 3, expiry_views: 32, payload_bytes_max, payloads_max: 8 },
+            proposer: proposer::Config {
+                views_ahead: 3,
+                expiry_views: 32,
+                payload_bytes_max,
+                // Well before anybody gives the view up.
+                hold_ms_max: timeout_base_ms * 2 / 5,
+                payloads_max: 8,
+            },
             reveal: reveal::Config {
                 at: reveal_at,
                 patience: reveal::Patience { ask_after_ms: 200, ask_interval_ms_max: 2_000 },
@@ -142,6 +151,7 @@ where
     let (reveal, ingress) = reveal::Mailbox::new();
     let (for_dispersal, dispersal_incoming) = mpsc::channel(INCOMING_MAX);
     let (for_reveal, reveal_incoming) = mpsc::channel(INCOMING_MAX);
+    let own = OwnPayloads::default();
     let message_bytes_max = dispersal::message::message_bytes_max(config.proposer.payload_bytes_max);
     let inbox = Inbox::new(peers.clone(), message_bytes_max, for_dispersal, for_reveal);
 
@@ -161,6 +171,7 @@ where
         peers,
         outbox,
         dispersal: dispersal.clone(),
+        own: own.clone(),
         ingress,
         incoming: reveal_incoming,
         settlement,
@@ -168,7 +179,7 @@ where
     };
     let reveal_actor = reveal::Actor::open(context.child("reveal"), config.reveal, connections).await?;
     let connections =
-        proposer::Connections { chain, pool, dispersal: dispersal.clone(), revealed: settled, consensus, builder };
+        proposer::Connections { chain, pool, dispersal: dispersal.clone(), own, revealed: settled, consensus, builder };
     let (proposer_actor, content) = proposer::Actor::new(context.child("proposer"), config.proposer, connections);
 
     let running = context.child("payloads").spawn(move |context| async move {

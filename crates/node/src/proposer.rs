@@ -3,14 +3,17 @@
 //! A payload has to be sealed, sent to everybody, and acknowledged by a quorum before a header can name it. That takes
 //! about a view, so it is done ahead: the leader of the first header that a dispersal begun now can still make is on duty
 //! for what waits in the pool ([`timing`]). Consensus then finds certificates ready, and waits a moment for one that is
-//! nearly so.
+//! nearly so. Where much waits it waits for any payload, within bounds: an empty header costs as much as a full one.
 //!
 //! # Rules
 //!
-//! - Entries that have waited for too many heights come first, in an eighth of the payload. A manifest of others may
-//!   claim one of them once in vain, and no more: a manifest may lie, and an honest leader's turn ends censorship.
-//! - Besides, what a payload in flight claims to carry is left out, and of what came before the leader of the view before
-//!   was on duty as much as fits its payload, if that has not been seen yet. Otherwise both would order the same entries.
+//! - No two leaders order the same entries, if they can help it: what is ordered twice costs everybody twice, and a
+//!   network that falls behind for that falls behind further. So a leader announces what it has selected before it seals
+//!   it; the next one leaves out what is announced or dispersed, and, where much waits, waits a moment for announcements
+//!   that should be there. What it still has not heard of it guesses: the oldest entries, a payload full.
+//! - Entries that have waited for too many heights come first, in an eighth of the payload. Claims of others keep them out
+//!   for a bounded number of heights: a manifest may lie, and an honest leader's turn ends censorship. A builder whose
+//!   payload ended without being ordered claims nothing for a while.
 //! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.
 //! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.
 
@@ -33,6 +36,8 @@ pub struct Config {
     pub expiry_views: u64,
     /// The longest payload of the chain.
     pub payload_bytes_max: u32,
+    /// The longest that a header is held back for a payload, in milliseconds.
+    pub hold_ms_max: u64,
     /// Payloads of this node that are not ordered, at most.
     pub payloads_max: usize,
 }

@@ -21,11 +21,13 @@ mod archive;
 mod budget;
 mod early;
 pub mod exchange;
+mod own;
 #[cfg(test)]
 mod tests;
 
 pub use actor::{Actor, Connections, Stopped};
 pub use exchange::Patience;
+pub use own::OwnPayloads;
 
 use chorale_dispersal::{Malformed, Opened};
 use chorale_types::{AvailabilityCertificate, Header, Height, Manifest};

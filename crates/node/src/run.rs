@@ -323,6 +323,7 @@ fn mesh(
 fn limits(genesis: &GenesisParameters) -> payloads::Limits {
     payloads::Limits {
         payload_bytes_max: genesis.payload_bytes_max,
+        timeout_base_ms: genesis.timeout_base_ms,
         reveal_at: match genesis.reveal {
             RevealWhen::Committed => RevealAt::Committed,
             RevealWhen::Certified => RevealAt::Certified,

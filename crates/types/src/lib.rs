@@ -21,6 +21,7 @@ mod payload;
 mod proof;
 mod signers;
 mod signing;
+mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -53,6 +54,7 @@ pub use proof::{
 };
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
+pub use table::{HashKey, Table};
 pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId, bundle_id};
 pub use trees::{LaneTree, OrderedBundle, OrderedLeg, RegistryTree, prove_bundle, prove_transaction};
 pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};

@@ -377,7 +377,8 @@ fn assemble(layout: Layout) -> Result<Vec<PayloadUnit>, MalformedPayload> {
     }
     let singles = layout.sections.iter().flat_map(|section| section.entries.iter()).filter(|entry| entry.leg == 0);
     let count = singles.count() + directory.len();
-    let mut singles: BTreeMap<u32, PayloadUnit> = BTreeMap::new();
+    // By unit index. As many as there are entries at most, which were read.
+    let mut singles: Vec<Option<PayloadUnit>> = vec![None; count];
     let mut legs: BTreeMap<u32, Vec<Option<Transaction>>> =
         directory.iter().map(|(unit, row)| (*unit, vec![None; row.legs.len()])).collect();
     let mut last_rollup = None;
@@ -396,8 +397,11 @@ fn assemble(layout: Layout) -> Result<Vec<PayloadUnit>, MalformedPayload> {
             let transaction = Transaction { rollup, data };
             let Some(leg) = leg.checked_sub(1) else {
                 let single = PayloadUnit::new(Unit::Transaction(transaction));
-                if legs.contains_key(&unit) || singles.insert(unit, single).is_some() {
-                    return Err(MalformedPayload::Unit { unit });
+                match singles.get_mut(unit as usize) {
+                    Some(place) if place.is_none() && !legs.contains_key(&unit) => *place = Some(single),
+                    Some(_) => return Err(MalformedPayload::Unit { unit }),
+                    // Then one of those below is missing, and named.
+                    None => {}
                 }
                 continue;
             };
@@ -408,8 +412,9 @@ fn assemble(layout: Layout) -> Result<Vec<PayloadUnit>, MalformedPayload> {
             }
         }
     }
-    (0..u32::try_from(count).expect("entries are bounded"))
-        .map(|unit| match (singles.remove(&unit), legs.remove(&unit)) {
+    (0u32..)
+        .zip(singles)
+        .map(|(unit, single)| match (single, legs.remove(&unit)) {
             (Some(single), None) => Ok(single),
             (None, Some(legs)) => bundle(unit, &directory[&unit], legs),
             _ => Err(MalformedPayload::Unit { unit }),

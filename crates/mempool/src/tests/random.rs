@@ -111,7 +111,8 @@ impl World {
                 let picked = pool.select(bytes, 10, Height(self.height + 1), |_| false);
                 assert!(picked.len() <= 10 && picked.iter().map(Entry::bytes).sum::<u64>() <= bytes);
                 assert!(picked.iter().all(|entry| pool.status(&entry.id()) == Some(Status::Pending)));
-                let overdue = pool.overdue(bytes, 10, Height(self.height), Height(self.height + 1), |_| false);
+                let overdue =
+                    pool.overdue(bytes, 10, Height(self.height), Height(self.height + 1), |_| false, |_| false);
                 assert!(overdue.len() <= 10 && overdue.iter().map(Entry::bytes).sum::<u64>() <= bytes);
             }
             Step::Manifest { payload, from, count, view } => {

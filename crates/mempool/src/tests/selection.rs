@@ -36,11 +36,23 @@ fn what_a_payload_in_flight_carries_or_is_too_late_is_left_out() {
 fn what_waited_for_more_than_two_heights_is_overdue() {
     let mut pool = pool(roomy());
     let waiting = submit(&mut pool, entry(2, 2, 100));
-    assert!(pool.overdue(10_000, 10, Height(2), Height(3), |_| false).is_empty());
+    assert!(pool.overdue(10_000, 10, Height(2), Height(3), |_| false, |_| false).is_empty());
     pool.revealed(&Reveal { height: Height(2), payloads: &[], included: &[], skipped: &[] }, at(0));
     submit(&mut pool, entry(1, 3, 100));
-    let overdue = pool.overdue(10_000, 10, Height(3), Height(4), |_| false);
+    let overdue = pool.overdue(10_000, 10, Height(3), Height(4), |_| false, |_| false);
     assert_eq!(overdue, [waiting], "and not what came later");
+}
+
+#[test]
+fn the_claim_of_a_payload_that_no_header_references_counts_for_a_bounded_time() {
+    let mut config = roomy();
+    config.claimed_heights = 3;
+    let mut pool = pool(config);
+    let claimed = submit(&mut pool, entry(1, 1, 100));
+    for (revealed, is_overdue) in [(3, false), (5, false), (6, true), (60, true)] {
+        let overdue = pool.overdue(10_000, 10, Height(revealed), Height(revealed + 1), |_| false, |_| true);
+        assert_eq!(overdue.contains(&claimed), is_overdue, "{revealed} heights after it came");
+    }
 }
 
 #[test]
@@ -48,11 +60,15 @@ fn a_claim_keeps_an_entry_from_being_overdue_until_it_proves_false() {
     let mut pool = pool(roomy());
     let claimed = submit(&mut pool, entry(1, 1, 100));
     pool.manifest_seen(commitment(1), &manifest(&[claimed.clone()]), View(1), at(0));
-    assert!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false).is_empty(), "it is on its way");
+    assert!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false, |_| false).is_empty(), "it is on its way");
     pool.revealed(&Reveal { height: Height(9), payloads: &[commitment(1)], included: &[], skipped: &[] }, at(0));
     pool.manifest_seen(commitment(2), &manifest(&[claimed.clone()]), View(2), at(0));
     assert!(pool.select(10_000, 10, Height(10), |_| false).is_empty());
-    assert_eq!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false), [claimed], "nobody lies about it twice");
+    assert_eq!(
+        pool.overdue(10_000, 10, Height(9), Height(10), |_| false, |_| false),
+        [claimed],
+        "nobody lies about it twice"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     custody::{Admission, Custody, stored_bytes},
     keys::{assignment_of, node_key, peer_of},
     manifests::{Known, Manifests},
-    message::{Acknowledge, Disperse, Message, Refuse, RefusedFor},
+    message::{Acknowledge, Announce, Disperse, Message, Refuse, RefusedFor},
     vault::Vault,
     wire::{ForDispersal, Outbox, Received},
 };
@@ -38,6 +38,9 @@ const CHECKS_PER_PEER_MAX: usize = 4;
 
 /// Heights after opening during which chunks are kept for nodes that are a little behind; later ones get the payload.
 const CHUNKS_KEPT_HEIGHTS: u64 = 32;
+
+/// How far from this node's view one may be for which something is announced.
+const ANNOUNCED_VIEWS: u64 = 8;
 
 /// Chunks on disk, with what was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,6 +272,7 @@ where
                     _ => drop(reply.send(Err(NotCertified::Epoch))),
                 }
             }
+            Request::Announce(announce) => self.announce(announce),
             Request::Chunks { commitment, basis, reply } => {
                 // Whoever asks may have seen a header committed that this actor has not looked at yet.
                 self.follow().await?;
@@ -292,6 +296,33 @@ where
             }
         }
         Ok(())
+    }
+
+    fn announce(&mut self, announce: Announce) {
+        if announce.epoch != self.epoch.epoch {
+            return;
+        }
+        let Some(me) = self.me() else { return };
+        let message = Message::Announce(announce);
+        for index in self.epoch.validators.indices().filter(|index| *index != me) {
+            if let Some(key) = peer_of(&self.epoch, index) {
+                self.outbox.send(&key, &message);
+            }
+        }
+    }
+
+    /// Only who leads one of the next views has something to announce, and others may be ahead or behind a little.
+    fn announced(&self, from: ValidatorIndex, announce: Announce) {
+        let Announce { epoch, target, manifest } = announce;
+        let view = self.view();
+        let is_near = target.0.abs_diff(view.0) <= ANNOUNCED_VIEWS;
+        if epoch != self.epoch.epoch || !is_near || self.epoch.leader(target) != from {
+            debug!(%from, %epoch, %target, "ignored an announcement that is not for a near view of its sender");
+            return;
+        }
+        if let Some(validator) = self.epoch.validators.get(from) {
+            self.manifests.announce(validator.builder(), (epoch, target), manifest);
+        }
     }
 
     fn begin(&mut self, me: ValidatorIndex, own: Own) {
@@ -328,6 +359,7 @@ where
         };
         match message {
             ForDispersal::Disperse(message) => self.offered(peer, from, message),
+            ForDispersal::Announce(announce) => self.announced(from, announce),
             ForDispersal::Acknowledge(Acknowledge { commitment, signature }) => {
                 if let Some(own) = self.own.get_mut(&commitment) {
                     own.acknowledgements().add(from, signature);
@@ -539,6 +571,7 @@ where
         let epoch = self.chain.position.borrow_and_update().epoch.clone();
         if epoch.epoch != self.epoch.epoch {
             self.assignment = assignment_of(&epoch);
+            self.manifests.enter();
             let gone = self.custody.enter(epoch.clone());
             self.epoch = epoch;
             self.forget(&gone).await?;

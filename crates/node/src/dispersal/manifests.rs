@@ -2,7 +2,7 @@
 
 use chorale_types::{BuilderId, Commitment, Epoch, Header, Manifest, View};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,45 +21,207 @@ pub struct Known {
     pub ordered: bool,
 }
 
+/// Announcements of one builder that are remembered: as many payloads as it makes ahead.
+const ANNOUNCED_MAX: usize = 4;
+
+/// Views before the present one whose announcements still count: their payloads may be on the way.
+const ANNOUNCED_VIEWS: u64 = 3;
+
+/// Unordered payloads whose claims count at most, the newest first: every entry is compared with each.
+const CLAIMS_MAX: usize = 32;
+
+/// For how many views after a payload that was not ordered the claims of its builder do not count.
+const IN_VAIN_VIEWS: u64 = 64;
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<Commitment, Known>,
+    /// By builder and by the view that the payload is made for.
+    announced: BTreeMap<BuilderId, BTreeMap<(Epoch, View), Arc<Manifest>>>,
+    /// Builders with a payload that ended without being ordered, and until when their claims do not count.
+    in_vain: BTreeMap<BuilderId, (Epoch, View)>,
+}
+
 /// All manifests known, written by the dispersal actor. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Manifests(Arc<Mutex<BTreeMap<Commitment, Known>>>);
+pub struct Manifests(Arc<Mutex<State>>);
 
 impl Manifests {
     /// The manifest of a payload.
     #[must_use]
     pub fn get(&self, commitment: &Commitment) -> Option<Arc<Manifest>> {
-        self.lock().get(commitment).map(|known| known.manifest.clone())
+        self.lock().known.get(commitment).map(|known| known.manifest.clone())
     }
 
-    /// The payloads of a builder that are not ordered.
+    /// What payloads of others than `me` claim to carry that are not ordered and still can be, and what near leaders have
+    /// announced, which are the leaders of views about `view`. A builder whose payload ended without being ordered claims
+    /// nothing for a while, except when its turn is near: or one could keep entries out of all payloads.
     #[must_use]
-    pub fn unordered_of(&self, builder: &BuilderId) -> Vec<Known> {
-        self.lock().values().filter(|known| !known.ordered && known.builder == *builder).cloned().collect()
+    pub fn claims(&self, near: &BTreeSet<BuilderId>, me: &BuilderId, epoch: Epoch, view: View) -> Vec<Arc<Manifest>> {
+        let state = self.lock();
+        let counts = |builder: &BuilderId| {
+            let in_vain = state.in_vain.get(builder).is_some_and(|until| *until > (epoch, view));
+            builder != me && (!in_vain || near.contains(builder))
+        };
+        let unordered = state
+            .known
+            .values()
+            .filter(|known| !known.ordered && known.epoch == epoch && known.expiry >= view && counts(&known.builder));
+        let mut unordered: Vec<&Known> = unordered.collect();
+        unordered.sort_unstable_by_key(|known| std::cmp::Reverse(known.expiry));
+        let mut claims: Vec<Arc<Manifest>> =
+            unordered.into_iter().take(CLAIMS_MAX).map(|known| known.manifest.clone()).collect();
+        for announced in near.iter().filter(|builder| *builder != me).filter_map(|it| state.announced.get(it)) {
+            let recent =
+                announced.iter().filter(|((of, target), _)| *of == epoch && target.0 + ANNOUNCED_VIEWS >= view.0);
+            for (_, manifest) in recent {
+                // What has been dispersed since is the same again.
+                if !claims.contains(manifest) {
+                    claims.push(manifest.clone());
+                }
+            }
+        }
+        claims
+    }
+
+    /// Whether a builder has announced its payload for the header of this view.
+    #[must_use]
+    pub fn has_announced(&self, builder: &BuilderId, epoch: Epoch, target: View) -> bool {
+        self.lock().announced.get(builder).is_some_and(|announced| announced.contains_key(&(epoch, target)))
+    }
+
+    pub(super) fn announce(&self, builder: BuilderId, at: (Epoch, View), manifest: Manifest) {
+        let mut state = self.lock();
+        let announced = state.announced.entry(builder).or_default();
+        announced.insert(at, Arc::new(manifest));
+        if announced.len() > ANNOUNCED_MAX {
+            announced.pop_first();
+        }
     }
 
     pub(super) fn insert(&self, commitment: Commitment, known: Known) {
-        self.lock().insert(commitment, known);
+        let mut state = self.lock();
+        state.known.insert(commitment, known);
     }
 
     pub(super) fn committed(&self, header: &Header) {
-        let mut all = self.lock();
+        let mut state = self.lock();
         for certificate in header.payloads.iter() {
-            if let Some(known) = all.get_mut(&certificate.commitment()) {
+            if let Some(known) = state.known.get_mut(&certificate.commitment()) {
                 known.ordered = true;
             }
         }
     }
 
     pub(super) fn forget(&self, commitments: &[Commitment]) {
-        let mut all = self.lock();
+        let mut state = self.lock();
         for commitment in commitments {
-            all.remove(commitment);
+            if let Some(known) = state.known.remove(commitment).filter(|known| !known.ordered) {
+                state.in_vain.insert(known.builder, (known.epoch, View(known.expiry.0 + IN_VAIN_VIEWS)));
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Commitment, Known>> {
-        // Every change is a single insertion or removal: a panic elsewhere leaves nothing half done.
+    /// An epoch begins: who builds in it announces anew.
+    pub(super) fn enter(&self) {
+        let mut state = self.lock();
+        state.announced.clear();
+        state.in_vain.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No change can stop half way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ANNOUNCED_MAX, IN_VAIN_VIEWS, Known, Manifests};
+    use chorale_types::{
+        BuilderId, Commitment, Epoch, Manifest, Payload, PayloadUnit, RollupId, Transaction, Unit, View, codec::Blob,
+        tagged_hash,
+    };
+    use std::collections::BTreeSet;
+
+    const EPOCH: Epoch = Epoch(1);
+
+    fn builder(name: u8) -> BuilderId {
+        BuilderId(tagged_hash("test/builder", &[&[name]]))
+    }
+
+    fn manifest(name: u8) -> Manifest {
+        let transaction = Transaction { rollup: RollupId(1), data: Blob::new(vec![name]).unwrap() };
+        let units = vec![PayloadUnit::new(Unit::Transaction(transaction))];
+        Payload::build(units, [name; 32]).unwrap().1
+    }
+
+    fn known(name: u8, expiry: u64) -> Known {
+        let manifest = manifest(name).into();
+        Known { manifest, builder: builder(name), epoch: EPOCH, expiry: View(expiry), ordered: false }
+    }
+
+    fn commitment(name: u8) -> Commitment {
+        Commitment(tagged_hash("test/commitment", &[&[name]]))
+    }
+
+    /// Whose payloads claim something, for this node `me` in a view with these leaders near it.
+    fn claims(manifests: &Manifests, near: &[u8], me: u8, view: u64) -> Vec<u8> {
+        let near: BTreeSet<BuilderId> = near.iter().copied().map(builder).collect();
+        let claims = manifests.claims(&near, &builder(me), EPOCH, View(view));
+        (0..=u8::MAX).filter(|name| claims.contains(&manifest(*name).into())).collect()
+    }
+
+    #[test]
+    fn what_others_dispersed_is_claimed_until_it_expires() {
+        let manifests = Manifests::default();
+        (1..=3).for_each(|name| manifests.insert(commitment(name), known(name, 10 + u64::from(name))));
+        assert_eq!(claims(&manifests, &[], 2, 5), [1, 3], "and this node's own is known to it");
+        assert_eq!(claims(&manifests, &[], 2, 12), [3]);
+        assert!(manifests.claims(&BTreeSet::new(), &builder(9), Epoch(2), View(1)).is_empty(), "of this epoch");
+    }
+
+    #[test]
+    fn what_a_near_leader_announced_is_claimed_once() {
+        let manifests = Manifests::default();
+        manifests.announce(builder(1), (EPOCH, View(7)), manifest(1));
+        assert!(manifests.has_announced(&builder(1), EPOCH, View(7)));
+        assert!(!manifests.has_announced(&builder(1), EPOCH, View(8)));
+        assert_eq!(claims(&manifests, &[1], 2, 6), [1]);
+        assert!(claims(&manifests, &[3], 2, 6).is_empty(), "its turn is far away");
+        assert!(claims(&manifests, &[1], 2, 11).is_empty(), "it never came");
+        manifests.insert(commitment(1), known(1, 40));
+        let near = [builder(1)].into();
+        assert_eq!(manifests.claims(&near, &builder(2), EPOCH, View(6)).len(), 1);
+        manifests.enter();
+        assert!(!manifests.has_announced(&builder(1), EPOCH, View(7)));
+    }
+
+    #[test]
+    fn announcements_of_one_builder_are_bounded() {
+        let manifests = Manifests::default();
+        for view in 0..20 {
+            manifests.announce(builder(1), (EPOCH, View(view)), manifest(1));
+        }
+        let kept = (0..20).filter(|view| manifests.has_announced(&builder(1), EPOCH, View(*view))).count();
+        assert_eq!(kept, ANNOUNCED_MAX);
+    }
+
+    /// Whoever disperses payloads and never has them ordered could otherwise keep entries out of everybody's payloads.
+    #[test]
+    fn a_builder_whose_payload_ended_unordered_claims_nothing_for_a_while() {
+        let manifests = Manifests::default();
+        manifests.insert(commitment(1), known(1, 10));
+        manifests.forget(&[commitment(1)]);
+        manifests.insert(commitment(2), Known { builder: builder(1), ..known(2, 200) });
+        assert!(claims(&manifests, &[], 9, 20).is_empty());
+        assert_eq!(claims(&manifests, &[1], 9, 20), [2], "its turn is near");
+        assert_eq!(claims(&manifests, &[], 9, 10 + IN_VAIN_VIEWS), [2], "a while is over");
+
+        let honest = Manifests::default();
+        honest.insert(commitment(1), Known { ordered: true, ..known(1, 10) });
+        honest.forget(&[commitment(1)]);
+        honest.insert(commitment(2), Known { builder: builder(1), ..known(2, 200) });
+        assert_eq!(claims(&honest, &[], 9, 20), [2]);
     }
 }

@@ -9,6 +9,7 @@
 //! | 4 | [`Ask`] | anybody, validator | I miss something of an ordered payload |
 //! | 5 | [`ManifestOf`] | anybody, anybody | the answer: its manifest |
 //! | 6 | [`OpenedPayload`] | anybody, anybody | the answer: what it opened to |
+//! | 7 | [`Announce`] | builder, validator | this is what my next payload carries: leave it to me |
 //!
 //! The mesh authenticates who sent a message, so none carries its sender. Chunks of a payload that is not ordered go
 //! from its builder to the validator that keeps them, and to nobody else.
@@ -40,6 +41,8 @@ pub enum Message {
     Manifest(ManifestOf),
     /// Answers [`Wants::Payload`], or [`Wants::Chunks`] when the chunks are gone already.
     Opened(OpenedPayload),
+    /// What a builder is about to disperse.
+    Announce(Announce),
 }
 codec_enum!(Message {
     0 => Disperse,
@@ -49,7 +52,29 @@ codec_enum!(Message {
     4 => Ask,
     5 => Manifest,
     6 => Opened,
+    7 => Announce,
 });
+
+impl Message {
+    /// Whether the message goes before others on its connection: the short ones that somebody waits for, and no chunks.
+    #[must_use]
+    pub const fn is_urgent(&self) -> bool {
+        matches!(self, Self::Acknowledge(_) | Self::Refuse(_) | Self::Ask(_) | Self::Announce(_))
+    }
+}
+
+/// What a builder has selected for its next payload, before it is sealed and spread. Those who select next leave it out,
+/// or they would order it again. Nothing holds the builder to it, and nothing but the selection of others depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The view whose header shall reference the payload. The builder leads it.
+    pub target: View,
+    /// The payload's manifest.
+    pub manifest: Manifest,
+}
+codec_struct!(Announce { epoch, target, manifest });
 
 /// A builder sends a validator its chunks of a sealed payload, before the payload is ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]

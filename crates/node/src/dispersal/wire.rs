@@ -2,7 +2,7 @@
 
 use super::{
     frames::{Assembler, FRAME_BYTES_MAX, Frame, split},
-    message::{Acknowledge, Ask, Disperse, ManifestOf, Message, OpenedPayload, Refuse},
+    message::{Acknowledge, Announce, Ask, Disperse, ManifestOf, Message, OpenedPayload, Refuse},
 };
 use crate::ports::Peers;
 use chorale_dispersal::ValidatorChunks;
@@ -40,7 +40,7 @@ impl<N: Sender<PublicKey = PublicKey>> Outbox<N> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         for frame in split(number, &message.encode()) {
             // Chunks are bulk: they never go before anything else on the connection.
-            let sent = self.sender.send(Recipients::One(to.clone()), frame.encode(), false);
+            let sent = self.sender.send(Recipients::One(to.clone()), frame.encode(), message.is_urgent());
             if sent.is_empty() {
                 debug!(%to, number, "a frame was not sent: the peer is away, or too much is queued for it");
                 break;
@@ -67,6 +67,8 @@ pub enum ForDispersal {
     Acknowledge(Acknowledge),
     /// See [`Refuse`].
     Refuse(Refuse),
+    /// See [`Announce`].
+    Announce(Announce),
 }
 
 /// What the reveal actor reads.
@@ -139,6 +141,7 @@ impl Inbox {
             Message::Disperse(it) => offer(&self.dispersal, peer, ForDispersal::Disperse(it)),
             Message::Acknowledge(it) => offer(&self.dispersal, peer, ForDispersal::Acknowledge(it)),
             Message::Refuse(it) => offer(&self.dispersal, peer, ForDispersal::Refuse(it)),
+            Message::Announce(it) => offer(&self.dispersal, peer, ForDispersal::Announce(it)),
             Message::Release(it) => offer(&self.reveal, peer, ForReveal::Release(it)),
             Message::Ask(it) => offer(&self.reveal, peer, ForReveal::Ask(it)),
             Message::Manifest(it) => offer(&self.reveal, peer, ForReveal::Manifest(it)),

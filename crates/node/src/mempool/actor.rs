@@ -1,8 +1,8 @@
 //! The loop: submissions, peers and the chain in; journal, gossip and statuses out.
 
 use super::{
-    Changed, EVENTS_MAX, Mailbox, REQUESTS_MAX, Request, Submitted, journal::Journal, proposals::Proposals,
-    roster::Roster,
+    Changed, EVENTS_MAX, Mailbox, REQUESTS_MAX, Request, SELECTS_MAX, Select, Submitted, journal::Journal,
+    proposals::Proposals, roster::Roster,
 };
 use crate::{
     dispersal::Manifests,
@@ -15,6 +15,7 @@ use chorale_foundation::{
     Bytes,
     cryptography::ed25519::PublicKey,
     p2p::{Receiver, Recipients, Sender},
+    runtime::Error as RuntimeError,
     storage::journal::Error as StorageError,
 };
 use chorale_ledger::SkipReason as Reason;
@@ -22,7 +23,8 @@ use chorale_mempool::{
     Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
 use chorale_types::{EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
-use std::time::Duration;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::{debug, warn};
 
@@ -43,6 +45,9 @@ pub enum Stopped {
     /// The disk failed: what was accepted may not be there any more.
     #[error("the journal of the mempool: {0}")]
     Storage(#[from] StorageError),
+    /// The disk failed while it was synced.
+    #[error("syncing the journal of the mempool: {0}")]
+    Sync(#[from] RuntimeError),
     /// Limits that cannot hold together.
     #[error("the limits of the mempool: {0}")]
     Config(#[from] ConfigError),
@@ -76,6 +81,7 @@ pub struct Actor<E: Context, N, R> {
     roster: Roster,
     proposals: Proposals,
     requests: mpsc::Receiver<Request>,
+    selects: mpsc::Receiver<Select>,
     waiting: watch::Sender<usize>,
     events: broadcast::Sender<Changed>,
     /// The last height whose content the pool knows.
@@ -83,8 +89,14 @@ pub struct Actor<E: Context, N, R> {
     known: watch::Sender<Height>,
     unsynced: bool,
     ticks: u32,
-    answers: Vec<(oneshot::Sender<Submitted>, Submitted)>,
+    /// Wait for the next sync.
+    answers: Vec<Answer>,
+    /// The sync under way, and who waits for it.
+    syncing: FuturesUnordered<BoxFuture<'static, Result<Vec<Answer>, RuntimeError>>>,
 }
+
+/// An answer to a submission, to be given once it is durable.
+type Answer = (oneshot::Sender<Submitted>, Submitted);
 
 impl<E, N, R> Actor<E, N, R>
 where
@@ -114,7 +126,8 @@ where
         let (waiting, waiting_port) = watch::channel(0);
         let (known, known_port) = watch::channel(height);
         let events = broadcast::Sender::new(EVENTS_MAX);
-        let mailbox = Mailbox { requests, waiting: waiting_port, events: events.clone() };
+        let (selects, receiver_of_selects) = mpsc::channel(SELECTS_MAX);
+        let mailbox = Mailbox { requests, selects, waiting: waiting_port, events: events.clone() };
         let epoch = chain.position.borrow().epoch.clone();
         let mut actor = Self {
             context,
@@ -129,6 +142,7 @@ where
             roster: Roster::new(me),
             proposals: Proposals::default(),
             requests: receiver_of_requests,
+            selects: receiver_of_selects,
             waiting,
             events,
             height: Height(height.0.saturating_sub(REPLAY_HEIGHTS)),
@@ -136,6 +150,7 @@ where
             unsynced: false,
             ticks: 0,
             answers: Vec::new(),
+            syncing: FuturesUnordered::new(),
         };
         actor.enter(&epoch);
         Ok((actor, mailbox, known_port))
@@ -166,6 +181,8 @@ where
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
+                Some(durable) = self.syncing.next() => answer(durable?),
+                Some(Select { selection, reply }) = self.selects.recv() => drop(reply.send(self.select(&selection))),
                 changed = settled.changed() => {
                     if changed.is_err() { return Ok(()); }
                     let settled = *settled.borrow_and_update();
@@ -291,25 +308,27 @@ where
                 self.answers.push((reply, submitted));
             }
             Request::Status { id, reply } => drop(reply.send(self.pool.status(&id))),
-            Request::Select { selection, overdue, reply } => drop(reply.send(self.select(&selection, overdue))),
             Request::Figures { reply } => drop(reply.send(self.pool.figures())),
         }
     }
 
-    fn select(&mut self, selection: &Selection, overdue: Option<Height>) -> Vec<PayloadUnit> {
-        let Selection { bytes_max, entries_max, height, exclude, leave } = selection;
-        let excluded = |entry: &Entry| exclude.excludes(entry.unit());
-        let bytes_max = bytes_max + leave.bytes;
-        let mut entries = match overdue {
-            None => self.pool.select(bytes_max, *entries_max, *height, excluded),
-            Some(revealed) => self.pool.overdue(bytes_max, *entries_max, revealed, *height, excluded),
-        };
+    fn select(&mut self, selection: &Selection) -> Vec<PayloadUnit> {
+        let Selection { bytes_max, overdue_bytes_max, revealed, entries_max, height, exclude, leave } = selection;
+        let own = |entry: &Entry| exclude.own.contains(&entry.id());
+        let claimed = |entry: &Entry| exclude.claims(entry.unit());
+        let mut entries = self.pool.overdue(*overdue_bytes_max, *entries_max, *revealed, *height, own, claimed);
+
+        let taken: BTreeSet<UnitId> = entries.iter().map(Entry::id).collect();
+        let excluded = |entry: &Entry| taken.contains(&entry.id()) || exclude.excludes(entry.unit());
+        let left_bytes = bytes_max.saturating_sub(entries.iter().map(Entry::bytes).sum()) + leave.bytes;
+        let mut others = self.pool.select(left_bytes, entries_max - entries.len(), *height, excluded);
         let mut left = 0;
-        entries.retain(|entry| {
+        others.retain(|entry| {
             let leaves = left < leave.bytes && self.pool.arrived_at(&entry.id()).is_some_and(|at| at < leave.before);
             left += if leaves { entry.bytes() } else { 0 };
             !leaves
         });
+        entries.append(&mut others);
         entries.into_iter().map(Entry::into_unit).collect()
     }
 
@@ -335,12 +354,11 @@ where
                 Output::Misbehaviour { peer, what } => self.accuse(peer, &what.to_string()),
             }
         }
-        if !self.answers.is_empty() {
-            self.sync().await?;
-            for (reply, submitted) in self.answers.drain(..) {
-                // Who does not wait any more can ask for the status.
-                let _ = reply.send(submitted);
-            }
+        if !self.answers.is_empty() && self.syncing.is_empty() {
+            let answers = std::mem::take(&mut self.answers);
+            let durable = self.journal.start_sync().await?;
+            self.unsynced = false;
+            self.syncing.push(durable.map(|done| done.map(|()| answers)).boxed());
         }
         if self.journal.is_full() {
             let snapshot = self.pool.snapshot();
@@ -376,6 +394,14 @@ where
             Some(key) => self.peers.block(key, &format!("the mempool: {what}")),
             None => warn!(%peer, what, "an unknown peer misbehaved"),
         }
+    }
+}
+
+/// Tells that submissions are durable.
+fn answer(answers: Vec<Answer>) {
+    for (reply, submitted) in answers {
+        // Who does not wait any more can ask for the status.
+        let _ = reply.send(submitted);
     }
 }
 

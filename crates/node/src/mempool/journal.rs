@@ -1,7 +1,7 @@
 //! What the pool writes down, in sections: a new one begins with what still counts, and the old ones go.
 
 use chorale_foundation::{
-    runtime::{ReadOptions, buffer::paged::CacheRef},
+    runtime::{Handle, ReadOptions, buffer::paged::CacheRef},
     storage::{
         Context,
         journal::{
@@ -59,6 +59,12 @@ impl<E: Context> Journal<E> {
     pub(super) async fn sync(&mut self) -> Result<(), Error> {
         let section = self.section;
         rebind(&mut self.segments, |segments| segments.sync(section)).await
+    }
+
+    /// Starts to make durable what was appended. The handle completes when it is.
+    pub(super) async fn start_sync(&mut self) -> Result<Handle<()>, Error> {
+        let section = self.section;
+        rebind(&mut self.segments, |segments| segments.start_sync(section)).await
     }
 
     /// Whether it is time for a new section.

@@ -8,16 +8,18 @@ use super::{
 use crate::{
     dispersal::{self, NotCertified, keys::assignment_of},
     ports::{ChainEvent, ChainHandle, Content as Answer, ContentSource, Position},
+    reveal::OwnPayloads,
     runtime::Context,
 };
-use chorale_dispersal::{Assignment, Sealed, seal};
+use chorale_dispersal::{Opened, seal};
+use chorale_foundation::Bytes;
 use chorale_types::{
     AvailabilityCertificate, BlockReference, BuilderId, ENTRY_OVERHEAD_BYTES, Epoch, EpochInfo, Height, Manifest,
-    Payload, PayloadUnit, TimestampMs, View, limits::PAYLOAD_ENTRIES_MAX,
+    Payload, PayloadUnit, TimestampMs, Validator, View, limits::PAYLOAD_ENTRIES_MAX,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,6 +31,13 @@ const OVERDUE_PART: u64 = 8;
 
 /// Bytes of a payload kept free for what is not its entries': salt, and the heads of sections of a few hundred rollups.
 const LAYOUT_BYTES: u64 = 4096;
+
+/// Where more entries than this wait, a leader on duty waits a moment for those before it to say what they take: what is
+/// ordered twice costs everybody more than the moment.
+const MUCH_WAITING: usize = 1_000;
+
+/// How often it looks whether they have.
+const LOOK_AGAIN_MS: u64 = 3;
 
 /// Bytes of a bundle's row in the directory, without the ids of its legs.
 const DIRECTORY_BYTES: usize = 64;
@@ -46,6 +55,8 @@ struct State {
     proposed: Option<(Epoch, View)>,
     /// How long a header may be held back for a payload that is nearly ready.
     wait_ms: u64,
+    /// And for any payload, where much waits.
+    hold_ms: u64,
 }
 
 impl Shared {
@@ -67,8 +78,12 @@ impl ContentSource for Content {
         let taken = state.shelf.take(epoch, view);
         state.unserved = taken.is_empty().then_some((epoch, view));
         debug!(%view, payloads = taken.len(), "is asked for what to order");
-        if taken.is_empty() && state.shelf.covers(epoch, view) {
-            return Answer::Soon { wait_ms: state.wait_ms };
+        if taken.is_empty() {
+            // An empty header orders nothing, and costs as much as any.
+            let is_much = *self.waiting.borrow() > MUCH_WAITING;
+            if is_much || state.shelf.covers(epoch, view) {
+                return Answer::Soon { wait_ms: if is_much { state.hold_ms } else { state.wait_ms } };
+            }
         }
         Answer::Ready(taken)
     }
@@ -108,6 +123,7 @@ pub struct Actor<E: Context, P> {
     chain: ChainHandle,
     pool: P,
     dispersal: dispersal::Mailbox,
+    own: OwnPayloads,
     revealed: watch::Receiver<Height>,
     consensus: mpsc::Sender<Update>,
     shared: Shared,
@@ -128,6 +144,8 @@ pub struct Connections<P> {
     pub pool: P,
     /// Who sends chunks out.
     pub dispersal: dispersal::Mailbox,
+    /// Who opens payloads is told what this node's own are.
+    pub own: OwnPayloads,
     /// The last height whose content the pool knows.
     pub revealed: watch::Receiver<Height>,
     /// Who orders.
@@ -139,7 +157,7 @@ pub struct Connections<P> {
 impl<E: Context, P: Pool> Actor<E, P> {
     /// The actor, and what to give to consensus.
     pub fn new(context: E, config: Config, connections: Connections<P>) -> (Self, Content) {
-        let Connections { chain, pool, dispersal, revealed, consensus, builder } = connections;
+        let Connections { chain, pool, dispersal, own, revealed, consensus, builder } = connections;
         let shared = Shared::default();
         let content = Content { shared: shared.clone(), waiting: pool.waiting() };
         let height = *chain.committed.borrow();
@@ -150,6 +168,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             chain,
             pool,
             dispersal,
+            own,
             revealed,
             consensus,
             shared,
@@ -212,12 +231,14 @@ impl<E: Context, P: Pool> Actor<E, P> {
             self.height = self.height.next();
             if let Some(committed) = self.chain.headers.get(self.height).await {
                 self.shared.lock().shelf.committed(&committed.header);
+                self.own.committed((committed.header.epoch, committed.header.view));
             }
         }
         let revealed = *self.revealed.borrow_and_update();
         let epoch = self.chain.position.borrow_and_update().epoch.epoch;
         let mut state = self.shared.lock();
         state.wait_ms = self.timing.wait_ms();
+        state.hold_ms = self.timing.hold_ms(self.config.hold_ms_max);
         state.shelf.revealed(revealed);
         state.shelf.enter(epoch);
     }
@@ -256,6 +277,10 @@ impl<E: Context, P: Pool> Actor<E, P> {
         if begin_at > now && !unserved {
             return Some(begin_at.0 - now.0);
         }
+        let is_much = *self.pool.waiting().borrow() > MUCH_WAITING;
+        if is_much && now.0 < self.timing.patient_until(begin_at).0 && self.unseen_before(&epoch, target) > 0 {
+            return Some(LOOK_AGAIN_MS);
+        }
         self.build(&epoch, view, target).await;
         None
     }
@@ -266,6 +291,13 @@ impl<E: Context, P: Pool> Actor<E, P> {
         if units.is_empty() {
             return;
         }
+        {
+            let position = self.chain.position.borrow();
+            if position.epoch.epoch != epoch.epoch || position.view > target {
+                debug!(%target, view = %position.view, "selecting took so long that the payload would miss its header");
+                return;
+            }
+        }
         let expiry = View(target.0 + self.config.expiry_views);
         let entries = units.iter().map(PayloadUnit::id).collect();
         let slot = self.shared.lock().shelf.begin(epoch.epoch, target, expiry, entries);
@@ -275,12 +307,23 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let (builder, max) = (self.builder, self.config.payload_bytes_max);
         let assignment = assignment_of(epoch);
         debug!(%view, %target, units = units.len(), "makes a payload");
-        let sealing = self.context.child("seal").shared(true);
-        let sealing = sealing.spawn(move |_| async move { sealed(units, salt, &key, builder, max, &assignment) });
-        let (dispersal, epoch) = (self.dispersal.clone(), epoch.epoch);
+        let (dispersal, own, epoch) = (self.dispersal.clone(), self.own.clone(), epoch.epoch);
+        let sealing = {
+            let dispersal = dispersal.clone();
+            self.context.child("seal").shared(true).spawn(move |_| async move {
+                let (manifest, payload) = lay_out(units, salt, max)?;
+                // Sealing and spreading takes about a view: until then others could not know.
+                dispersal.announce(epoch, target, manifest.clone()).await;
+                let sealed = seal(&payload, &key, builder, &assignment).ok()?;
+                Some((sealed, manifest, payload))
+            })
+        };
         let building = async move {
             let result = match sealing.await {
-                Ok(Some((sealed, manifest))) => dispersal.disperse(epoch, expiry, sealed, manifest).await,
+                Ok(Some((sealed, manifest, payload))) => {
+                    own.insert(sealed.commitment(), manifest.clone(), Opened { payload, key }, (epoch, expiry));
+                    dispersal.disperse(epoch, expiry, sealed, manifest).await
+                }
                 Ok(None) | Err(_) => Err(NotCertified::Stopped),
             };
             (slot, began, result)
@@ -291,55 +334,43 @@ impl<E: Context, P: Pool> Actor<E, P> {
     /// What goes into the payload of a view: first what is overdue, then what waits, without what others will take.
     async fn select(&mut self, epoch: &EpochInfo, view: View, target: View) -> Vec<PayloadUnit> {
         let bytes_max = u64::from(self.config.payload_bytes_max).saturating_sub(LAYOUT_BYTES);
-        let height = Height(self.height.0 + 1);
         let own = self.shared.lock().shelf.entries();
-        let exclude = Arc::new(Exclusion { own, manifests: Vec::new() });
-        let selection = Selection {
-            bytes_max: bytes_max / OVERDUE_PART,
-            entries_max: PAYLOAD_ENTRIES_MAX,
-            height,
-            exclude,
-            leave: Leave::default(),
-        };
-        let revealed = *self.revealed.borrow();
-        let mut units = self.pool.overdue(selection.clone(), revealed).await;
-
-        let mut own = selection.exclude.own.clone();
-        own.extend(units.iter().map(PayloadUnit::id));
-        let exclude = Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target) });
-        let left = bytes_max - units.iter().map(bytes_of).sum::<u64>().min(bytes_max);
         let leave = Leave {
             before: self.timing.begin_at(View(target.0.saturating_sub(1)), self.context.now_ms()),
-            bytes: bytes_max * self.unseen_before(epoch, view, target),
+            bytes: bytes_max * self.unseen_before(epoch, target),
         };
-        units.extend(self.pool.select(Selection { bytes_max: left, exclude, leave, ..selection }).await);
+        let selection = Selection {
+            bytes_max,
+            overdue_bytes_max: bytes_max / OVERDUE_PART,
+            revealed: *self.revealed.borrow(),
+            entries_max: PAYLOAD_ENTRIES_MAX,
+            height: Height(self.height.0 + 1),
+            exclude: Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target) }),
+            leave,
+        };
+        let mut units = self.pool.select(selection).await;
         trim(&mut units, bytes_max);
         units
     }
 
-    /// Manifests of payloads that a header before this one may order: of those who lead views until then, and no
-    /// others, so that nobody keeps entries out of blocks whose turn is far away.
+    /// What is on its way before this payload, as far as it is known.
     fn in_flight_before(&self, epoch: &EpochInfo, view: View, target: View) -> Vec<Arc<Manifest>> {
-        let leaders: BTreeSet<_> =
-            (view.0.saturating_sub(self.config.views_ahead)..target.0).map(|view| epoch.leader(View(view))).collect();
-        let builders = leaders.into_iter().filter_map(|leader| epoch.validators.get(leader));
-        let known = builders.flat_map(|validator| self.dispersal.manifests().unordered_of(&validator.builder()));
-        known.filter(|known| known.builder != self.builder).map(|known| known.manifest).collect()
+        let from = view.0.saturating_sub(self.config.views_ahead);
+        let leaders: BTreeSet<_> = (from..target.0).map(|view| epoch.leader(View(view))).collect();
+        let near =
+            leaders.into_iter().filter_map(|leader| epoch.validators.get(leader)).map(Validator::builder).collect();
+        self.dispersal.manifests().claims(&near, &self.builder, epoch.epoch, view)
     }
 
-    /// Payloads for headers before this one that nobody has seen yet, and somebody may be making.
-    fn unseen_before(&self, epoch: &EpochInfo, view: View, target: View) -> u64 {
-        let mut led: BTreeMap<_, usize> = BTreeMap::new();
-        for leader in (view.0..target.0).map(|view| epoch.leader(View(view))) {
-            *led.entry(leader).or_default() += 1;
-        }
+    /// Payloads for headers before this one that nobody has heard of yet, and somebody may be making.
+    fn unseen_before(&self, epoch: &EpochInfo, target: View) -> u64 {
         let manifests = self.dispersal.manifests();
-        let unseen = led.into_iter().filter_map(|(leader, views)| {
-            let builder = epoch.validators.get(leader)?.builder();
-            let is_other = builder != self.builder;
-            is_other.then(|| views.saturating_sub(manifests.unordered_of(&builder).len()))
-        });
-        unseen.sum::<usize>() as u64
+        let is_unseen = |view: &View| {
+            let builder = epoch.validators.get(epoch.leader(*view)).map(Validator::builder);
+            builder.is_some_and(|it| it != self.builder && !manifests.has_announced(&it, epoch.epoch, *view))
+        };
+        let first = self.timing.next_view().unwrap_or(target);
+        (first.0..target.0).map(View).filter(is_unseen).count() as u64
     }
 
     async fn built(&mut self, slot: Slot, began: TimestampMs, result: Result<AvailabilityCertificate, NotCertified>) {
@@ -410,19 +441,12 @@ fn trim(units: &mut Vec<PayloadUnit>, bytes_max: u64) {
     });
 }
 
-/// Lays out and seals; leaves units out until the payload is short enough.
-fn sealed(
-    mut units: Vec<PayloadUnit>,
-    salt: [u8; 32],
-    key: &[u8; 32],
-    builder: BuilderId,
-    bytes_max: u32,
-    assignment: &Assignment,
-) -> Option<(Sealed, Manifest)> {
+/// Lays a payload out; leaves units out until it is short enough.
+fn lay_out(mut units: Vec<PayloadUnit>, salt: [u8; 32], bytes_max: u32) -> Option<(Manifest, Bytes)> {
     while !units.is_empty() {
         match Payload::build(units.clone(), salt) {
             Ok((_, manifest, bytes)) if manifest.length <= bytes_max => {
-                return Some((seal(&bytes, key, builder, assignment).ok()?, manifest));
+                return Some((manifest, bytes));
             }
             Ok(_) => debug!(units = units.len(), "the layout of a payload takes more than was kept free"),
             Err(error) => warn!(%error, units = units.len(), "units cannot be laid out as a payload"),

@@ -9,6 +9,10 @@ use tokio::sync::watch;
 pub struct Selection {
     /// Bytes of all entries together.
     pub bytes_max: u64,
+    /// Bytes of those that are overdue, which come first.
+    pub overdue_bytes_max: u64,
+    /// The last revealed height: what has waited for too many heights until it is overdue.
+    pub revealed: Height,
     /// How many entries.
     pub entries_max: usize,
     /// The height that they may stand in at the earliest.
@@ -34,7 +38,7 @@ pub struct Leave {
 pub struct Exclusion {
     /// Entries of this node's own payloads.
     pub own: BTreeSet<UnitId>,
-    /// Manifests of payloads that leaders before this node's turn have dispersed.
+    /// Manifests of payloads that leaders before this node's turn have dispersed, or announced.
     pub manifests: Vec<Arc<Manifest>>,
 }
 
@@ -42,19 +46,22 @@ impl Exclusion {
     /// Whether an entry is left out.
     #[must_use]
     pub fn excludes(&self, unit: &PayloadUnit) -> bool {
+        self.own.contains(&unit.id()) || self.claims(unit)
+    }
+
+    /// Whether a payload of others claims to carry an entry.
+    #[must_use]
+    pub fn claims(&self, unit: &PayloadUnit) -> bool {
         let carried = |manifest: &Arc<Manifest>| unit.transaction_ids().iter().all(|id| manifest.contains(id));
-        self.own.contains(&unit.id()) || self.manifests.iter().any(carried)
+        self.manifests.iter().any(carried)
     }
 }
 
 /// The pool, as the proposer sees it.
 pub trait Pool: Send + Sync + 'static {
-    /// Entries that wait, fair between rollups, oldest first.
+    /// First entries that are overdue, against which claims of others count for a bounded time only; then what else
+    /// waits. Fair between rollups, oldest first.
     fn select(&self, selection: Selection) -> impl Future<Output = Vec<PayloadUnit>> + Send;
-
-    /// Entries that have waited for too many heights now that `revealed` is revealed, also those that payloads in
-    /// flight claim to carry.
-    fn overdue(&self, selection: Selection, revealed: Height) -> impl Future<Output = Vec<PayloadUnit>> + Send;
 
     /// How many entries wait that no payload in flight claims to carry.
     fn waiting(&self) -> watch::Receiver<usize>;

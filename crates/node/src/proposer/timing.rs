@@ -93,12 +93,24 @@ impl Timing {
         (self.views.mean() / WAIT_PART).max(WAIT_MS_MIN)
     }
 
+    /// How long a header may be held back for a payload that is not begun yet, at most `max` milliseconds.
+    #[must_use]
+    pub fn hold_ms(&self, max: u64) -> u64 {
+        (2 * self.dispersals.mean()).max(self.wait_ms()).min(max)
+    }
+
     /// When the payload for the header of this view should be begun: a dispersal before the header is expected, and a
     /// little earlier, because to be late costs more.
     #[must_use]
     pub fn begin_at(&self, view: View, now: TimestampMs) -> TimestampMs {
         let margin_ms = self.views.mean() / MARGIN_PART;
         TimestampMs(self.header_at(view, now).0.saturating_sub(self.dispersals.mean() + margin_ms))
+    }
+
+    /// Until when who should have begun at `begin_at` may wait for those before it to say what they take.
+    #[must_use]
+    pub fn patient_until(&self, begin_at: TimestampMs) -> TimestampMs {
+        TimestampMs(begin_at.0 + self.views.mean() / 2)
     }
 
     /// Whose leader is on duty: the first view, at most `ahead_max` views from now, whose header can still carry what is
@@ -110,6 +122,12 @@ impl Timing {
         let late = ready.saturating_sub(self.header_at(first, now).0 + self.wait_ms());
         let view_ms = if self.views.0.is_empty() { late } else { self.views.mean() };
         View((first.0 + late.div_ceil(view_ms.max(1))).min(view.0 + ahead_max))
+    }
+
+    /// The first view whose header is not proposed.
+    #[must_use]
+    pub fn next_view(&self) -> Option<View> {
+        self.next_header().map(|(_, first)| first)
     }
 
     /// The view the node is in, and the first whose header is not proposed.
@@ -197,6 +215,13 @@ mod tests {
             timing.entered(View(view), false, TimestampMs(view * 1_000));
         }
         assert!((20..=40).contains(&timing.views.mean()), "{}", timing.views.mean());
+    }
+
+    #[test]
+    fn a_header_waits_for_a_whole_dispersal_where_much_waits_but_not_for_ever() {
+        assert_eq!(timing(40, 30, 20).hold_ms(400), 40);
+        assert_eq!(timing(40, 30, 500).hold_ms(400), 400);
+        assert_eq!(Timing::default().hold_ms(400), 10, "nothing is known yet");
     }
 
     #[test]

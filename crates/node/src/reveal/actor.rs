@@ -6,6 +6,7 @@ use super::{
     budget::Budgets,
     early::Early,
     exchange::{Exchange, reference_of},
+    own::OwnPayloads,
 };
 use crate::{
     dispersal::{
@@ -23,7 +24,8 @@ use chorale_foundation::{
     storage::archive::Error as StorageError,
 };
 use chorale_types::{
-    AvailabilityCertificate, BlockId, Commitment, Epoch, EpochInfo, Header, Height, NodeKey, TimestampMs, View,
+    AvailabilityCertificate, BlockId, Commitment, Epoch, EpochInfo, Header, Height, Manifest, NodeKey, TimestampMs,
+    View,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -82,12 +84,16 @@ enum Outcome {
     Opened(Result<Opened, OpenError>),
     /// An opened payload from this peer, and whether it is the right one.
     Checked(PublicKey, Box<OpenedPayload>, bool),
+    /// This node sealed it.
+    Own(Manifest, Opened),
 }
 
 /// For what this node's chunks were fetched.
 pub(super) enum Purpose {
-    /// To open the payload here, and to send them to those whose turn it is.
-    Reveal,
+    /// To send them to those of the epoch whose turn it is, and to open the payload here.
+    Reveal(Arc<EpochInfo>),
+    /// To open the payload here. Everybody else has it already.
+    Open,
     /// To answer this peer.
     Answer(PublicKey),
 }
@@ -117,6 +123,7 @@ pub struct Actor<E: Context, N> {
     opened: BTreeMap<Commitment, Ready>,
     done: BTreeMap<Commitment, Height>,
     early: Early,
+    own: OwnPayloads,
     proposed: BTreeMap<(View, BlockId), Header>,
     pub(super) budgets: Budgets,
     fetching: Task<(Commitment, Purpose, Option<ValidatorChunks>)>,
@@ -138,6 +145,8 @@ pub struct Connections<N> {
     pub outbox: Outbox<N>,
     /// Who keeps the chunks.
     pub dispersal: dispersal::Mailbox,
+    /// What this node sealed.
+    pub own: OwnPayloads,
     /// From this node.
     pub ingress: Ingress,
     /// From peers.
@@ -159,7 +168,8 @@ where
     ///
     /// The disk's.
     pub async fn open(context: E, config: Config, connections: Connections<N>) -> Result<Self, Stopped> {
-        let Connections { me, chain, peers, outbox, dispersal, ingress, incoming, settlement, settled } = connections;
+        let Connections { me, chain, peers, outbox, dispersal, own, ingress, incoming, settlement, settled } =
+            connections;
         let archive = Archive::open(context.child("archive"), &config.partition).await?;
         let budgets = Budgets::new(config.answer_bytes_per_second);
         ingress.revealed.send_replace(settled);
@@ -182,6 +192,7 @@ where
             opened: BTreeMap::new(),
             done: BTreeMap::new(),
             early: Early::default(),
+            own,
             proposed: BTreeMap::new(),
             budgets,
             fetching: FuturesUnordered::new(),
@@ -304,13 +315,18 @@ where
         if let Some(manifest) = self.dispersal.manifests().get(&commitment) {
             exchange.add_manifest((*manifest).clone());
         }
+        let purpose = if late { Purpose::Open } else { Purpose::Reveal(epoch.clone()) };
         let collecting = Collecting { exchange, epoch, height, position, busy: false, asked: BTreeSet::new() };
         self.collecting.insert(commitment, collecting);
-        for (peer, chunks) in self.early.take(&commitment) {
+        let early = self.early.take(&commitment);
+        let basis = if height.is_some() { Basis::Ordered } else { Basis::Certified };
+        self.fetch(commitment, basis, purpose);
+        if let Some((manifest, opened)) = self.own.take(certificate) {
+            return self.concluded(commitment, Outcome::Own(manifest, opened)).await;
+        }
+        for (peer, chunks) in early {
             self.released(&peer, &chunks);
         }
-        let basis = if height.is_some() { Basis::Ordered } else { Basis::Certified };
-        self.fetch(commitment, basis, Purpose::Reveal);
         Ok(())
     }
 
@@ -346,9 +362,13 @@ where
         chunks: Option<ValidatorChunks>,
     ) -> Result<(), Stopped> {
         match (purpose, chunks) {
-            (Purpose::Reveal, Some(chunks)) => self.spread(commitment, &chunks),
+            (Purpose::Reveal(epoch), Some(chunks)) => {
+                self.spread(&epoch, &chunks);
+                self.use_own(commitment, &chunks);
+            }
+            (Purpose::Open, Some(chunks)) => self.use_own(commitment, &chunks),
             // Not among those who acknowledged: the others have enough.
-            (Purpose::Reveal, None) => {}
+            (Purpose::Reveal(_) | Purpose::Open, None) => {}
             (Purpose::Answer(peer), Some(chunks)) => self.answer(&peer, &Message::Release(chunks)),
             (Purpose::Answer(peer), None) => {
                 self.answer_archived(&peer, commitment).await?;
@@ -357,20 +377,22 @@ where
         Ok(())
     }
 
-    /// Sends this node's chunks to those whose turn it is, and uses them.
-    fn spread(&mut self, commitment: Commitment, chunks: &ValidatorChunks) {
-        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
-        let me = chunks.validator;
-        if collecting.exchange.deadline() > self.context.now_ms() {
-            let rotation = Rotation::new(&commitment, collecting.exchange.assignment());
-            let message = Message::Release(chunks.clone());
-            for receiver in rotation.receivers_of(me) {
-                if let Some(key) = peer_of(&collecting.epoch, receiver) {
-                    self.outbox.send(&key, &message);
-                }
+    /// Sends this node's chunks to those whose turn it is, also if the payload is open here already: others may not have
+    /// got theirs yet.
+    fn spread(&mut self, epoch: &EpochInfo, chunks: &ValidatorChunks) {
+        let rotation = Rotation::new(&chunks.reference.commitment, &assignment_of(epoch));
+        let message = Message::Release(chunks.clone());
+        for receiver in rotation.receivers_of(chunks.validator) {
+            if let Some(key) = peer_of(epoch, receiver) {
+                self.outbox.send(&key, &message);
             }
         }
-        if let Err(refused) = collecting.exchange.add(me, chunks) {
+    }
+
+    /// This node's chunks, towards the payload.
+    fn use_own(&mut self, commitment: Commitment, chunks: &ValidatorChunks) {
+        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
+        if let Err(refused) = collecting.exchange.add(chunks.validator, chunks) {
             // They were checked before they were stored.
             warn!(%commitment, %refused, "this node's own chunks do not pass their check");
         }
@@ -466,6 +488,7 @@ where
                 return Ok(());
             }
             Outcome::Checked(_, offered, true) => (Some(offered.manifest.clone()), Ok(offered.opened())),
+            Outcome::Own(manifest, opened) => (Some(manifest), Ok(opened)),
         };
         let Some(manifest) = manifest.or_else(|| collecting.exchange.manifest().cloned()) else { return Ok(()) };
         let certificate = collecting.exchange.certificate().clone();

@@ -55,7 +55,8 @@ impl<E: Context> Actor<E> {
     /// # Errors
     ///
     /// The disk's, or it is of another chain.
-    pub async fn open(context: E, config: Config) -> Result<(Self, Mailbox), Stopped> {
+    pub async fn open(mut context: E, mut config: Config) -> Result<(Self, Mailbox), Stopped> {
+        context.fill_bytes(&mut config.ledger.hash_key);
         let archive = Archive::open(&context, &config.partition).await?;
         let ledger = match archive.snapshot() {
             Some(snapshot) => Ledger::restore(config.ledger.clone(), snapshot)?,

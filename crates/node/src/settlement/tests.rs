@@ -41,6 +41,7 @@ pub(crate) fn config(partition: &str) -> Config {
             start: TimestampMs(0),
             time_step_ms_max: 1_000,
             dedup_window_heights: 16,
+            hash_key: Default::default(),
             rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false })).into(),
         },
         next_validators: Arc::new(|header: &Header| {
