@@ -19,7 +19,7 @@ use chorale_foundation::{
 };
 use chorale_types::{
     Attestation, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Height, NodeKey, OutcomeVote, Scheme, Statement,
-    TimestampMs,
+    TimestampMs, ValidatorIndex,
     codec::{Encode, decode},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -27,10 +27,15 @@ use tracing::{debug, error, warn};
 
 /// Heights that are signed together at most: one write to disk for all of them.
 const BATCH_MAX: u64 = 64;
-/// Heights whose attestation is asked for at a time.
-const ASKED_MAX: usize = 16;
-/// Settled heights whose attestation is waited for; of older ones others have it.
-const WAITING_MAX: usize = 1024;
+/// Up to so many missing attestations everybody is asked for each. More are an absence that this node catches up with:
+/// then one validator is asked for each, another one every time.
+const ASKED_OF_ALL_MAX: usize = 16;
+/// Attestations that one validator is asked for in a turn while this node catches up.
+const ASKED_OF_ONE_MAX: usize = 4;
+/// Milliseconds between two turns: well below what one validator answers in a second.
+const ASK_TURN_MS: u64 = 100;
+/// Settled heights whose attestation is waited for. Above it the oldest are given up.
+const WAITING_MAX: usize = 64 * 1024;
 /// Bytes of the largest message.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Heights between syncs of attestations.
@@ -105,6 +110,8 @@ struct Waiting {
     epoch: Epoch,
     /// When to ask for it.
     ask_at: TimestampMs,
+    /// How often it was asked for.
+    asked: u64,
 }
 
 /// See the [module](super).
@@ -130,6 +137,7 @@ pub struct Actor<E: Context, S, N, R> {
     /// Attestations of heights that are not settled here yet, not verified.
     early: BTreeMap<Height, Attestation>,
     answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
+    ask_turn_at: TimestampMs,
     synced: Height,
 }
 
@@ -176,6 +184,7 @@ where
             waiting: BTreeMap::new(),
             early: BTreeMap::new(),
             answers: BTreeMap::new(),
+            ask_turn_at: TimestampMs(0),
             synced: restart,
         };
         actor.reopen(restart);
@@ -185,7 +194,7 @@ where
     /// Goes on with the last heights that were settled before a restart and are not attested here.
     fn reopen(&mut self, restart: Height) {
         let attested: std::collections::BTreeSet<u64> = self.attestations.heights().into_iter().collect();
-        let oldest = restart.0.saturating_sub(HEIGHTS_AHEAD_MAX).max(1);
+        let oldest = restart.0.saturating_sub(WAITING_MAX as u64).max(1);
         for height in (oldest..=restart.0).filter(|height| !attested.contains(height)) {
             // What this node signed says what it found, without asking settlement, which does not run yet.
             let Some(vote) = self.signed.get(Height(height)).copied() else { continue };
@@ -205,7 +214,8 @@ where
         loop {
             let last = *settled.borrow_and_update();
             self.look(last).await?;
-            let wake = self.context.sleep(Duration::from_millis(self.config.ask_after_ms.max(1)));
+            let pause_ms = if self.waiting.is_empty() { self.config.ask_after_ms.max(1) } else { ASK_TURN_MS };
+            let wake = self.context.sleep(Duration::from_millis(pause_ms));
             tokio::select! {
                 biased;
                 _ = &mut stopped => return self.shut_down().await,
@@ -280,7 +290,7 @@ where
 
     fn wait_for(&mut self, height: Height, root: Digest, epoch: Epoch) {
         let ask_at = TimestampMs(self.context.now_ms().0.saturating_add(self.config.ask_after_ms));
-        self.waiting.insert(height, Waiting { root, epoch, ask_at });
+        self.waiting.insert(height, Waiting { root, epoch, ask_at, asked: 0 });
         while self.waiting.len() > WAITING_MAX {
             if let Some((height, _)) = self.waiting.pop_first() {
                 self.votes.remove(height);
@@ -453,21 +463,54 @@ where
         *count <= ANSWERS_PER_SECOND_MAX
     }
 
-    /// Asks everybody for the oldest attestations that are overdue, and says again what this node signed.
+    /// Asks for the oldest attestations that are overdue, and says again what this node signed.
     fn ask_due(&mut self) {
         let now = self.context.now_ms();
-        let again = TimestampMs(now.0.saturating_add(self.config.ask_after_ms));
-        let mut due = Vec::new();
-        for (height, waiting) in self.waiting.iter_mut().filter(|(_, it)| it.ask_at <= now).take(ASKED_MAX) {
-            waiting.ask_at = again;
-            due.push(*height);
+        if now < self.ask_turn_at {
+            return;
         }
-        for height in due {
-            if let Some(vote) = self.signed.get(height).copied() {
-                self.broadcast(&Message::Vote(vote));
+        self.ask_turn_at = TimestampMs(now.0.saturating_add(ASK_TURN_MS));
+        let due = self.waiting.iter().filter(|(_, it)| it.ask_at <= now).map(|(height, _)| *height);
+        let others = self.peers_of_waiting().saturating_sub(1).max(1);
+        let due: Vec<Height> = due.take(ASKED_OF_ALL_MAX.max(ASKED_OF_ONE_MAX * others) + 1).collect();
+        if due.len() <= ASKED_OF_ALL_MAX {
+            due.into_iter().for_each(|height| self.ask(height, now, Recipients::All));
+            return;
+        }
+        for height in due.into_iter().take(ASKED_OF_ONE_MAX * others) {
+            if let Some(peer) = self.next_to_ask(height) {
+                self.ask(height, now, Recipients::One(peer));
             }
-            self.broadcast(&Message::Ask(height));
         }
+    }
+
+    /// Validators of the epoch of the oldest height that is waited for.
+    fn peers_of_waiting(&self) -> usize {
+        let oldest = self.waiting.first_key_value().map(|(_, oldest)| oldest.epoch);
+        oldest.and_then(|epoch| self.chain.epoch(epoch)).map_or(1, |info| info.validators.len())
+    }
+
+    /// Whose turn it is to be asked for a height, if this node is not the only validator.
+    fn next_to_ask(&self, height: Height) -> Option<PublicKey> {
+        let waiting = self.waiting.get(&height)?;
+        let info = self.chain.epoch(waiting.epoch)?;
+        let validators = info.validators.len();
+        let turns = (0..validators as u64).map(|more| height.0.wrapping_add(waiting.asked).wrapping_add(more));
+        let mut peers = turns.filter_map(|turn| {
+            let index = u16::try_from(turn % validators as u64).ok()?;
+            peer_of(&info, ValidatorIndex(index))
+        });
+        peers.find(|peer| node_key(peer) != self.me)
+    }
+
+    fn ask(&mut self, height: Height, now: TimestampMs, of: Recipients<PublicKey>) {
+        let Some(waiting) = self.waiting.get_mut(&height) else { return };
+        waiting.ask_at = TimestampMs(now.0.saturating_add(self.config.ask_after_ms));
+        waiting.asked += 1;
+        if let Some(vote) = self.signed.get(height).copied() {
+            let _ = self.sender.send(of.clone(), Message::Vote(vote).encode(), false);
+        }
+        let _ = self.sender.send(of, Message::Ask(height).encode(), false);
     }
 
     fn broadcast(&mut self, message: &Message) {

@@ -254,6 +254,28 @@ fn without_a_quorum_nothing_is_attested_and_who_comes_late_completes_it() {
     });
 }
 
+/// More than it may ask everybody for: it asks one for each, and gets all also if one of them never answers.
+#[test]
+fn a_node_that_was_away_for_long_gets_every_attestation_whoever_is_silent() {
+    run(31, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..3 {
+            world.start(index).await;
+        }
+        world.settle(1..=EPOCH_HEIGHTS).await;
+        world.attested(0, EPOCH_HEIGHTS).await;
+        world.crash(2).await;
+        world.start(3).await;
+        world.settle(1..=EPOCH_HEIGHTS).await;
+        world.attested(3, EPOCH_HEIGHTS).await;
+        for height in 1..=EPOCH_HEIGHTS {
+            let attestation = world.nodes[&3].mailbox.get(Height(height)).await.unwrap();
+            attestation.verify(&Bls::verifier(), &world.epoch).unwrap();
+        }
+        assert!(world.cut_off().await.is_empty());
+    });
+}
+
 #[test]
 fn a_restarted_validator_sends_the_same_signatures_and_never_others() {
     run(23, async |context| {
