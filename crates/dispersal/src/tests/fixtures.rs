@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const WEIGHTS: [u16; 4] = [1, 2, 3, 4];
 
 fn golden(name: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = PathBuf::from("fixtures").join(name);
     if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
         std::fs::write(&path, hex::encode(bytes) + "\n").unwrap();
     }
@@ -20,7 +20,7 @@ fn golden(name: &str, bytes: &[u8]) {
 }
 
 fn read<T: Read<Cfg = ()>>(name: &str) -> T {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = PathBuf::from("fixtures").join(name);
     decode(hex::decode(std::fs::read_to_string(path).unwrap().trim()).unwrap()).unwrap()
 }
 

@@ -32,7 +32,7 @@ fn record() -> Record {
 
 #[test]
 fn the_record_is_as_it_was() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/record.hex");
+    let path = PathBuf::from("fixtures/record.hex");
     let bytes = record().encode();
     if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
         std::fs::write(&path, hex::encode(&bytes) + "\n").unwrap();

@@ -133,7 +133,7 @@ fn no_bit_of_a_file_can_be_changed() {
 fn files_are_as_they_were() {
     let names = ["transaction", "bundle", "lane", "absence", "registry"];
     for (name, (file, expected)) in names.into_iter().zip(files()) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(format!("{name}.proof.hex"));
+        let path = PathBuf::from("fixtures").join(format!("{name}.proof.hex"));
         if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
             std::fs::write(&path, hex::encode(file.encode()) + "\n").unwrap();
         }

@@ -53,7 +53,7 @@ fn records() -> Vec<Record> {
 }
 
 fn golden(name: &str, lines: &[Bytes]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = PathBuf::from("fixtures").join(name);
     let hex = |bytes: &Bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
     let text: String = lines.iter().map(hex).collect();
     if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::{fmt::Write as _, path::PathBuf};
 
 fn golden(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = PathBuf::from("fixtures").join(name);
     if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
         std::fs::write(&path, text).unwrap();
     }
