@@ -18,6 +18,6 @@ pub use hex_bytes::HexBytes;
 pub use rpc::{ChoraleApiClient, ChoraleApiServer};
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BundleRequest, EVIDENCE_MAX, EvidenceAnswer, HeaderAnswer,
-    HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, RollupEvent, RollupFigures, State, StatusAnswer,
+    HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, Passed, RollupEvent, RollupFigures, State, StatusAnswer,
     TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };

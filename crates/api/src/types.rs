@@ -96,6 +96,23 @@ pub struct StatusAnswer {
     /// Why it is without effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The states that it has passed, in order, as far as this node saw its height pass them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<Passed>,
+}
+
+/// A state that something has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Passed {
+    /// The state.
+    pub state: State,
+    /// The height it stands in.
+    pub height: u64,
+    /// The view of that height's header.
+    pub view: u64,
+    /// When this node saw it, in milliseconds since 1970.
+    pub time_ms: u64,
 }
 
 /// A committed header.

@@ -12,8 +12,10 @@ mod metrics;
 mod server;
 mod subscriptions;
 mod throttle;
+mod timeline;
 
 pub use backend::Backend;
 pub use limits::Limits;
 pub use server::{GatewayError, start};
 pub use subscriptions::Slots;
+pub use timeline::Timeline;

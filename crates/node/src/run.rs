@@ -230,6 +230,10 @@ async fn start(
     let payloads_config = payloads::Config::new(limits(genesis.parameters()), "payloads");
     let payloads = payloads::start(context.child("payloads"), payloads_config, chunks, connections).await?;
 
+    let timeline = gateway::Timeline::default();
+    let (seen, settled, attested) = (handle.clone(), settlement.settled(), attestation.attested());
+    let recorded = timeline.clone();
+    context.child("timeline").spawn(move |context| recorded.record(context, seen, settled, attested));
     let backend = gateway::Backend {
         genesis: Arc::new(genesis.clone()),
         me,
@@ -237,6 +241,7 @@ async fn start(
         pool,
         settlement,
         attestation,
+        timeline,
         evidence: register,
         subscriptions: gateway::Slots::default(),
     };

@@ -170,6 +170,14 @@ fn words(answer: &StatusAnswer) -> String {
     if let Some(reason) = &answer.reason {
         words.push_str(&format!(": {reason}"));
     }
+    if let Some((first, later)) = answer.passed.split_first() {
+        words.push_str(&format!(" ({} in view {}", state_name(first.state), first.view));
+        for passed in later {
+            let ms = passed.time_ms.saturating_sub(first.time_ms);
+            words.push_str(&format!(", {} after {ms} ms", state_name(passed.state)));
+        }
+        words.push(')');
+    }
     words
 }
 

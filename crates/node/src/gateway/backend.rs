@@ -24,7 +24,10 @@ use jsonrpsee::{
 };
 use std::{str::FromStr, sync::Arc};
 
-use super::subscriptions::{self, Slots};
+use super::{
+    subscriptions::{self, Slots},
+    timeline::Timeline,
+};
 
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
@@ -44,6 +47,8 @@ pub struct Backend {
     pub settlement: settlement::Mailbox,
     /// What is attested of it.
     pub attestation: attestation::Mailbox,
+    /// When heights passed their states.
+    pub timeline: Timeline,
     /// Who broke the rules.
     pub evidence: Register,
     /// Bounds the subscriptions of all clients together.
@@ -95,7 +100,7 @@ impl Backend {
     }
 
     async fn status(&self, id: UnitId) -> RpcResult<StatusAnswer> {
-        let answer = |state| StatusAnswer { state, height: None, position: None, reason: None };
+        let answer = |state| StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() };
         if let Some(found) = self.settlement.find(id).await.map_err(unavailable)? {
             let place = found.place;
             let attested = self.attestation.get(place.height).await.is_some();
@@ -105,7 +110,8 @@ impl Backend {
                 Fate::Skipped(reason) => (State::Skipped, Some(reason.to_string())),
             };
             let position = place.place.map(|place| (place.payload, place.unit));
-            return Ok(StatusAnswer { state, height: Some(place.height.0), position, reason });
+            let passed = self.timeline.passed(place.height);
+            return Ok(StatusAnswer { state, height: Some(place.height.0), position, reason, passed });
         }
         match self.pool.status(id).await {
             None => Err(ErrorCode::NotFound.with(format!("this node does not know {id}"))),
@@ -124,7 +130,7 @@ impl Backend {
                     PoolOutcome::Expired(_) => (State::Expired, None),
                 };
                 let reason = (state != State::Revealed).then(|| ended.outcome.to_string());
-                Ok(StatusAnswer { state, height, position: None, reason })
+                Ok(StatusAnswer { height, reason, ..answer(state) })
             }
         }
     }
