@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod api;
+mod cluster;
 mod commands;
 mod crashes;
 mod devnet;
+mod disks;
 mod following;
+mod links;
 mod network;
 mod ordering;
+mod partitions;
 mod subscriptions;
