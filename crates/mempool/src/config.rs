@@ -137,7 +137,7 @@ impl Config {
             reorder_heights: 1_024,
             quantum_bytes: 16 * 1024,
             ended_entries_max: 64 * 1024,
-            ordered_entries_max: 512 * 1024,
+            ordered_entries_max: 256 * 1024,
             refused_entries_max: 16 * 1024,
             payloads_max: 256,
             peer_bytes_per_second: 32 * 1024 * 1024,
