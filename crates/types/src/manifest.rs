@@ -1,7 +1,7 @@
 //! Manifests: what is public about a payload before it is opened.
 
 use crate::{
-    Digest, RollupId, TxId, Unit,
+    Digest, ENTRY_OVERHEAD_BYTES, PAYLOAD_OVERHEAD_BYTES, RollupId, TxId, Unit,
     codec::{Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_struct,
     limits::{PAYLOAD_ENTRIES_MAX, PAYLOAD_SECTIONS_MAX},
@@ -86,6 +86,14 @@ impl Manifest {
     #[must_use]
     pub fn entries(&self) -> usize {
         self.short_ids.len()
+    }
+
+    /// Whether a payload of its length has room for what it claims. Those of honest builders have; others claim with a few
+    /// bytes what is not theirs.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let entries = self.entries().saturating_mul(ENTRY_OVERHEAD_BYTES);
+        entries.saturating_add(PAYLOAD_OVERHEAD_BYTES) <= self.length as usize
     }
 
     /// What it has for one rollup.

@@ -260,7 +260,8 @@ where
     fn update(&mut self, update: Update) -> Vec<Output> {
         let input = match update {
             Update::Content { view, payloads } => {
-                self.awaited = None;
+                // Content for a view that is over says nothing about the one that is waited for now.
+                self.awaited.take_if(|(awaited, _)| *awaited == view);
                 Input::Content { view, payloads: content(payloads) }
             }
             Update::Pending(pending) => Input::Pending(pending),

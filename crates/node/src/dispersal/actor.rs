@@ -22,7 +22,7 @@ use chorale_foundation::{
 };
 use chorale_types::{
     Acknowledged, Commitment, Epoch, EpochInfo, Height, Manifest, Scheme, Statement, TimestampMs, ValidatorIndex, View,
-    codec_struct,
+    codec::EncodeSize, codec_struct,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -186,7 +186,7 @@ where
             for stored in self.vault.get_all(number).await? {
                 self.number = self.number.max(number + 1);
                 self.height = self.height.min(stored.height);
-                let bytes = stored_bytes(&stored.chunks, 0);
+                let bytes = stored_bytes(&stored.chunks, stored.manifest.encode_size());
                 self.learn(stored.epoch, &stored.acknowledged, stored.manifest);
                 self.custody.insert(stored.epoch, stored.acknowledged, number, bytes);
             }
@@ -312,16 +312,20 @@ where
     }
 
     /// Only who leads one of the next views has something to announce, and others may be ahead or behind a little.
-    fn announced(&self, from: ValidatorIndex, announce: Announce) {
+    fn announced(&self, peer: &PublicKey, from: ValidatorIndex, announce: Announce) {
         let Announce { epoch, target, manifest } = announce;
-        let view = self.view();
+        if !manifest.is_possible() || manifest.length > self.config.limits.payload_bytes_max {
+            self.peers.block(peer, "announced a payload that cannot be");
+            return;
+        }
+        let view = self.chain.position.borrow().view;
         let is_near = target.0.abs_diff(view.0) <= ANNOUNCED_VIEWS;
         if epoch != self.epoch.epoch || !is_near || self.epoch.leader(target) != from {
             debug!(%from, %epoch, %target, "ignored an announcement that is not for a near view of its sender");
             return;
         }
         if let Some(validator) = self.epoch.validators.get(from) {
-            self.manifests.announce(validator.builder(), (epoch, target), manifest);
+            self.manifests.announce(validator.builder(), (epoch, target), manifest, view);
         }
     }
 
@@ -359,7 +363,7 @@ where
         };
         match message {
             ForDispersal::Disperse(message) => self.offered(peer, from, message),
-            ForDispersal::Announce(announce) => self.announced(from, announce),
+            ForDispersal::Announce(announce) => self.announced(&peer, from, announce),
             ForDispersal::Acknowledge(Acknowledge { commitment, signature }) => {
                 if let Some(own) = self.own.get_mut(&commitment) {
                     own.acknowledgements().add(from, signature);
@@ -390,7 +394,7 @@ where
             return;
         }
         let acknowledged = message.acknowledged();
-        let more = stored_bytes(&message.chunks, 0);
+        let more = stored_bytes(&message.chunks, message.manifest.encode_size());
         match self.custody.admit(message.epoch, &acknowledged, more, self.view()) {
             Ok(Admission::Held) if self.unsynced.contains(&commitment) => {}
             Ok(Admission::Held) => {
@@ -417,6 +421,10 @@ where
         if manifest.length != chunks.reference.length {
             let (said, is) = (manifest.length, chunks.reference.length);
             return Err(format!("sent a manifest of {said} bytes with chunks of a payload of {is}"));
+        }
+        if !manifest.is_possible() {
+            let (entries, length) = (manifest.entries(), manifest.length);
+            return Err(format!("sent a manifest of {entries} entries for a payload of {length} bytes"));
         }
         Ok(())
     }
@@ -459,7 +467,7 @@ where
         for checked in std::mem::take(&mut self.batch) {
             let Checked { peer, acknowledged, message, .. } = checked;
             let Disperse { epoch, manifest, chunks, .. } = message;
-            let more = stored_bytes(&chunks, 0);
+            let more = stored_bytes(&chunks, manifest.encode_size());
             // Asked again: since the first time other chunks of this builder may have been taken.
             match self.custody.admit(epoch, &acknowledged, more, self.view()) {
                 Ok(Admission::New) => {}

@@ -21,9 +21,6 @@ pub struct Known {
     pub ordered: bool,
 }
 
-/// Announcements of one builder that are remembered: as many payloads as it makes ahead.
-const ANNOUNCED_MAX: usize = 4;
-
 /// Views before the present one whose announcements still count: their payloads may be on the way.
 const ANNOUNCED_VIEWS: u64 = 3;
 
@@ -36,8 +33,8 @@ const IN_VAIN_VIEWS: u64 = 64;
 #[derive(Debug, Default)]
 struct State {
     known: BTreeMap<Commitment, Known>,
-    /// By builder and by the view that the payload is made for.
-    announced: BTreeMap<BuilderId, BTreeMap<(Epoch, View), Arc<Manifest>>>,
+    /// By the view that the payload is made for, which one builder leads.
+    announced: BTreeMap<(Epoch, View), (BuilderId, Arc<Manifest>)>,
     /// Builders with a payload that ended without being ordered, and until when their claims do not count.
     in_vain: BTreeMap<BuilderId, (Epoch, View)>,
 }
@@ -71,14 +68,11 @@ impl Manifests {
         unordered.sort_unstable_by_key(|known| std::cmp::Reverse(known.expiry));
         let mut claims: Vec<Arc<Manifest>> =
             unordered.into_iter().take(CLAIMS_MAX).map(|known| known.manifest.clone()).collect();
-        for announced in near.iter().filter(|builder| *builder != me).filter_map(|it| state.announced.get(it)) {
-            let recent =
-                announced.iter().filter(|((of, target), _)| *of == epoch && target.0 + ANNOUNCED_VIEWS >= view.0);
-            for (_, manifest) in recent {
-                // What has been dispersed since is the same again.
-                if !claims.contains(manifest) {
-                    claims.push(manifest.clone());
-                }
+        let recent = state.announced.range((epoch, View(view.0.saturating_sub(ANNOUNCED_VIEWS)))..);
+        for (_, (_, manifest)) in recent.filter(|((of, _), (by, _))| *of == epoch && by != me && near.contains(by)) {
+            // What has been dispersed since is the same again.
+            if !claims.contains(manifest) {
+                claims.push(manifest.clone());
             }
         }
         claims
@@ -87,16 +81,16 @@ impl Manifests {
     /// Whether a builder has announced its payload for the header of this view.
     #[must_use]
     pub fn has_announced(&self, builder: &BuilderId, epoch: Epoch, target: View) -> bool {
-        self.lock().announced.get(builder).is_some_and(|announced| announced.contains_key(&(epoch, target)))
+        self.lock().announced.get(&(epoch, target)).is_some_and(|(by, _)| by == builder)
     }
 
-    pub(super) fn announce(&self, builder: BuilderId, at: (Epoch, View), manifest: Manifest) {
+    /// Remembers what the leader of a view announced, and forgets what is of views long before `view`. The caller accepts
+    /// near views only, so few are remembered.
+    pub(super) fn announce(&self, builder: BuilderId, at: (Epoch, View), manifest: Manifest, view: View) {
         let mut state = self.lock();
-        let announced = state.announced.entry(builder).or_default();
-        announced.insert(at, Arc::new(manifest));
-        if announced.len() > ANNOUNCED_MAX {
-            announced.pop_first();
-        }
+        state.announced.insert(at, (builder, Arc::new(manifest)));
+        let oldest = (at.0, View(view.0.saturating_sub(ANNOUNCED_VIEWS)));
+        state.announced = state.announced.split_off(&oldest);
     }
 
     pub(super) fn insert(&self, commitment: Commitment, known: Known) {
@@ -137,7 +131,7 @@ impl Manifests {
 
 #[cfg(test)]
 mod tests {
-    use super::{ANNOUNCED_MAX, IN_VAIN_VIEWS, Known, Manifests};
+    use super::{ANNOUNCED_VIEWS, IN_VAIN_VIEWS, Known, Manifests};
     use chorale_types::{
         BuilderId, Commitment, Epoch, Manifest, Payload, PayloadUnit, RollupId, Transaction, Unit, View, codec::Blob,
         tagged_hash,
@@ -184,7 +178,7 @@ mod tests {
     #[test]
     fn what_a_near_leader_announced_is_claimed_once() {
         let manifests = Manifests::default();
-        manifests.announce(builder(1), (EPOCH, View(7)), manifest(1));
+        manifests.announce(builder(1), (EPOCH, View(7)), manifest(1), View(6));
         assert!(manifests.has_announced(&builder(1), EPOCH, View(7)));
         assert!(!manifests.has_announced(&builder(1), EPOCH, View(8)));
         assert_eq!(claims(&manifests, &[1], 2, 6), [1]);
@@ -198,13 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn announcements_of_one_builder_are_bounded() {
+    fn announcements_are_forgotten_when_their_views_are_over() {
         let manifests = Manifests::default();
         for view in 0..20 {
-            manifests.announce(builder(1), (EPOCH, View(view)), manifest(1));
+            manifests.announce(builder(1), (EPOCH, View(view)), manifest(1), View(view));
         }
         let kept = (0..20).filter(|view| manifests.has_announced(&builder(1), EPOCH, View(*view))).count();
-        assert_eq!(kept, ANNOUNCED_MAX);
+        assert_eq!(kept as u64, ANNOUNCED_VIEWS + 1);
+        assert!(!manifests.has_announced(&builder(2), EPOCH, View(19)), "another does not lead it");
     }
 
     /// Whoever disperses payloads and never has them ordered could otherwise keep entries out of everybody's payloads.

@@ -289,6 +289,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let began = self.context.now_ms();
         let units = self.select(epoch, view, target).await;
         if units.is_empty() {
+            self.release(epoch.epoch, target).await;
             return;
         }
         {
@@ -329,6 +330,15 @@ impl<E: Context, P: Pool> Actor<E, P> {
             (slot, began, result)
         };
         self.building.push(building.boxed());
+    }
+
+    /// Nothing is left for the header of this view: if it is held back for a payload, it need not be any more.
+    async fn release(&mut self, epoch: Epoch, view: View) {
+        let is_held = self.shared.lock().unserved.take_if(|unserved| *unserved == (epoch, view)).is_some();
+        if is_held {
+            // If consensus has stopped, so will this actor.
+            let _ = self.consensus.send(Update::Content { view, payloads: Vec::new() }).await;
+        }
     }
 
     /// What goes into the payload of a view: first what is overdue, then what waits, without what others will take.

@@ -170,6 +170,8 @@ fn manifests_say_what_is_in_and_nothing_of_the_order() {
     assert_eq!(manifest.entries(), 5);
     assert_eq!(manifest.rollup(RollupId(7)).map(|row| (row.entries, row.bytes)), Some((3, 15)));
     assert_eq!(manifest.rollup(RollupId(8)), None);
+    // Five entries take more than that, whatever is in them.
+    assert!(!Manifest { length: 41 + 5 * 9 - 1, ..manifest.clone() }.is_possible());
     let mut reversed = units();
     reversed.reverse();
     let (_, other, _) = build(reversed);
@@ -220,6 +222,7 @@ proptest! {
         prop_assert_eq!(back, units);
         let again: Manifest = codec::decode(manifest.encode()).unwrap();
         prop_assert_eq!(again.digest(), manifest.digest());
+        prop_assert!(manifest.is_possible());
     }
 
     #[test]
