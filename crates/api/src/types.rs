@@ -109,8 +109,9 @@ pub struct Passed {
     pub state: State,
     /// The height it stands in.
     pub height: u64,
-    /// The view of that height's header.
-    pub view: u64,
+    /// The view of that height's header; none if the node saw none of it, as after an absence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<u64>,
     /// When this node saw it, in milliseconds since 1970.
     pub time_ms: u64,
 }

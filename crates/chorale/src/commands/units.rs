@@ -171,7 +171,10 @@ fn words(answer: &StatusAnswer) -> String {
         words.push_str(&format!(": {reason}"));
     }
     if let Some((first, later)) = answer.passed.split_first() {
-        words.push_str(&format!(" ({} in view {}", state_name(first.state), first.view));
+        words.push_str(&format!(" ({}", state_name(first.state)));
+        if let Some(view) = first.view {
+            words.push_str(&format!(" in view {view}"));
+        }
         for passed in later {
             let ms = passed.time_ms.saturating_sub(first.time_ms);
             words.push_str(&format!(", {} after {ms} ms", state_name(passed.state)));

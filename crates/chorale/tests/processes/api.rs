@@ -168,11 +168,22 @@ fn one_client_cannot_ask_for_more_than_its_part() {
         assert!(answer["error"]["message"].as_str().unwrap().contains("try again in"), "{answer}");
     };
     // The first one takes all that there is, unless the devnet's own questions took some of it.
-    call(address, &request.to_string());
-    refused(&call(address, &request.to_string()));
-    let batch = call(address, &json!([request, request]).to_string());
-    batch.as_array().unwrap().iter().for_each(refused);
+    let _ = post(address, &request.to_string());
+    for body in [request.to_string(), json!([request, request]).to_string()] {
+        let (status, answer) = post(address, &body);
+        assert_eq!(status, 429, "{answer}");
+        refused(&serde_json::from_str(&answer).unwrap());
+    }
     assert_eq!(get(address, "/healthz").0, 200);
-    assert!(call(address, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"chorale_health\"}").get("result").is_some());
+    devnet.end("TERM");
+
+    // Requests are counted one by one, also in a batch.
+    fs::write(&config, text.replace("rpc_requests_per_second = 1000", "rpc_requests_per_second = 20")).unwrap();
+    let devnet = Devnet::start(&network, &[]);
+    let node = json!({ "jsonrpc": "2.0", "id": 1, "method": "chorale_header", "params": [1] });
+    let batch = call(address, &json!(vec![node; 100]).to_string());
+    let answers = batch.as_array().unwrap();
+    refused(answers.last().unwrap());
+    assert_eq!(get(address, "/healthz").0, 200);
     devnet.end("TERM");
 }

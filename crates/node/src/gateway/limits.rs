@@ -2,7 +2,10 @@
 //!
 //! Token buckets, one for requests and one for bytes, for every address. Pure: the clock is an input.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// Clients that are remembered. Above it, the one that has been silent for longest is forgotten, which gives it a full
 /// bucket again: an attacker with as many addresses needs no such trick.
@@ -63,25 +66,27 @@ struct Client {
 pub(super) struct Clients {
     limits: Limits,
     clients: BTreeMap<IpAddr, Client>,
+    /// By the time they were seen last.
+    silent: BTreeSet<(u64, IpAddr)>,
 }
 
 impl Clients {
     /// Nobody has asked yet.
     #[must_use]
     pub(super) const fn new(limits: Limits) -> Self {
-        Self { limits, clients: BTreeMap::new() }
+        Self { limits, clients: BTreeMap::new(), silent: BTreeSet::new() }
     }
 
-    /// A client asks for something, at a time in milliseconds.
+    /// A client sends so many requests of so many bytes in all, at a time in milliseconds.
     ///
     /// # Errors
     ///
     /// It has asked for too much, with the milliseconds after which it may ask again. That costs it nothing.
-    pub(super) fn ask(&mut self, client: IpAddr, bytes: u64, now_ms: u64) -> Result<(), u64> {
+    pub(super) fn ask(&mut self, client: IpAddr, requests: u64, bytes: u64, now_ms: u64) -> Result<(), u64> {
         let address = network_of(client);
-        if !self.clients.contains_key(&address) && self.clients.len() >= CLIENTS_MAX {
-            let silent = self.clients.iter().min_by_key(|(_, it)| it.seen_ms).map(|(address, _)| *address);
-            silent.map(|address| self.clients.remove(&address));
+        let is_full = !self.clients.contains_key(&address) && self.clients.len() >= CLIENTS_MAX;
+        if is_full && let Some((_, silent)) = self.silent.pop_first() {
+            self.clients.remove(&silent);
         }
         let fresh = Client {
             requests: Bucket::full(self.limits.requests),
@@ -90,14 +95,16 @@ impl Clients {
         };
         let known = self.clients.entry(address).or_insert(fresh);
         let passed_ms = now_ms.saturating_sub(known.seen_ms);
+        self.silent.remove(&(known.seen_ms, address));
         known.seen_ms = known.seen_ms.max(now_ms);
+        self.silent.insert((known.seen_ms, address));
         known.requests.fill(passed_ms);
         known.bytes.fill(passed_ms);
-        let wait_ms = known.requests.wait_ms(1).max(known.bytes.wait_ms(bytes));
+        let wait_ms = known.requests.wait_ms(requests).max(known.bytes.wait_ms(bytes));
         if wait_ms > 0 {
             return Err(wait_ms);
         }
-        known.requests.take(1);
+        known.requests.take(requests);
         known.bytes.take(bytes);
         Ok(())
     }
@@ -125,15 +132,15 @@ mod tests {
 
     /// How many of many requests of so many bytes are answered at a time.
     fn answered(clients: &mut Clients, number: u32, bytes: u64, now_ms: u64) -> u64 {
-        (0..10_000).filter(|_| clients.ask(client(number), bytes, now_ms).is_ok()).count() as u64
+        (0..10_000).filter(|_| clients.ask(client(number), 1, bytes, now_ms).is_ok()).count() as u64
     }
 
     #[test]
     fn who_asks_too_often_is_told_when_to_ask_again() {
         let mut clients = Clients::new(Limits { requests: 10, bytes: 0 });
         assert_eq!(answered(&mut clients, 1, 1 << 40, 0), 10 * BURST_S);
-        assert_eq!(clients.ask(client(1), 0, 0), Err(100));
-        assert_eq!(clients.ask(client(1), 0, 99), Err(1));
+        assert_eq!(clients.ask(client(1), 1, 0, 0), Err(100));
+        assert_eq!(clients.ask(client(1), 1, 0, 99), Err(1));
         assert_eq!(answered(&mut clients, 1, 0, 100), 1);
         assert_eq!(answered(&mut clients, 1, 0, 1_100), 10);
         assert_eq!(answered(&mut clients, 1, 0, 1_000_000), 10 * BURST_S, "silence saves no more than a burst");
@@ -144,9 +151,9 @@ mod tests {
     fn bytes_count_and_what_is_longer_than_a_burst_waits_for_a_full_one() {
         let mut clients = Clients::new(Limits { requests: 0, bytes: 1_000 });
         assert_eq!(answered(&mut clients, 1, 100, 0), 10 * BURST_S);
-        assert_eq!(clients.ask(client(1), 50, 0), Err(50));
-        assert_eq!(clients.ask(client(1), 1 << 40, 0), Err(1_000 * BURST_S));
-        assert_eq!(clients.ask(client(1), 1 << 40, 1_000 * BURST_S), Ok(()));
+        assert_eq!(clients.ask(client(1), 1, 50, 0), Err(50));
+        assert_eq!(clients.ask(client(1), 1, 1 << 40, 0), Err(1_000 * BURST_S));
+        assert_eq!(clients.ask(client(1), 1, 1 << 40, 1_000 * BURST_S), Ok(()));
     }
 
     #[test]
@@ -160,13 +167,13 @@ mod tests {
         let mut clients = Clients::new(Limits { requests: 1, bytes: 0 });
         for host in 0..BURST_S {
             let address: IpAddr = format!("2001:db8::{host}").parse().unwrap();
-            assert_eq!(clients.ask(address, 0, 0), Ok(()));
+            assert_eq!(clients.ask(address, 1, 0, 0), Ok(()));
         }
-        assert!(clients.ask("2001:db8::ffff".parse().unwrap(), 0, 0).is_err());
-        assert_eq!(clients.ask("2001:db8:0:1::".parse().unwrap(), 0, 0), Ok(()));
+        assert!(clients.ask("2001:db8::ffff".parse().unwrap(), 1, 0, 0).is_err());
+        assert_eq!(clients.ask("2001:db8:0:1::".parse().unwrap(), 1, 0, 0), Ok(()));
         for number in 0..=u32::try_from(CLIENTS_MAX).unwrap() {
-            let _ = clients.ask(client(number), 0, u64::from(number));
+            let _ = clients.ask(client(number), 1, 0, u64::from(number));
         }
-        assert_eq!(clients.clients.len(), CLIENTS_MAX);
+        assert_eq!((clients.clients.len(), clients.silent.len()), (CLIENTS_MAX, CLIENTS_MAX));
     }
 }

@@ -10,15 +10,18 @@ use chorale_api::ChoraleApiServer as _;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
     middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
-    serve_with_graceful_shutdown, stop_channel,
+    serve_with_graceful_shutdown, stop_channel, ws,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tower::Service as _;
 use tracing::{debug, warn};
 
 /// Bytes of one request at most: a full batch of transactions in hexadecimal.
-const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
+pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Bytes of one answer at most: the largest lane in hexadecimal.
 const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Connections at a time.
@@ -72,6 +75,7 @@ pub async fn start(
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])
         .expect("the paths are constants that begin with a slash");
     let throttle = Throttle::new(Clients::new(limits));
+    let bodies = throttle.clone();
     let calls = RpcServiceBuilder::new().layer_fn(move |inner| Throttled { inner, throttle: throttle.clone() });
     let service = ServerBuilder::with_config(config)
         .set_http_middleware(tower::ServiceBuilder::new().layer(figures).layer(pages))
@@ -80,14 +84,23 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.map_err(|error| GatewayError::Listen { address, error })?;
     let (stop, handle) = stop_channel();
     let methods = jsonrpsee::Methods::from(backend.into_rpc());
-    let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle| {
-        let (service, methods) = (service.clone(), methods.clone());
-        let stopped = stop.clone();
+    let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle, permit: OwnedSemaphorePermit| {
+        let (service, methods, bodies) = (service.clone(), methods.clone(), bodies.clone());
+        let (stopped, permit) = (stop.clone(), Arc::new(permit));
         let answer = tower::service_fn(move |mut request: HttpRequest<_>| {
+            // Held as long as the connection is answered; what becomes a WebSocket is counted by the service.
+            let _place: &Arc<OwnedSemaphorePermit> = &permit;
             // Whom the limits are for.
-            request.extensions_mut().insert(Client(client.ip()));
+            let (address, is_counted) = (client.ip(), !ws::is_upgrade_request(&request));
+            request.extensions_mut().insert(Client { address, is_counted });
+            let refused = if is_counted { bodies.refuse_body(address, &request) } else { None };
             let mut service = service.clone().build(methods.clone(), stop.clone());
-            async move { service.call(request).await }
+            async move {
+                match refused {
+                    Some(refused) => Ok(refused),
+                    None => service.call(request).await,
+                }
+            }
         });
         tokio::spawn(serve_with_graceful_shutdown(stream, answer, stopped.shutdown()));
     };
@@ -96,7 +109,12 @@ pub async fn start(
 }
 
 /// Takes connections until the handle of the server is gone.
-async fn accept(listener: TcpListener, stop: StopHandle, serve: impl Fn(TcpStream, SocketAddr, StopHandle)) {
+async fn accept(
+    listener: TcpListener,
+    stop: StopHandle,
+    serve: impl Fn(TcpStream, SocketAddr, StopHandle, OwnedSemaphorePermit),
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     loop {
         let accepted = tokio::select! {
             () = stop.clone().shutdown() => return,
@@ -104,10 +122,14 @@ async fn accept(listener: TcpListener, stop: StopHandle, serve: impl Fn(TcpStrea
         };
         match accepted {
             Ok((stream, client)) => {
+                let Ok(permit) = places.clone().try_acquire_owned() else {
+                    debug!(%client, "a connection is closed at once: {CONNECTIONS_MAX} are open");
+                    continue;
+                };
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%client, %error, "a connection keeps small packets back");
                 }
-                serve(stream, client, stop.clone());
+                serve(stream, client, stop.clone(), permit);
             }
             Err(error) => {
                 // Out of files, most likely: others have to end first.

@@ -1,11 +1,12 @@
-//! Holds every call against the limits of its client.
+//! Holds what clients send against their limits: bytes of an HTTP request before its body is read, and every call.
 
-use super::limits::Clients;
+use super::{limits::Clients, server::REQUEST_BYTES_MAX};
+use axum::http::{HeaderValue, StatusCode};
 use chorale_api::ErrorCode;
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
     server::middleware::rpc::RpcServiceT,
-    server::{MethodResponse, middleware::rpc::Request},
+    server::{HttpBody, HttpRequest, HttpResponse, MethodResponse, middleware::rpc::Request},
     types::ErrorObjectOwned,
 };
 use std::{
@@ -19,7 +20,11 @@ const FREE: [&str; 2] = ["chorale_health", "chorale_ready"];
 
 /// Who sent a request: an extension of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client(pub(super) IpAddr);
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    /// Its bytes were counted before they were read; those of a WebSocket could not be.
+    pub(super) is_counted: bool,
+}
 
 /// The clients of all connections. Clones share them.
 #[derive(Clone, Debug)]
@@ -33,18 +38,45 @@ impl Throttle {
         Self { clients: Arc::new(Mutex::new(clients)), start: Instant::now() }
     }
 
+    /// The answer to an HTTP request whose body is longer than its client may send now; none if it may.
+    pub(super) fn refuse_body<B>(&self, client: IpAddr, request: &HttpRequest<B>) -> Option<HttpResponse> {
+        let length = request.headers().get("content-length");
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let bytes = match length {
+            Some(bytes) => bytes,
+            None if request.method().as_str() == "GET" => 0,
+            // It may be as long as any.
+            None => u64::from(REQUEST_BYTES_MAX),
+        };
+        let wait_ms = self.ask(client, 0, bytes).err()?;
+        let error = too_many(client, wait_ms);
+        let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error });
+        let mut answer = HttpResponse::new(HttpBody::from(body.to_string()));
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1_000)));
+        Some(answer)
+    }
+
     /// The error for a call that comes too early.
     fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
-        let Client(client) = *call.extensions().get::<Client>()?;
+        let Client { address, is_counted } = *call.extensions().get::<Client>()?;
         if FREE.contains(&call.method_name()) {
             return None;
         }
-        let bytes = call.params().len_bytes() as u64;
-        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait_ms = clients.ask(client, bytes, now_ms).err()?;
-        Some(ErrorCode::TooManyRequests.with(format!("{client} asks for too much; try again in {wait_ms} ms")))
+        let bytes = if is_counted { 0 } else { call.params().len_bytes() as u64 };
+        let wait_ms = self.ask(address, 1, bytes).err()?;
+        Some(too_many(address, wait_ms))
     }
+
+    fn ask(&self, client: IpAddr, requests: u64, bytes: u64) -> Result<(), u64> {
+        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).ask(client, requests, bytes, now_ms)
+    }
+}
+
+fn too_many(client: IpAddr, wait_ms: u64) -> ErrorObjectOwned {
+    ErrorCode::TooManyRequests.with(format!("{client} asks for too much; try again in {wait_ms} ms"))
 }
 
 /// A service behind the throttle.

@@ -21,7 +21,8 @@ const STATES: [State; 5] = [State::Proposed, State::Certified, State::Committed,
 /// One height: when each of [`STATES`] was seen first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    view: View,
+    /// Of its header; none if no header of it was seen, as after an absence.
+    view: Option<View>,
     at: [Option<TimestampMs>; STATES.len()],
 }
 
@@ -36,7 +37,7 @@ impl Timeline {
         let Some(seen) = heights.get(&height) else { return Vec::new() };
         let times = STATES.into_iter().zip(seen.at);
         let passed = |(state, at): (State, Option<TimestampMs>)| {
-            Some(Passed { state, height: height.0, view: seen.view.0, time_ms: at?.0 })
+            Some(Passed { state, height: height.0, view: seen.view.map(|view| view.0), time_ms: at?.0 })
         };
         times.filter_map(passed).collect()
     }
@@ -46,9 +47,12 @@ impl Timeline {
         let Some(number) = STATES.iter().position(|known| *known == state) else { return };
         let mut heights = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let seen = heights.entry(height).or_default();
-        if let Some(view) = view.filter(|view| *view != seen.view) {
-            // Another header of this height: what was seen of the one before has come to nothing.
-            *seen = Seen { view, ..Seen::default() };
+        if let Some(view) = view {
+            if seen.view.is_some_and(|known| known != view) {
+                // Another header of this height: what was seen of the one before has come to nothing.
+                *seen = Seen::default();
+            }
+            seen.view = Some(view);
         }
         seen.at[number].get_or_insert(now);
         if heights.len() > HEIGHTS_MAX {
@@ -123,7 +127,8 @@ mod tests {
     }
 
     fn passed(timeline: &Timeline, height: u64) -> Vec<(State, u64, u64)> {
-        timeline.passed(Height(height)).into_iter().map(|it| (it.state, it.view, it.time_ms)).collect()
+        let view = |it: &chorale_api::Passed| it.view.unwrap_or_default();
+        timeline.passed(Height(height)).iter().map(|it| (it.state, view(it), it.time_ms)).collect()
     }
 
     #[test]
@@ -145,6 +150,16 @@ mod tests {
         note(&timeline, 7, Some(11), State::Proposed, 300);
         note(&timeline, 7, Some(11), State::Committed, 350);
         assert_eq!(passed(&timeline, 7), [(State::Proposed, 11, 300), (State::Committed, 11, 350)]);
+    }
+
+    /// What settlement says of a height may be heard before what consensus says.
+    #[test]
+    fn the_order_in_which_states_are_heard_takes_none_away() {
+        let timeline = Timeline::default();
+        note(&timeline, 7, None, State::Revealed, 170);
+        assert_eq!(timeline.passed(Height(7))[0].view, None, "no header of it was seen");
+        note(&timeline, 7, Some(9), State::Committed, 175);
+        assert_eq!(passed(&timeline, 7), [(State::Committed, 9, 175), (State::Revealed, 9, 170)]);
     }
 
     #[test]
