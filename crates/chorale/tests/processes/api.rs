@@ -156,7 +156,7 @@ fn one_client_cannot_ask_for_more_than_its_part() {
     let text = fs::read_to_string(&config).unwrap();
     let default = format!("rpc_bytes_per_second = {}", 32 * 1024 * 1024);
     assert!(text.contains(&default), "{text}");
-    fs::write(&config, text.replace(&default, "rpc_bytes_per_second = 100")).unwrap();
+    fs::write(&config, text.replace(&default, "rpc_bytes_per_second = 1000")).unwrap();
     let devnet = Devnet::start(&network, &[]);
     let url = devnet.status()[0]["url"].as_str().unwrap().to_owned();
     let address = url.trim_start_matches("http://");
