@@ -11,8 +11,8 @@
 //!   network that falls behind for that falls behind further. So a leader announces what it has selected before it seals
 //!   it; the next one leaves out what is announced or dispersed, and, where much waits, waits a moment for announcements
 //!   that should be there. What it still has not heard of it guesses: the oldest entries, a payload full.
-//! - Entries that have waited for too many heights come first, in an eighth of the payload. Claims of others keep them out
-//!   for a bounded number of heights: a manifest may lie, and an honest leader's turn ends censorship. A builder whose
+//! - Entries that have waited for too many heights come first, in an eighth of the payload. Where much waits, claims of
+//!   others keep them out for a bounded number of heights: a manifest may lie, and an honest leader's turn ends censorship. A builder whose
 //!   payload ended without being ordered claims nothing for a while.
 //! - A certificate whose header died, or came too late, goes into the next header of this node until it expires.
 //! - Keys and salts come fresh from the runtime's secure randomness for every dispersal.

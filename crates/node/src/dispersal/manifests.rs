@@ -51,14 +51,23 @@ impl Manifests {
     }
 
     /// What payloads of others than `me` claim to carry that are not ordered and still can be, and what near leaders have
-    /// announced, which are the leaders of views about `view`. A builder whose payload ended without being ordered claims
-    /// nothing for a while, except when its turn is near: or one could keep entries out of all payloads.
+    /// announced, which are the leaders of views about `view`. Payloads of others, left over from their last turn, count if
+    /// `far_too`: they come when their builder's turn does, late, but it saves the others from ordering the same. A builder
+    /// whose payload ended without being ordered claims nothing for a while, except when its turn is near: or one could keep
+    /// entries out of all payloads.
     #[must_use]
-    pub fn claims(&self, near: &BTreeSet<BuilderId>, me: &BuilderId, epoch: Epoch, view: View) -> Vec<Arc<Manifest>> {
+    pub fn claims(
+        &self,
+        near: &BTreeSet<BuilderId>,
+        far_too: bool,
+        me: &BuilderId,
+        epoch: Epoch,
+        view: View,
+    ) -> Vec<Arc<Manifest>> {
         let state = self.lock();
         let counts = |builder: &BuilderId| {
             let in_vain = state.in_vain.get(builder).is_some_and(|until| *until > (epoch, view));
-            builder != me && (!in_vain || near.contains(builder))
+            builder != me && (near.contains(builder) || far_too && !in_vain)
         };
         let unordered = state
             .known
@@ -162,7 +171,7 @@ mod tests {
     /// Whose payloads claim something, for this node `me` in a view with these leaders near it.
     fn claims(manifests: &Manifests, near: &[u8], me: u8, view: u64) -> Vec<u8> {
         let near: BTreeSet<BuilderId> = near.iter().copied().map(builder).collect();
-        let claims = manifests.claims(&near, &builder(me), EPOCH, View(view));
+        let claims = manifests.claims(&near, true, &builder(me), EPOCH, View(view));
         (0..=u8::MAX).filter(|name| claims.contains(&manifest(*name).into())).collect()
     }
 
@@ -172,7 +181,10 @@ mod tests {
         (1..=3).for_each(|name| manifests.insert(commitment(name), known(name, 10 + u64::from(name))));
         assert_eq!(claims(&manifests, &[], 2, 5), [1, 3], "and this node's own is known to it");
         assert_eq!(claims(&manifests, &[], 2, 12), [3]);
-        assert!(manifests.claims(&BTreeSet::new(), &builder(9), Epoch(2), View(1)).is_empty(), "of this epoch");
+        assert!(manifests.claims(&BTreeSet::new(), true, &builder(9), Epoch(2), View(1)).is_empty(), "of this epoch");
+        let near = [builder(1)].into();
+        let claims = manifests.claims(&near, false, &builder(2), EPOCH, View(5));
+        assert_eq!(claims, [manifest(1).into()], "or of near leaders only");
     }
 
     #[test]
@@ -186,7 +198,7 @@ mod tests {
         assert!(claims(&manifests, &[1], 2, 11).is_empty(), "it never came");
         manifests.insert(commitment(1), known(1, 40));
         let near = [builder(1)].into();
-        assert_eq!(manifests.claims(&near, &builder(2), EPOCH, View(6)).len(), 1);
+        assert_eq!(manifests.claims(&near, true, &builder(2), EPOCH, View(6)).len(), 1);
         manifests.enter();
         assert!(!manifests.has_announced(&builder(1), EPOCH, View(7)));
     }

@@ -315,7 +315,7 @@ where
     fn select(&mut self, selection: &Selection) -> Vec<PayloadUnit> {
         let Selection { bytes_max, overdue_bytes_max, revealed, entries_max, height, exclude, leave } = selection;
         let own = |entry: &Entry| exclude.own.contains(&entry.id());
-        let claimed = |entry: &Entry| exclude.claims(entry.unit());
+        let claimed = |entry: &Entry| exclude.overdue_too && exclude.claims(entry.unit());
         let mut entries = self.pool.overdue(*overdue_bytes_max, *entries_max, *revealed, *height, own, claimed);
 
         let taken: BTreeSet<UnitId> = entries.iter().map(Entry::id).collect();

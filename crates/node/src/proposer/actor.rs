@@ -277,8 +277,10 @@ impl<E: Context, P: Pool> Actor<E, P> {
         if begin_at > now && !unserved {
             return Some(begin_at.0 - now.0);
         }
-        let is_much = *self.pool.waiting().borrow() > MUCH_WAITING;
-        if is_much && now.0 < self.timing.patient_until(begin_at).0 && self.unseen_before(&epoch, target) > 0 {
+        if self.is_much_waiting()
+            && now.0 < self.timing.patient_until(begin_at).0
+            && self.unseen_before(&epoch, target) > 0
+        {
             return Some(LOOK_AGAIN_MS);
         }
         self.build(&epoch, view, target).await;
@@ -355,12 +357,22 @@ impl<E: Context, P: Pool> Actor<E, P> {
             revealed: *self.revealed.borrow(),
             entries_max: PAYLOAD_ENTRIES_MAX,
             height: Height(self.height.0 + 1),
-            exclude: Arc::new(Exclusion { own, manifests: self.in_flight_before(epoch, view, target) }),
+            exclude: Arc::new(Exclusion {
+                own,
+                manifests: self.in_flight_before(epoch, view, target),
+                overdue_too: self.is_much_waiting(),
+            }),
             leave,
         };
         let mut units = self.pool.select(selection).await;
         trim(&mut units, bytes_max);
         units
+    }
+
+    /// Whether so much waits that repeats would cost more than waiting. Where little does, a repeat costs nothing, and an
+    /// entry that waits for a payload that missed its header costs its sender a turn.
+    fn is_much_waiting(&self) -> bool {
+        *self.pool.waiting().borrow() > MUCH_WAITING
     }
 
     /// What is on its way before this payload, as far as it is known.
@@ -369,7 +381,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let leaders: BTreeSet<_> = (from..target.0).map(|view| epoch.leader(View(view))).collect();
         let near =
             leaders.into_iter().filter_map(|leader| epoch.validators.get(leader)).map(Validator::builder).collect();
-        self.dispersal.manifests().claims(&near, &self.builder, epoch.epoch, view)
+        self.dispersal.manifests().claims(&near, self.is_much_waiting(), &self.builder, epoch.epoch, view)
     }
 
     /// Payloads for headers before this one that nobody has heard of yet, and somebody may be making.

@@ -40,6 +40,8 @@ pub struct Exclusion {
     pub own: BTreeSet<UnitId>,
     /// Manifests of payloads that leaders before this node's turn have dispersed, or announced.
     pub manifests: Vec<Arc<Manifest>>,
+    /// Whether the manifests keep out also what is overdue, for a bounded time.
+    pub overdue_too: bool,
 }
 
 impl Exclusion {
