@@ -3,8 +3,9 @@
 //! A node without its record may have signed anything in any epoch that had begun when it lost it, and its copy of the
 //! chain may end epochs before. So "the next epoch" is not the one after that copy: it is the first that begins after the
 //! node was started. That an epoch goes on is shown by a fresh header with a certificate of its own view: a quorum
-//! voted for it as fresh, so an honest validator found its timestamp not ahead of its clock. If it is later than the
-//! start by more than clocks may differ, the epoch after this header's begins later still.
+//! voted for it as fresh, so an honest validator found its timestamp not ahead of its clock by more than `clock_drift`;
+//! and that clock may be ahead of this node's by as much. If the timestamp is later than the start by more than both, the
+//! header was voted for after the start, and the epoch after its own begins later still.
 
 use crate::{Core, timer::after};
 use chorale_types::{Epoch, QuorumCertificate, Scheme, TimestampMs};
@@ -39,7 +40,9 @@ impl<S: Scheme> Core<S> {
     pub(crate) fn may_sign_again(&mut self, certificate: &QuorumCertificate) {
         let Signs::Lost { started } = self.signs else { return };
         let header = self.tree.header(&certificate.block.id).filter(|_| certificate.is_fresh());
-        if header.is_some_and(|header| header.timestamp > after(started, self.parameters.clock_drift_ms)) {
+        if header
+            .is_some_and(|header| header.timestamp > after(started, self.parameters.clock_drift_ms.saturating_mul(2)))
+        {
             self.signs = Signs::From(self.rules.info.epoch.next());
         }
     }
