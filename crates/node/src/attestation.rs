@@ -19,6 +19,7 @@
 
 mod actor;
 mod message;
+mod missing;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -5,4 +5,5 @@ pub(crate) mod cluster;
 mod damage;
 mod log;
 mod loopback;
+pub(crate) mod network;
 mod sync;

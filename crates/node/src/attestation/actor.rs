@@ -2,6 +2,7 @@
 
 use super::{
     Closing, Config, Event, Ingress, Mailbox, Message, Request,
+    missing::{ASK_TURN_MS, Missing, Whom},
     store::{Attestations, Error as StorageError, Signed},
     votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence},
 };
@@ -27,15 +28,6 @@ use tracing::{debug, error, warn};
 
 /// Heights that are signed together at most: one write to disk for all of them.
 const BATCH_MAX: u64 = 64;
-/// Up to so many missing attestations everybody is asked for each. More are an absence that this node catches up with:
-/// then one validator is asked for each, another one every time.
-const ASKED_OF_ALL_MAX: usize = 16;
-/// Attestations that one validator is asked for in a turn while this node catches up.
-const ASKED_OF_ONE_MAX: usize = 4;
-/// Milliseconds between two turns: well below what one validator answers in a second.
-const ASK_TURN_MS: u64 = 100;
-/// Settled heights whose attestation is waited for. Above it the oldest are given up.
-const WAITING_MAX: usize = 64 * 1024;
 /// Bytes of the largest message.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Heights between syncs of attestations.
@@ -104,16 +96,6 @@ pub struct Connections<S, N, R> {
     pub channel: (N, R),
 }
 
-/// A settled height without attestation.
-struct Waiting {
-    root: Digest,
-    epoch: Epoch,
-    /// When to ask for it.
-    ask_at: TimestampMs,
-    /// How often it was asked for.
-    asked: u64,
-}
-
 /// See the [module](super).
 pub struct Actor<E: Context, S, N, R> {
     context: E,
@@ -133,11 +115,10 @@ pub struct Actor<E: Context, S, N, R> {
     votes: Votes,
     /// The last settled height that was looked at.
     last: Height,
-    waiting: BTreeMap<Height, Waiting>,
+    missing: Missing,
     /// Attestations of heights that are not settled here yet, not verified.
     early: BTreeMap<Height, Attestation>,
     answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
-    ask_turn_at: TimestampMs,
     synced: Height,
 }
 
@@ -181,10 +162,9 @@ where
             attestations,
             votes: Votes::default(),
             last: restart,
-            waiting: BTreeMap::new(),
+            missing: Missing::default(),
             early: BTreeMap::new(),
             answers: BTreeMap::new(),
-            ask_turn_at: TimestampMs(0),
             synced: restart,
         };
         actor.reopen(restart);
@@ -194,7 +174,7 @@ where
     /// Goes on with the last heights that were settled before a restart and are not attested here.
     fn reopen(&mut self, restart: Height) {
         let attested: std::collections::BTreeSet<u64> = self.attestations.heights().into_iter().collect();
-        let oldest = restart.0.saturating_sub(WAITING_MAX as u64).max(1);
+        let oldest = restart.0.saturating_sub(self.config.retention_heights).max(1);
         for height in (oldest..=restart.0).filter(|height| !attested.contains(height)) {
             // What this node signed says what it found, without asking settlement, which does not run yet.
             let Some(vote) = self.signed.get(Height(height)).copied() else { continue };
@@ -214,7 +194,7 @@ where
         loop {
             let last = *settled.borrow_and_update();
             self.look(last).await?;
-            let pause_ms = if self.waiting.is_empty() { self.config.ask_after_ms.max(1) } else { ASK_TURN_MS };
+            let pause_ms = if self.missing.is_empty() { self.config.ask_after_ms.max(1) } else { ASK_TURN_MS };
             let wake = self.context.sleep(Duration::from_millis(pause_ms));
             tokio::select! {
                 biased;
@@ -290,17 +270,16 @@ where
 
     fn wait_for(&mut self, height: Height, root: Digest, epoch: Epoch) {
         let ask_at = TimestampMs(self.context.now_ms().0.saturating_add(self.config.ask_after_ms));
-        self.waiting.insert(height, Waiting { root, epoch, ask_at, asked: 0 });
-        while self.waiting.len() > WAITING_MAX {
-            if let Some((height, _)) = self.waiting.pop_first() {
-                self.votes.remove(height);
-            }
+        self.missing.insert(height, root, epoch, ask_at);
+        // What is not kept any more cannot be had from anybody.
+        for height in self.missing.prune(Height(height.0.saturating_sub(self.config.retention_heights))) {
+            self.votes.remove(height);
         }
     }
 
     /// Attests a settled height if there are enough signatures, or somebody sent the attestation early.
     async fn conclude(&mut self, height: Height) -> Result<(), Stopped> {
-        let Some(waiting) = self.waiting.get(&height) else { return Ok(()) };
+        let Some(waiting) = self.missing.get(height) else { return Ok(()) };
         if let Some(known) = self.attestations.get(height).await? {
             return self.attested(known, false).await;
         }
@@ -327,7 +306,7 @@ where
     /// A verified attestation of a settled height.
     async fn attested(&mut self, attestation: Attestation, is_new: bool) -> Result<(), Stopped> {
         let height = attestation.height;
-        let Some(waiting) = self.waiting.remove(&height) else { return Ok(()) };
+        let Some(waiting) = self.missing.remove(height) else { return Ok(()) };
         self.votes.remove(height);
         self.early.remove(&height);
         if attestation.root != waiting.root {
@@ -369,7 +348,7 @@ where
 
     /// Says up to where everything is attested.
     fn publish(&self, last: Height) {
-        let first_missing = self.waiting.keys().next().copied();
+        let first_missing = self.missing.first();
         let up_to = first_missing.map_or(last, |height| Height(height.0.saturating_sub(1)));
         self.ingress.attested.send_if_modified(|attested| {
             let advanced = up_to > *attested;
@@ -396,7 +375,7 @@ where
 
     fn is_wanted(&self, height: Height) -> bool {
         let ahead = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
-        self.waiting.contains_key(&height) || (height > self.last && height.0 <= ahead)
+        self.missing.get(height).is_some() || (height > self.last && height.0 <= ahead)
     }
 
     async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {
@@ -425,7 +404,7 @@ where
         if !self.is_wanted(height) {
             return Ok(());
         }
-        let Some(waiting) = self.waiting.get(&height) else {
+        let Some(waiting) = self.missing.get(height) else {
             // Verified once the height is settled here; nothing is done with it before.
             self.early.insert(height, attestation);
             return Ok(());
@@ -465,52 +444,29 @@ where
 
     /// Asks for the oldest attestations that are overdue, and says again what this node signed.
     fn ask_due(&mut self) {
-        let now = self.context.now_ms();
-        if now < self.ask_turn_at {
-            return;
-        }
-        self.ask_turn_at = TimestampMs(now.0.saturating_add(ASK_TURN_MS));
-        let due = self.waiting.iter().filter(|(_, it)| it.ask_at <= now).map(|(height, _)| *height);
-        let others = self.peers_of_waiting().saturating_sub(1).max(1);
-        let due: Vec<Height> = due.take(ASKED_OF_ALL_MAX.max(ASKED_OF_ONE_MAX * others) + 1).collect();
-        if due.len() <= ASKED_OF_ALL_MAX {
-            due.into_iter().for_each(|height| self.ask(height, now, Recipients::All));
-            return;
-        }
-        for height in due.into_iter().take(ASKED_OF_ONE_MAX * others) {
-            if let Some(peer) = self.next_to_ask(height) {
-                self.ask(height, now, Recipients::One(peer));
+        let (now, chain, me) = (self.context.now_ms(), &self.chain, self.me);
+        let others = |epoch| {
+            let info = chain.epoch(epoch)?;
+            Some((info.validators.len(), info.validators.index_of(&me)))
+        };
+        for (height, whom) in self.missing.due(now, self.config.ask_after_ms, others) {
+            let of = match whom {
+                Whom::All => Recipients::All,
+                Whom::One(validator) => match self.key_of(height, validator) {
+                    Some(peer) => Recipients::One(peer),
+                    None => continue,
+                },
+            };
+            if let Some(vote) = self.signed.get(height).copied() {
+                let _ = self.sender.send(of.clone(), Message::Vote(vote).encode(), false);
             }
+            let _ = self.sender.send(of, Message::Ask(height).encode(), false);
         }
     }
 
-    /// Validators of the epoch of the oldest height that is waited for.
-    fn peers_of_waiting(&self) -> usize {
-        let oldest = self.waiting.first_key_value().map(|(_, oldest)| oldest.epoch);
-        oldest.and_then(|epoch| self.chain.epoch(epoch)).map_or(1, |info| info.validators.len())
-    }
-
-    /// Whose turn it is to be asked for a height, if this node is not the only validator.
-    fn next_to_ask(&self, height: Height) -> Option<PublicKey> {
-        let waiting = self.waiting.get(&height)?;
-        let info = self.chain.epoch(waiting.epoch)?;
-        let validators = info.validators.len();
-        let turns = (0..validators as u64).map(|more| height.0.wrapping_add(waiting.asked).wrapping_add(more));
-        let mut peers = turns.filter_map(|turn| {
-            let index = u16::try_from(turn % validators as u64).ok()?;
-            peer_of(&info, ValidatorIndex(index))
-        });
-        peers.find(|peer| node_key(peer) != self.me)
-    }
-
-    fn ask(&mut self, height: Height, now: TimestampMs, of: Recipients<PublicKey>) {
-        let Some(waiting) = self.waiting.get_mut(&height) else { return };
-        waiting.ask_at = TimestampMs(now.0.saturating_add(self.config.ask_after_ms));
-        waiting.asked += 1;
-        if let Some(vote) = self.signed.get(height).copied() {
-            let _ = self.sender.send(of.clone(), Message::Vote(vote).encode(), false);
-        }
-        let _ = self.sender.send(of, Message::Ask(height).encode(), false);
+    fn key_of(&self, height: Height, validator: ValidatorIndex) -> Option<PublicKey> {
+        let info = self.chain.epoch(self.missing.get(height)?.epoch)?;
+        peer_of(&info, validator)
     }
 
     fn broadcast(&mut self, message: &Message) {

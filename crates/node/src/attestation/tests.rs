@@ -8,6 +8,7 @@ use crate::{
     ports::{ChainHandle, Epochs, Peers, Position},
     settlement::tests::{Context, EPOCH_HEIGHTS, Node as Settlement, chain, config, revealed, run, single},
     store::HeaderStore,
+    tests::network::linked,
 };
 use chorale_foundation::{
     codec::Encode as _,
@@ -17,10 +18,10 @@ use chorale_foundation::{
     },
     p2p::{
         Recipients, Sender as _,
-        simulated::{self, Link, Network, Oracle},
+        simulated::{self, Oracle},
     },
     runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _},
-    utils::{NZU32, NZUsize, probability},
+    utils::NZU32,
 };
 use chorale_types::{
     Attestation, BlockId, Bls, ConsensusSecret, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Evidence, Fault, Height,
@@ -72,24 +73,7 @@ impl World {
             closing: Height(EPOCH_HEIGHTS),
         });
         let peers: Vec<PublicKey> = keys.iter().map(PrivateKey::public_key).collect();
-        let settings = simulated::Config {
-            max_size: 1024 * 1024,
-            max_peers_per_set: NZUsize!(8),
-            disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
-        };
-        let (network, oracle) = Network::new_with_peers(context.child("network"), settings, peers.clone()).await;
-        network.start();
-        let link = Link {
-            latency: Duration::from_millis(10),
-            jitter: Duration::from_millis(3),
-            success_rate: probability!(1.0),
-        };
-        for from in &peers {
-            for to in peers.iter().filter(|to| *to != from) {
-                oracle.add_link(from.clone(), to.clone(), link.clone()).await.unwrap();
-            }
-        }
+        let oracle = linked(&context, &peers, 3).await;
         Self { context, oracle, keys, epoch, nodes: BTreeMap::new() }
     }
 

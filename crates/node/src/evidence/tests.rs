@@ -5,20 +5,20 @@ use crate::{
     mesh::channel,
     ports::{ChainHandle, Epochs, Peers, Position},
     store::HeaderStore,
-    tests::cluster::{epochs, first_epoch, identity, node_key, secret},
+    tests::{
+        cluster::{epochs, first_epoch, identity, node_key, secret},
+        network::linked,
+    },
 };
 use chorale_foundation::{
     Bytes,
     cryptography::{Signer as _, ed25519::PublicKey},
-    p2p::{
-        Recipients, Sender as _,
-        simulated::{self, Link, Network, Oracle},
-    },
+    p2p::{Recipients, Sender as _, simulated::Oracle},
     runtime::{
         Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _,
         deterministic::{Context, Runner},
     },
-    utils::{NZU32, NZUsize, probability},
+    utils::NZU32,
 };
 use chorale_types::{
     BlockReference, Bls, Epoch, EpochInfo, Evidence, Fault, Height, Scheme as _, Statement, ValidatorIndex, View,
@@ -57,24 +57,7 @@ fn block(name: &str) -> BlockReference {
 impl World {
     async fn new(context: Context) -> Self {
         let peers: Vec<PublicKey> = (0..NODES).map(|i| identity(i).public_key()).collect();
-        let settings = simulated::Config {
-            max_size: 64 * 1024,
-            max_peers_per_set: NZUsize!(NODES),
-            disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
-        };
-        let (network, oracle) = Network::new_with_peers(context.child("network"), settings, peers.clone()).await;
-        network.start();
-        let link = Link {
-            latency: Duration::from_millis(10),
-            jitter: Duration::from_millis(3),
-            success_rate: probability!(1.0),
-        };
-        for from in &peers {
-            for to in peers.iter().filter(|to| *to != from) {
-                oracle.add_link(from.clone(), to.clone(), link.clone()).await.unwrap();
-            }
-        }
+        let oracle = linked(&context, &peers, 3).await;
         Self { context, oracle, first: first_epoch(NODES, EPOCH_HEIGHTS), nodes: BTreeMap::new() }
     }
 

@@ -1,6 +1,9 @@
 //! Answers about headers: one node that asks, and three peers that the test plays.
 
-use super::cluster::{first_epoch, identity, node_key};
+use super::{
+    cluster::{first_epoch, identity, node_key},
+    network::linked,
+};
 use crate::{
     consensus::{Found, Want},
     mesh::channel,
@@ -11,21 +14,18 @@ use crate::{
 use chorale_foundation::{
     Bytes,
     cryptography::{Signer as _, ed25519::PublicKey},
-    p2p::{
-        Receiver as _, Recipients, Sender as _,
-        simulated::{self, Link, Network, Oracle},
-    },
+    p2p::{Receiver as _, Recipients, Sender as _, simulated::Oracle},
     runtime::{
         Quota, Runner as _, Spawner as _, Supervisor as _,
         deterministic::{Context, Runner},
     },
-    utils::{NZU32, NZUsize, probability},
+    utils::NZU32,
 };
 use chorale_types::{
     EpochInfo, Header, Height, QuorumCertificate, TimestampMs, ValidatorIndex, View,
     codec::{Encode as _, List, decode},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
 
 const NODES: usize = 4;
@@ -104,21 +104,7 @@ struct World {
 impl World {
     async fn new(context: Context) -> Self {
         let peers: Vec<PublicKey> = (0..NODES).map(|i| identity(i).public_key()).collect();
-        let settings = simulated::Config {
-            max_size: 1024 * 1024,
-            max_peers_per_set: NZUsize!(NODES),
-            disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(1),
-        };
-        let (network, oracle) = Network::new_with_peers(context.child("network"), settings, peers.clone()).await;
-        network.start();
-        let (latency, jitter) = (Duration::from_millis(10), Duration::from_millis(0));
-        let link = Link { latency, jitter, success_rate: probability!(1.0) };
-        for from in &peers {
-            for to in peers.iter().filter(|to| *to != from) {
-                oracle.add_link(from.clone(), to.clone(), link.clone()).await.unwrap();
-            }
-        }
+        let oracle = linked(&context, &peers, 0).await;
         Self { context, oracle, epoch: Arc::new(first_epoch(NODES, 1_000)) }
     }
 
