@@ -25,6 +25,7 @@ pub mod frames;
 pub(crate) mod keys;
 pub mod manifests;
 pub mod message;
+mod offers;
 #[cfg(test)]
 mod tests;
 pub mod vault;

@@ -8,6 +8,7 @@ use super::{
     keys::{assignment_of, node_key, peer_of},
     manifests::{Known, Manifests},
     message::{Acknowledge, Announce, Disperse, Message, Refuse, RefusedFor},
+    offers::{Announcement, check_addressed, check_announced},
     vault::Vault,
     wire::{ForDispersal, Outbox, Received},
 };
@@ -38,9 +39,6 @@ const CHECKS_PER_PEER_MAX: usize = 4;
 
 /// Heights after opening during which chunks are kept for nodes that are a little behind; later ones get the payload.
 const CHUNKS_KEPT_HEIGHTS: u64 = 32;
-
-/// How far from this node's view one may be for which something is announced.
-const ANNOUNCED_VIEWS: u64 = 8;
 
 /// Chunks on disk, with what was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -311,21 +309,18 @@ where
         }
     }
 
-    /// Only who leads one of the next views has something to announce, and others may be ahead or behind a little.
     fn announced(&self, peer: &PublicKey, from: ValidatorIndex, announce: Announce) {
-        let Announce { epoch, target, manifest } = announce;
-        if !manifest.is_possible() || manifest.length > self.config.limits.payload_bytes_max {
-            self.peers.block(peer, "announced a payload that cannot be");
-            return;
-        }
         let view = self.chain.position.borrow().view;
-        let is_near = target.0.abs_diff(view.0) <= ANNOUNCED_VIEWS;
-        if epoch != self.epoch.epoch || !is_near || self.epoch.leader(target) != from {
-            debug!(%from, %epoch, %target, "ignored an announcement that is not for a near view of its sender");
-            return;
-        }
-        if let Some(validator) = self.epoch.validators.get(from) {
-            self.manifests.announce(validator.builder(), (epoch, target), manifest, view);
+        let bytes_max = self.config.limits.payload_bytes_max;
+        match check_announced(&self.epoch, view, from, &announce, bytes_max) {
+            Announcement::Wrong => self.peers.block(peer, "announced a payload that cannot be"),
+            Announcement::Ignored => debug!(%from, target = %announce.target, "ignored an announcement"),
+            Announcement::Counts => {
+                if let Some(validator) = self.epoch.validators.get(from) {
+                    let Announce { epoch, target, manifest } = announce;
+                    self.manifests.announce(validator.builder(), (epoch, target), manifest, view);
+                }
+            }
         }
     }
 
@@ -389,7 +384,7 @@ where
             self.refuse(&peer, commitment, RefusedFor::Epoch);
             return;
         }
-        if let Err(reason) = self.addressed(from, me, &message) {
+        if let Err(reason) = check_addressed(&self.epoch, from, me, &message) {
             self.peers.block(&peer, &reason);
             return;
         }
@@ -406,27 +401,6 @@ where
                 self.refuse(&peer, commitment, refusal.into());
             }
         }
-    }
-
-    /// Whether the message is what its sender may send to this node. Honest builders never get it wrong.
-    fn addressed(&self, from: ValidatorIndex, me: ValidatorIndex, message: &Disperse) -> Result<(), String> {
-        let Disperse { manifest, chunks, .. } = message;
-        let builder = self.epoch.validators.get(from).map(chorale_types::Validator::builder);
-        if chunks.validator != me {
-            return Err(format!("sent the chunks of validator {} to validator {me}", chunks.validator));
-        }
-        if Some(chunks.reference.builder) != builder {
-            return Err("sent chunks of a payload that it did not build".into());
-        }
-        if manifest.length != chunks.reference.length {
-            let (said, is) = (manifest.length, chunks.reference.length);
-            return Err(format!("sent a manifest of {said} bytes with chunks of a payload of {is}"));
-        }
-        if !manifest.is_possible() {
-            let (entries, length) = (manifest.entries(), manifest.length);
-            return Err(format!("sent a manifest of {entries} entries for a payload of {length} bytes"));
-        }
-        Ok(())
     }
 
     fn check(&mut self, peer: PublicKey, acknowledged: Acknowledged, message: Disperse) {

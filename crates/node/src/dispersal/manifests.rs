@@ -27,16 +27,48 @@ const ANNOUNCED_VIEWS: u64 = 3;
 /// Unordered payloads whose claims count at most, the newest first: every entry is compared with each.
 const CLAIMS_MAX: usize = 32;
 
-/// For how many views after a payload that was not ordered the claims of its builder do not count.
+/// For how many views after a claim that was in vain the claims of its builder do not count; twice as many each time.
 const IN_VAIN_VIEWS: u64 = 64;
+
+/// Doublings of [`IN_VAIN_VIEWS`] at most.
+const IN_VAIN_DOUBLINGS_MAX: u32 = 16;
 
 #[derive(Debug, Default)]
 struct State {
     known: BTreeMap<Commitment, Known>,
     /// By the view that the payload is made for, which one builder leads.
-    announced: BTreeMap<(Epoch, View), (BuilderId, Arc<Manifest>)>,
-    /// Builders with a payload that ended without being ordered, and until when their claims do not count.
-    in_vain: BTreeMap<BuilderId, (Epoch, View)>,
+    announced: BTreeMap<(Epoch, View), Announced>,
+    in_vain: BTreeMap<BuilderId, InVain>,
+}
+
+/// What the leader of a view says that it is about to disperse.
+#[derive(Debug)]
+struct Announced {
+    builder: BuilderId,
+    manifest: Arc<Manifest>,
+    /// The payload has come.
+    is_kept: bool,
+}
+
+/// What is known of a builder that claimed entries without ordering them.
+#[derive(Clone, Copy, Debug)]
+struct InVain {
+    times: u32,
+    /// Until when its claims do not count.
+    until: (Epoch, View),
+}
+
+impl State {
+    fn is_in_vain(&self, builder: &BuilderId, epoch: Epoch, view: View) -> bool {
+        self.in_vain.get(builder).is_some_and(|it| it.until > (epoch, view))
+    }
+
+    fn note_in_vain(&mut self, builder: BuilderId, epoch: Epoch, since: View) {
+        let it = self.in_vain.entry(builder).or_insert(InVain { times: 0, until: (epoch, since) });
+        let views = IN_VAIN_VIEWS << it.times.min(IN_VAIN_DOUBLINGS_MAX);
+        it.times = it.times.saturating_add(1);
+        it.until = it.until.max((epoch, View(since.0.saturating_add(views))));
+    }
 }
 
 /// All manifests known, written by the dispersal actor. Clones share them.
@@ -52,9 +84,11 @@ impl Manifests {
 
     /// What payloads of others than `me` claim to carry that are not ordered and still can be, and what near leaders have
     /// announced, which are the leaders of views about `view`. Payloads of others, left over from their last turn, count if
-    /// `far_too`: they come when their builder's turn does, late, but it saves the others from ordering the same. A builder
-    /// whose payload ended without being ordered claims nothing for a while, except when its turn is near: or one could keep
-    /// entries out of all payloads.
+    /// `far_too`: they come when their builder's turn does, late, but it saves the others from ordering the same.
+    ///
+    /// An announcement costs nothing, and a payload that is never put into a header not much: who claims in vain is not
+    /// believed for a while, and longer each time, or it could keep entries out of all payloads. Payloads of near leaders
+    /// count even so: they were spread, and may be in the next header.
     #[must_use]
     pub fn claims(
         &self,
@@ -65,10 +99,8 @@ impl Manifests {
         view: View,
     ) -> Vec<Arc<Manifest>> {
         let state = self.lock();
-        let counts = |builder: &BuilderId| {
-            let in_vain = state.in_vain.get(builder).is_some_and(|until| *until > (epoch, view));
-            builder != me && (near.contains(builder) || far_too && !in_vain)
-        };
+        let believed = |builder: &BuilderId| builder != me && !state.is_in_vain(builder, epoch, view);
+        let counts = |builder: &BuilderId| builder != me && near.contains(builder) || far_too && believed(builder);
         let unordered = state
             .known
             .values()
@@ -78,32 +110,43 @@ impl Manifests {
         let mut claims: Vec<Arc<Manifest>> =
             unordered.into_iter().take(CLAIMS_MAX).map(|known| known.manifest.clone()).collect();
         let recent = state.announced.range((epoch, View(view.0.saturating_sub(ANNOUNCED_VIEWS)))..);
-        for (_, (_, manifest)) in recent.filter(|((of, _), (by, _))| *of == epoch && by != me && near.contains(by)) {
+        for (_, announced) in recent.filter(|((of, _), it)| *of == epoch && near.contains(&it.builder)) {
             // What has been dispersed since is the same again.
-            if !claims.contains(manifest) {
-                claims.push(manifest.clone());
+            if !announced.is_kept && believed(&announced.builder) {
+                claims.push(announced.manifest.clone());
             }
         }
         claims
     }
 
-    /// Whether a builder has announced its payload for the header of this view.
+    /// Whether it is worth waiting for what a builder will announce for the header of `target`.
     #[must_use]
-    pub fn has_announced(&self, builder: &BuilderId, epoch: Epoch, target: View) -> bool {
-        self.lock().announced.get(&(epoch, target)).is_some_and(|(by, _)| by == builder)
+    pub fn is_awaited(&self, builder: &BuilderId, epoch: Epoch, target: View, view: View) -> bool {
+        let state = self.lock();
+        !state.announced.contains_key(&(epoch, target)) && !state.is_in_vain(builder, epoch, view)
     }
 
-    /// Remembers what the leader of a view announced, and forgets what is of views long before `view`. The caller accepts
-    /// near views only, so few are remembered.
+    /// Remembers what the leader of a view announced, the first time, and forgets what is of views long before `view`. The
+    /// caller accepts near views only, so few are remembered.
     pub(super) fn announce(&self, builder: BuilderId, at: (Epoch, View), manifest: Manifest, view: View) {
         let mut state = self.lock();
-        state.announced.insert(at, (builder, Arc::new(manifest)));
+        let is_kept = state.known.values().any(|known| known.builder == builder && *known.manifest == manifest);
+        state.announced.entry(at).or_insert(Announced { builder, manifest: Arc::new(manifest), is_kept });
         let oldest = (at.0, View(view.0.saturating_sub(ANNOUNCED_VIEWS)));
-        state.announced = state.announced.split_off(&oldest);
+        let recent = state.announced.split_off(&oldest);
+        let over = std::mem::replace(&mut state.announced, recent);
+        for ((epoch, _), announced) in over {
+            if !announced.is_kept {
+                state.note_in_vain(announced.builder, epoch, view);
+            }
+        }
     }
 
     pub(super) fn insert(&self, commitment: Commitment, known: Known) {
         let mut state = self.lock();
+        for announced in state.announced.values_mut() {
+            announced.is_kept |= announced.builder == known.builder && announced.manifest == known.manifest;
+        }
         state.known.insert(commitment, known);
     }
 
@@ -120,7 +163,7 @@ impl Manifests {
         let mut state = self.lock();
         for commitment in commitments {
             if let Some(known) = state.known.remove(commitment).filter(|known| !known.ordered) {
-                state.in_vain.insert(known.builder, (known.epoch, View(known.expiry.0 + IN_VAIN_VIEWS)));
+                state.note_in_vain(known.builder, known.epoch, known.expiry);
             }
         }
     }
@@ -191,8 +234,8 @@ mod tests {
     fn what_a_near_leader_announced_is_claimed_once() {
         let manifests = Manifests::default();
         manifests.announce(builder(1), (EPOCH, View(7)), manifest(1), View(6));
-        assert!(manifests.has_announced(&builder(1), EPOCH, View(7)));
-        assert!(!manifests.has_announced(&builder(1), EPOCH, View(8)));
+        assert!(!manifests.is_awaited(&builder(1), EPOCH, View(7), View(6)));
+        assert!(manifests.is_awaited(&builder(1), EPOCH, View(8), View(6)));
         assert_eq!(claims(&manifests, &[1], 2, 6), [1]);
         assert!(claims(&manifests, &[3], 2, 6).is_empty(), "its turn is far away");
         assert!(claims(&manifests, &[1], 2, 11).is_empty(), "it never came");
@@ -200,18 +243,48 @@ mod tests {
         let near = [builder(1)].into();
         assert_eq!(manifests.claims(&near, true, &builder(2), EPOCH, View(6)).len(), 1);
         manifests.enter();
-        assert!(!manifests.has_announced(&builder(1), EPOCH, View(7)));
+        assert!(manifests.is_awaited(&builder(1), EPOCH, View(7), View(6)));
     }
 
     #[test]
     fn announcements_are_forgotten_when_their_views_are_over() {
         let manifests = Manifests::default();
         for view in 0..20 {
+            manifests.insert(commitment(1), known(1, 40));
             manifests.announce(builder(1), (EPOCH, View(view)), manifest(1), View(view));
         }
-        let kept = (0..20).filter(|view| manifests.has_announced(&builder(1), EPOCH, View(*view))).count();
-        assert_eq!(kept as u64, ANNOUNCED_VIEWS + 1);
-        assert!(!manifests.has_announced(&builder(2), EPOCH, View(19)), "another does not lead it");
+        assert_eq!(manifests.lock().announced.len() as u64, ANNOUNCED_VIEWS + 1);
+        assert!(manifests.lock().in_vain.is_empty(), "all were kept");
+    }
+
+    /// It costs nothing to announce what never comes, and would keep entries out of the payloads of others.
+    #[test]
+    fn who_announces_in_vain_is_not_believed_for_longer_each_time() {
+        let manifests = Manifests::default();
+        let mut view = 100;
+        for times in 0..3 {
+            manifests.announce(builder(1), (EPOCH, View(view)), manifest(1), View(view));
+            assert_eq!(claims(&manifests, &[1], 9, view), [1], "believed once more");
+            // The next announcement of anybody finds that nothing came.
+            view += ANNOUNCED_VIEWS + 1;
+            manifests.announce(builder(2), (EPOCH, View(view)), manifest(2), View(view));
+            manifests.insert(commitment(2), known(2, view));
+            manifests.announce(builder(1), (EPOCH, View(view + 1)), manifest(3), View(view));
+            assert!(!claims(&manifests, &[1], 9, view).contains(&3));
+            assert!(!manifests.is_awaited(&builder(1), EPOCH, View(view + 2), View(view)), "nobody waits for it");
+            // That one is kept.
+            manifests.insert(commitment(3), Known { builder: builder(1), ordered: true, ..known(3, view) });
+            view += IN_VAIN_VIEWS << times;
+            assert!(manifests.is_awaited(&builder(1), EPOCH, View(view + 2), View(view)));
+        }
+    }
+
+    #[test]
+    fn the_first_announcement_for_a_view_counts() {
+        let manifests = Manifests::default();
+        manifests.announce(builder(1), (EPOCH, View(7)), manifest(1), View(6));
+        manifests.announce(builder(1), (EPOCH, View(7)), manifest(2), View(6));
+        assert_eq!(claims(&manifests, &[1], 9, 6), [1]);
     }
 
     /// Whoever disperses payloads and never has them ordered could otherwise keep entries out of everybody's payloads.

@@ -250,6 +250,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let me = index?;
         // Headers above the closing height are empty.
         if self.height >= epoch.closing || self.failed == Some((epoch.epoch, view)) {
+            self.release(epoch.epoch, view).await;
             return None;
         }
         let now = self.context.now_ms();
@@ -279,7 +280,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         }
         if self.is_much_waiting()
             && now.0 < self.timing.patient_until(begin_at).0
-            && self.unseen_before(&epoch, target) > 0
+            && self.unseen_before(&epoch, view, target) > 0
         {
             return Some(LOOK_AGAIN_MS);
         }
@@ -349,7 +350,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
         let own = self.shared.lock().shelf.entries();
         let leave = Leave {
             before: self.timing.begin_at(View(target.0.saturating_sub(1)), self.context.now_ms()),
-            bytes: bytes_max * self.unseen_before(epoch, target),
+            bytes: bytes_max * self.unseen_before(epoch, view, target),
         };
         let selection = Selection {
             bytes_max,
@@ -385,11 +386,11 @@ impl<E: Context, P: Pool> Actor<E, P> {
     }
 
     /// Payloads for headers before this one that nobody has heard of yet, and somebody may be making.
-    fn unseen_before(&self, epoch: &EpochInfo, target: View) -> u64 {
+    fn unseen_before(&self, epoch: &EpochInfo, view: View, target: View) -> u64 {
         let manifests = self.dispersal.manifests();
-        let is_unseen = |view: &View| {
-            let builder = epoch.validators.get(epoch.leader(*view)).map(Validator::builder);
-            builder.is_some_and(|it| it != self.builder && !manifests.has_announced(&it, epoch.epoch, *view))
+        let is_unseen = |of: &View| {
+            let builder = epoch.validators.get(epoch.leader(*of)).map(Validator::builder);
+            builder.is_some_and(|it| it != self.builder && manifests.is_awaited(&it, epoch.epoch, *of, view))
         };
         let first = self.timing.next_view().unwrap_or(target);
         (first.0..target.0).map(View).filter(is_unseen).count() as u64
