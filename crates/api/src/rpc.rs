@@ -51,7 +51,7 @@ pub trait ChoraleApi {
 
     /// Subscribes to a rollup from a height on, over WebSocket: all that was there is told first, then what comes. Who was
     /// cut off goes on, on any node, from the height after the last lane it got.
-    #[subscription(name = "subscribeRollup" => "rollup", unsubscribe = "unsubscribeRollup", item = RollupEvent)]
+    #[subscription(name = "subscribeRollup" => "rollup", unsubscribe = "unsubscribeRollup", item = RollupEvent, with_extensions)]
     async fn subscribe_rollup(&self, rollup: u64, from_height: u64) -> SubscriptionResult;
 
     /// A committed header.

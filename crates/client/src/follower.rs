@@ -86,7 +86,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows `rollup`, which is one of the genesis, on from the last height with content that is known; from the start with height 0.
+    /// Follows `rollup`, which is one of the genesis, on from the last height with content that is known; from the start
+    /// with height 0.
     #[must_use]
     pub fn new(genesis: &Genesis, rollup: RollupId, last: Height, nodes: Nodes, config: Config) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);

@@ -174,7 +174,8 @@ impl NodeConfig {
              listen_order = \"{}\"\nlisten_bulk = \"{}\"\n\
              # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
              # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
-             # times as much at once after it was silent: requests, and bytes of their parameters. 0: no limit.\n\
+             # times as much at once after it was silent: requests, and bytes. 0: no limit. Behind a proxy all clients\n\
+             # have its address: set 0 here, and the limits there.\n\
              rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
              # Threads that run the node.\nworker_threads = {}\n\
              # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\

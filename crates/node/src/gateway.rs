@@ -9,6 +9,7 @@
 mod backend;
 mod limits;
 mod metrics;
+mod places;
 mod server;
 mod subscriptions;
 mod throttle;
@@ -16,6 +17,7 @@ mod timeline;
 
 pub use backend::Backend;
 pub use limits::Limits;
+pub use places::Places;
 pub use server::{GatewayError, start};
-pub use subscriptions::Slots;
+pub use subscriptions::places as places_for_subscriptions;
 pub use timeline::Timeline;

@@ -108,7 +108,9 @@ pub fn run(config: &NodeConfig, shutdown: impl Future<Output = ()> + Send + 'sta
         let node = start(&context, &config, &genesis, &keys, is_new.exists()).await?;
         // From here on the safety record says what was signed.
         if is_new.exists() {
-            let _ = fs::remove_file(&is_new);
+            // If it stayed, a disk that loses the record later would pass for a new one.
+            let failed = |error| NodeError::Config(ConfigError::Io { path: is_new.clone(), error });
+            fs::remove_file(&is_new).map_err(failed)?;
         }
         let ended = tokio::select! {
             () = shutdown => None,
@@ -243,7 +245,7 @@ async fn start(
         attestation,
         timeline,
         evidence: register,
-        subscriptions: gateway::Slots::default(),
+        subscriptions: gateway::places_for_subscriptions(),
     };
     let runtime_metrics = context.child("metrics");
     let gateway =

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// Run a node: a validator if the genesis names its keys, else one that follows.
+/// Run a validator: a node whose keys the genesis names.
 ///
 /// Stops gracefully on SIGINT and SIGTERM. Started again, it goes on where it stopped, whatever way it ended.
 #[derive(Args)]

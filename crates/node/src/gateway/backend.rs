@@ -19,15 +19,16 @@ use chorale_types::{
     codec::{Blob, Encode, List, decode},
 };
 use jsonrpsee::{
-    PendingSubscriptionSink,
+    Extensions, PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
 };
-use std::{str::FromStr, sync::Arc};
-
-use super::{
-    subscriptions::{self, Slots},
-    timeline::Timeline,
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    sync::Arc,
 };
+
+use super::{Places, subscriptions, throttle::Client, timeline::Timeline};
 
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
@@ -52,7 +53,7 @@ pub struct Backend {
     /// Who broke the rules.
     pub evidence: Register,
     /// Bounds the subscriptions of all clients together.
-    pub subscriptions: Slots,
+    pub subscriptions: Places,
 }
 
 fn transaction(request: TransactionRequest) -> Result<Transaction, chorale_types::codec::TooLong> {
@@ -263,10 +264,12 @@ impl ChoraleApiServer for Backend {
     async fn subscribe_rollup(
         &self,
         pending: PendingSubscriptionSink,
+        extensions: &Extensions,
         rollup: u64,
         from_height: u64,
     ) -> SubscriptionResult {
-        subscriptions::serve(self, pending, rollup, Height(from_height)).await
+        let client = extensions.get::<Client>().map_or(IpAddr::from(Ipv6Addr::UNSPECIFIED), |client| client.address);
+        subscriptions::serve(self, pending, client, rollup, Height(from_height)).await
     }
 
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>> {

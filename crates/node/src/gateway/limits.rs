@@ -111,7 +111,7 @@ impl Clients {
 }
 
 /// One client has all addresses of an IPv6 network of 64 bits.
-fn network_of(client: IpAddr) -> IpAddr {
+pub(super) fn network_of(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -4,6 +4,7 @@ use super::{
     Backend,
     limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
+    places::{Place, Places},
     throttle::{Client, Throttle, Throttled},
 };
 use chorale_api::ChoraleApiServer as _;
@@ -13,10 +14,7 @@ use jsonrpsee::server::{
     serve_with_graceful_shutdown, stop_channel, ws,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 use tracing::{debug, warn};
 
@@ -26,6 +24,8 @@ pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Connections at a time.
 const CONNECTIONS_MAX: u32 = 1_024;
+/// Connections of one client at a time.
+const CONNECTIONS_OF_CLIENT_MAX: usize = 256;
 /// Subscriptions of one connection.
 const SUBSCRIPTIONS_PER_CONNECTION_MAX: u32 = 32;
 /// Messages to one WebSocket connection that wait until it takes them; each may be as long as an answer.
@@ -84,15 +84,13 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.map_err(|error| GatewayError::Listen { address, error })?;
     let (stop, handle) = stop_channel();
     let methods = jsonrpsee::Methods::from(backend.into_rpc());
-    let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle, permit: OwnedSemaphorePermit| {
+    let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle, place: Place| {
         let (service, methods, bodies) = (service.clone(), methods.clone(), bodies.clone());
-        let (stopped, permit) = (stop.clone(), Arc::new(permit));
+        let (stopped, place) = (stop.clone(), Arc::new(place));
         let answer = tower::service_fn(move |mut request: HttpRequest<_>| {
-            // Held as long as the connection is answered; what becomes a WebSocket is counted by the service.
-            let _place: &Arc<OwnedSemaphorePermit> = &permit;
             // Whom the limits are for.
             let (address, is_counted) = (client.ip(), !ws::is_upgrade_request(&request));
-            request.extensions_mut().insert(Client { address, is_counted });
+            request.extensions_mut().insert(Client { address, is_counted, _place: place.clone() });
             let refused = if is_counted { bodies.refuse_body(address, &request) } else { None };
             let mut service = service.clone().build(methods.clone(), stop.clone());
             async move {
@@ -109,12 +107,8 @@ pub async fn start(
 }
 
 /// Takes connections until the handle of the server is gone.
-async fn accept(
-    listener: TcpListener,
-    stop: StopHandle,
-    serve: impl Fn(TcpStream, SocketAddr, StopHandle, OwnedSemaphorePermit),
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+async fn accept(listener: TcpListener, stop: StopHandle, serve: impl Fn(TcpStream, SocketAddr, StopHandle, Place)) {
+    let places = Places::new(CONNECTIONS_MAX as usize, CONNECTIONS_OF_CLIENT_MAX);
     loop {
         let accepted = tokio::select! {
             () = stop.clone().shutdown() => return,
@@ -122,14 +116,17 @@ async fn accept(
         };
         match accepted {
             Ok((stream, client)) => {
-                let Ok(permit) = places.clone().try_acquire_owned() else {
-                    debug!(%client, "a connection is closed at once: {CONNECTIONS_MAX} are open");
-                    continue;
+                let place = match places.take(client.ip()) {
+                    Ok(place) => place,
+                    Err(full) => {
+                        debug!(%client, %full, "a connection is closed at once");
+                        continue;
+                    }
                 };
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%client, %error, "a connection keeps small packets back");
                 }
-                serve(stream, client, stop.clone(), permit);
+                serve(stream, client, stop.clone(), place);
             }
             Err(error) => {
                 // Out of files, most likely: others have to end first.

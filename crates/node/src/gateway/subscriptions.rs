@@ -4,7 +4,7 @@
 //! is left out, however slow it is; and what waits for it in memory is bounded by a few messages. Hints about headers come
 //! between them as far as there is room.
 
-use super::Backend;
+use super::{Backend, Places};
 use crate::ports::ChainEvent;
 use chorale_api::{ErrorCode, HeaderHint, RollupEvent};
 use chorale_types::{Height, RollupId};
@@ -12,33 +12,34 @@ use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionSink,
     core::{RpcResult, SubscriptionResult, server::SubscriptionMessage},
 };
-use std::sync::Arc;
-use tokio::sync::{Semaphore, broadcast};
+use std::net::IpAddr;
+use tokio::sync::broadcast;
 
 /// Subscriptions of all clients together.
 const SUBSCRIPTIONS_MAX: usize = 512;
+/// Subscriptions of one client.
+const SUBSCRIPTIONS_OF_CLIENT_MAX: usize = 128;
 
-/// Room for subscriptions. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Slots(Arc<Semaphore>);
-
-impl Default for Slots {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX)))
-    }
+/// Room for the subscriptions of a node.
+#[must_use]
+pub fn places() -> Places {
+    Places::new(SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_CLIENT_MAX)
 }
 
 /// Tells a subscriber about a rollup until it goes, or what comes next is pruned.
 pub(super) async fn serve(
     backend: &Backend,
     pending: PendingSubscriptionSink,
+    client: IpAddr,
     rollup: u64,
     from: Height,
 ) -> SubscriptionResult {
-    let Ok(_slot) = backend.subscriptions.0.clone().try_acquire_owned() else {
-        let message = format!("{SUBSCRIPTIONS_MAX} subscriptions are open on this node; use another one");
-        pending.reject(ErrorCode::Busy.with(message)).await;
-        return Ok(());
+    let _place = match backend.subscriptions.take(client) {
+        Ok(place) => place,
+        Err(full) => {
+            pending.reject(ErrorCode::Busy.with(format!("subscriptions: {full}"))).await;
+            return Ok(());
+        }
     };
     let last = Height(from.0.saturating_sub(1));
     // What is wrong with the request is said at once.

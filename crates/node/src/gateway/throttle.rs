@@ -1,6 +1,6 @@
 //! Holds what clients send against their limits: bytes of an HTTP request before its body is read, and every call.
 
-use super::{limits::Clients, server::REQUEST_BYTES_MAX};
+use super::{limits::Clients, places::Place, server::REQUEST_BYTES_MAX};
 use axum::http::{HeaderValue, StatusCode};
 use chorale_api::ErrorCode;
 use jsonrpsee::{
@@ -19,11 +19,13 @@ use std::{
 const FREE: [&str; 2] = ["chorale_health", "chorale_ready"];
 
 /// Who sent a request: an extension of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) address: IpAddr,
     /// Its bytes were counted before they were read; those of a WebSocket could not be.
     pub(super) is_counted: bool,
+    /// Of its connection: given back when the last request of it is done, or its WebSocket closed.
+    pub(super) _place: Arc<Place>,
 }
 
 /// The clients of all connections. Clones share them.
@@ -60,7 +62,7 @@ impl Throttle {
 
     /// The error for a call that comes too early.
     fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
-        let Client { address, is_counted } = *call.extensions().get::<Client>()?;
+        let &Client { address, is_counted, .. } = call.extensions().get::<Client>()?;
         if FREE.contains(&call.method_name()) {
             return None;
         }

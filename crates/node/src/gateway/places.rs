@@ -1,0 +1,101 @@
+//! Places that clients share, and of which none may take all.
+
+use super::limits::network_of;
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    /// The node has no more.
+    #[error("all {0} are taken on this node; use another one")]
+    Node(usize),
+    /// The client has its part.
+    #[error("one client gets {0} on this node, and has them")]
+    Client(usize),
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    clients: BTreeMap<IpAddr, usize>,
+}
+
+/// So many places. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    taken: Arc<Mutex<Taken>>,
+    max: usize,
+    max_of_client: usize,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Places,
+    client: IpAddr,
+}
+
+impl Places {
+    /// All of them are free.
+    #[must_use]
+    pub(super) fn new(max: usize, max_of_client: usize) -> Self {
+        Self { taken: Arc::default(), max, max_of_client }
+    }
+
+    /// Takes one for a client.
+    pub(super) fn take(&self, client: IpAddr) -> Result<Place, Full> {
+        let client = network_of(client);
+        let mut taken = self.lock();
+        if taken.all >= self.max {
+            return Err(Full::Node(self.max));
+        }
+        if taken.clients.get(&client).is_some_and(|count| *count >= self.max_of_client) {
+            return Err(Full::Client(self.max_of_client));
+        }
+        taken.all += 1;
+        *taken.clients.entry(client).or_default() += 1;
+        Ok(Place { places: self.clone(), client })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        // No change can stop half way.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        taken.all -= 1;
+        if let Some(count) = taken.clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                taken.clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Full, Places};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    #[test]
+    fn one_client_cannot_take_the_places_of_others() {
+        let places = Places::new(5, 3);
+        let [one, other] = [1, 2].map(|number| IpAddr::from(Ipv4Addr::from(number)));
+        let mut held: Vec<_> = (0..3).map(|_| places.take(one).unwrap()).collect();
+        assert_eq!(places.take(one).unwrap_err(), Full::Client(3));
+        held.extend((0..2).map(|_| places.take(other).unwrap()));
+        assert_eq!(places.take(other).unwrap_err(), Full::Node(5));
+        held.remove(0);
+        held.push(places.take(one).unwrap());
+        drop(held);
+        assert!(places.lock().clients.is_empty() && places.lock().all == 0);
+    }
+}
