@@ -68,5 +68,6 @@ fn a_subscriber_is_told_every_height_once_whichever_nodes_it_uses() {
         let Error::Call(refused) = refused else { panic!("{refused}") };
         assert_eq!(refused.code(), ErrorCode::NotFound.code());
     });
+    devnet.wait_for_line("node-0 runs again");
     devnet.end("TERM");
 }
