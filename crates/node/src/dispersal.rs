@@ -28,7 +28,6 @@ pub mod message;
 mod offers;
 #[cfg(test)]
 mod tests;
-pub mod vault;
 pub mod wire;
 
 pub use actor::{Actor, Connections, Stopped};

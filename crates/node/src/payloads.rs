@@ -9,6 +9,7 @@ use crate::{
     proposer::{self, Pool},
     reveal::{self, OwnPayloads, Revealed},
     runtime::Context,
+    store::PayloadStore,
 };
 use chorale_foundation::{
     cryptography::ed25519::PublicKey,
@@ -78,14 +79,13 @@ impl Config {
                 window_heights: 16,
                 retention_heights,
                 answer_bytes_per_second: 16 * payload_bytes,
-                partition: partition.into(),
             },
         }
     }
 }
 
 /// What the actors are connected to.
-pub struct Connections<S, P> {
+pub struct Connections<E: Context, S, P> {
     /// This node on the mesh.
     pub me: NodeKey,
     /// The id under which this node builds.
@@ -100,6 +100,8 @@ pub struct Connections<S, P> {
     pub pool: P,
     /// To consensus.
     pub consensus: mpsc::Sender<proposer::Update>,
+    /// Where opened payloads are kept.
+    pub payloads: PayloadStore<E>,
     /// To settlement.
     pub settlement: mpsc::Sender<Revealed>,
     /// The last height that settlement has made durable, and whose content the pool knows.
@@ -112,8 +114,6 @@ pub struct Payloads {
     pub content: proposer::Content,
     /// Talks to dispersal.
     pub dispersal: dispersal::Mailbox,
-    /// Talks to reveal.
-    pub reveal: reveal::Mailbox,
     /// Completes when one of the actors stops, which none does before the node is shut down unless the disk fails.
     pub running: Handle<()>,
 }
@@ -124,9 +124,6 @@ pub enum Error {
     /// Dispersal.
     #[error(transparent)]
     Dispersal(#[from] dispersal::Stopped),
-    /// Reveal.
-    #[error(transparent)]
-    Reveal(#[from] reveal::Stopped),
 }
 
 /// Starts the actors on the mesh's channel for chunks.
@@ -138,17 +135,16 @@ pub async fn start<E, S, P>(
     context: E,
     config: Config,
     channel: (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
-    connections: Connections<S, P>,
+    connections: Connections<E, S, P>,
 ) -> Result<Payloads, Error>
 where
     E: Context,
     S: Scheme + Clone + Send + Sync + 'static,
     P: Pool,
 {
-    let Connections { me, builder, scheme, chain, peers, pool, consensus, settlement, settled } = connections;
+    let Connections { me, builder, scheme, chain, peers, pool, consensus, payloads, settlement, settled } = connections;
     let outbox = Outbox::new(channel.0);
     let (dispersal, requests) = dispersal::Mailbox::new();
-    let (reveal, ingress) = reveal::Mailbox::new();
     let (for_dispersal, dispersal_incoming) = mpsc::channel(INCOMING_MAX);
     let (for_reveal, reveal_incoming) = mpsc::channel(INCOMING_MAX);
     let own = OwnPayloads::default();
@@ -172,12 +168,12 @@ where
         outbox,
         dispersal: dispersal.clone(),
         own: own.clone(),
-        ingress,
         incoming: reveal_incoming,
+        payloads,
         settlement,
         settled: *settled.borrow(),
     };
-    let reveal_actor = reveal::Actor::open(context.child("reveal"), config.reveal, connections).await?;
+    let reveal_actor = reveal::Actor::new(context.child("reveal"), config.reveal, connections);
     let connections =
         proposer::Connections { chain, pool, dispersal: dispersal.clone(), own, revealed: settled, consensus, builder };
     let (proposer_actor, content) = proposer::Actor::new(context.child("proposer"), config.proposer, connections);
@@ -198,5 +194,5 @@ where
             _ = proposer => {}
         }
     });
-    Ok(Payloads { content, dispersal, reveal, running })
+    Ok(Payloads { content, dispersal, running })
 }

@@ -10,14 +10,13 @@
 //! - Chunks are sent only for payloads that a committed header references; with [`RevealAt::Certified`], that a header
 //!   certified in its own view does.
 //! - Heights are worked on side by side, within a window, and handed to settlement strictly in order.
-//! - What was opened is archived before the chunks it came from are let go. After a restart, heights that settlement
-//!   has not made durable are handed to it again, from the archive, or else from peers.
+//! - What was opened is [kept](crate::store::PayloadStore) before the chunks it came from are let go. After a restart, heights that settlement
+//!   has not made durable are handed to it again, from that store, or else from peers.
 //! - A peer that sends wrong chunks, a wrong payload, or another's chunks is named and cut off. Answers are bounded per
 //!   peer and second.
 
 mod actor;
 mod answers;
-mod archive;
 mod budget;
 mod early;
 pub mod exchange;
@@ -30,12 +29,8 @@ pub use exchange::Patience;
 pub use own::OwnPayloads;
 
 use chorale_dispersal::{Malformed, Opened};
-use chorale_types::{AvailabilityCertificate, Header, Height, Manifest};
+use chorale_types::{AvailabilityCertificate, Header, Manifest};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// Requests that wait for the actor at most.
-const REQUESTS_MAX: usize = 64;
 
 /// When chunks are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +55,6 @@ pub struct Config {
     pub retention_heights: u64,
     /// Bytes of answers to one peer in a second.
     pub answer_bytes_per_second: u64,
-    /// What the names of its files begin with.
-    pub partition: String,
 }
 
 /// One payload of a committed header, as every honest node finds it.
@@ -82,51 +75,4 @@ pub struct Revealed {
     pub header: Arc<Header>,
     /// Its payloads, in its order.
     pub payloads: Vec<RevealedPayload>,
-}
-
-/// A request to the actor.
-pub enum Request {
-    /// What the payloads of a header opened to.
-    Get {
-        /// The height.
-        height: Height,
-        /// Gets it; none if the header or one of its payloads is not here, or not any more.
-        reply: oneshot::Sender<Option<Revealed>>,
-    },
-}
-
-/// Talks to the actor.
-#[derive(Clone)]
-pub struct Mailbox {
-    requests: mpsc::Sender<Request>,
-    revealed: watch::Receiver<Height>,
-}
-
-/// The actor's end of a [`Mailbox`].
-pub struct Ingress {
-    requests: mpsc::Receiver<Request>,
-    revealed: watch::Sender<Height>,
-}
-
-impl Mailbox {
-    /// A mailbox and what the actor reads from it.
-    #[must_use]
-    pub fn new() -> (Self, Ingress) {
-        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
-        let (sender, revealed) = watch::channel(Height(0));
-        (Self { requests, revealed }, Ingress { requests: receiver, revealed: sender })
-    }
-
-    /// The last height handed to settlement.
-    #[must_use]
-    pub fn revealed(&self) -> watch::Receiver<Height> {
-        self.revealed.clone()
-    }
-
-    /// A height that was revealed and is still kept.
-    pub async fn get(&self, height: Height) -> Option<Revealed> {
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Get { height, reply }).await.ok()?;
-        answer.await.ok()?
-    }
 }

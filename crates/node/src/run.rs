@@ -8,7 +8,9 @@ use crate::{
     mesh::{self, Addresses, Mesh},
     payloads,
     reveal::RevealAt,
-    settlement, sync,
+    settlement,
+    store::PayloadStore,
+    sync,
 };
 use chorale_foundation::runtime::{
     Error as RuntimeError, Handle, Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
@@ -75,6 +77,9 @@ pub enum NodeError {
     /// The API cannot be served.
     #[error(transparent)]
     Gateway(#[from] gateway::GatewayError),
+    /// The payloads on disk.
+    #[error("payloads on disk: {0}")]
+    Storage(chorale_foundation::storage::archive::Error),
     /// A task ended that never should.
     #[error("{0} ended unexpectedly; its reason is in the log above")]
     Ended(&'static str),
@@ -179,9 +184,10 @@ async fn start(
     let (evidence_actor, reporter, register) =
         evidence::Actor::open(context.child("evidence"), "evidence", connections).await?;
 
+    let kept = PayloadStore::open(context.child("kept"), "payloads").await.map_err(NodeError::Storage)?;
     let settlement_config = settlement::Config::new(genesis, "settlement");
     let (settlement_actor, settlement) =
-        settlement::Actor::open(context.child("settlement"), settlement_config).await?;
+        settlement::Actor::open(context.child("settlement"), settlement_config, kept.reader()).await?;
     let restart = settlement_actor.restart();
 
     let connections = attestation::Connections {
@@ -226,6 +232,7 @@ async fn start(
         peers: peers.clone(),
         pool: pool.clone(),
         consensus: updates_sender,
+        payloads: kept,
         settlement: revealed_sender,
         settled: known,
     };

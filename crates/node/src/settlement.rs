@@ -6,7 +6,8 @@
 //! # Durability
 //!
 //! Settlement is a function of what reveal has on disk, so nothing of it has to be durable before anything else is done.
-//! Every [`Config::snapshot_heights`] heights the records are synced and then the ledger's snapshot is written; after a
+//! A record on disk is without the data of transactions, which is in the [payloads](crate::store::PayloadStore) already.
+//! Every [`Config::snapshot_heights`] heights the records and payloads are synced and then the ledger's snapshot is written; after a
 //! restart, [`Actor::restart`] is the height of the snapshot, reveal hands on everything after it again, and the same
 //! records come out. What was signed is compared: see [`attestation`](crate::attestation).
 //!
@@ -22,12 +23,14 @@ mod index;
 mod queries;
 mod recent;
 mod record;
+mod stored;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use actor::{Actor, Connections, Stopped};
 pub use queries::{Found, LaneAnswer, Mailbox, ProofAnswer, RegistryAnswer, Unavailable, Where};
 pub use record::Record;
+pub use stored::Damaged;
 
 use chorale_ledger::SkipReason;
 use chorale_types::{Digest, Genesis, Header, Height};

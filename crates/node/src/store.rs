@@ -3,12 +3,16 @@
 mod farewells;
 mod headers;
 mod log;
+mod payloads;
 mod safety;
+mod vault;
 
 pub use farewells::Farewells;
 pub use headers::{HeaderStore, Headers};
 pub use log::{Item, Log, LogReader};
+pub use payloads::{KeptPayload, PayloadName, PayloadReader, PayloadStore};
 pub use safety::{MARK_ITEMS, Recovered, SafetyStore};
+pub use vault::{Stored, Vault};
 
 use chorale_foundation::{
     runtime::{Error as RuntimeError, Storage},

@@ -1,7 +1,7 @@
 //! Own signatures and attestations on disk.
 
 use super::Closing;
-use crate::{dispersal::vault::Vault, runtime::Context};
+use crate::{runtime::Context, store::Vault};
 use chorale_foundation::{
     runtime::{Error as RuntimeError, Handle, ReadOptions, buffer::paged::CacheRef},
     storage::{

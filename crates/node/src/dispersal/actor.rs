@@ -9,12 +9,12 @@ use super::{
     manifests::{Known, Manifests},
     message::{Acknowledge, Announce, Disperse, Message, Refuse, RefusedFor},
     offers::{Announcement, check_addressed, check_announced},
-    vault::Vault,
     wire::{ForDispersal, Outbox, Received},
 };
 use crate::{
     ports::{ChainHandle, Peers},
     runtime::Context,
+    store::Vault,
 };
 use chorale_dispersal::{Assignment, ChunkError, ValidatorChunks};
 use chorale_foundation::{

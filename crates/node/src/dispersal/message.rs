@@ -259,6 +259,13 @@ pub struct OpenedPayload {
 codec_struct!(OpenedPayload { commitment, manifest, key, payload });
 
 impl OpenedPayload {
+    /// What a payload opened to.
+    #[must_use]
+    pub fn new(commitment: Commitment, manifest: Manifest, opened: Opened) -> Self {
+        let payload = Blob::new(opened.payload).expect("what opens is within the limit of a payload");
+        Self { commitment, manifest, key: opened.key, payload }
+    }
+
     /// The payload and key alone.
     #[must_use]
     pub fn opened(&self) -> Opened {

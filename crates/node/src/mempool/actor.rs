@@ -22,7 +22,7 @@ use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
     Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
-use chorale_types::{EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
+use chorale_types::{Commitment, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -275,8 +275,8 @@ where
                     let included: Vec<UnitId> = record.included().into_iter().map(|it| it.id).collect();
                     let skipped: Vec<(UnitId, SkipReason)> =
                         record.skipped().iter().map(|it| (it.id, skip_reason(it.reason))).collect();
-                    let reveal =
-                        Reveal { height, payloads: record.commitments(), included: &included, skipped: &skipped };
+                    let payloads: Vec<Commitment> = record.payloads().iter().map(|name| name.commitment).collect();
+                    let reveal = Reveal { height, payloads: &payloads, included: &included, skipped: &skipped };
                     let now = self.now();
                     self.pool.revealed(&reveal, now);
                 }

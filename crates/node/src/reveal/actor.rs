@@ -1,8 +1,7 @@
 //! The reveal actor.
 
 use super::{
-    Config, Ingress, RevealAt, Revealed, RevealedPayload,
-    archive::Archive,
+    Config, RevealAt, Revealed, RevealedPayload,
     budget::Budgets,
     early::Early,
     exchange::{Exchange, reference_of},
@@ -17,6 +16,7 @@ use crate::{
     },
     ports::{ChainEvent, ChainHandle, Peers},
     runtime::Context,
+    store::{KeptPayload, PayloadStore},
 };
 use chorale_dispersal::{OpenError, Opened, Rotation, ValidatorChunks, verify_opened};
 use chorale_foundation::{
@@ -49,7 +49,7 @@ const PROPOSED_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
     /// The disk failed.
-    #[error("archiving payloads: {0}")]
+    #[error("payloads on disk: {0}")]
     Storage(#[from] StorageError),
     /// A task died.
     #[error("task of the reveal actor: {0}")]
@@ -94,8 +94,8 @@ pub(super) enum Purpose {
     Reveal(Arc<EpochInfo>),
     /// To open the payload here. Everybody else has it already.
     Open,
-    /// To answer this peer.
-    Answer(PublicKey),
+    /// To answer this peer about a payload of this height.
+    Answer(PublicKey, Height),
 }
 
 type Task<T> = FuturesUnordered<BoxFuture<'static, T>>;
@@ -109,10 +109,11 @@ pub struct Actor<E: Context, N> {
     peers: Peers,
     pub(super) outbox: Outbox<N>,
     pub(super) dispersal: dispersal::Mailbox,
-    ingress: Ingress,
     incoming: mpsc::Receiver<Received<ForReveal>>,
     settlement: mpsc::Sender<Revealed>,
-    pub(super) archive: Archive<E>,
+    pub(super) payloads: PayloadStore<E>,
+    /// The last height handed on.
+    handed_on: Height,
     epochs: BTreeMap<Epoch, Arc<EpochInfo>>,
     /// The next height to begin with.
     next: Height,
@@ -134,7 +135,7 @@ pub struct Actor<E: Context, N> {
 }
 
 /// What the actor is connected to.
-pub struct Connections<N> {
+pub struct Connections<E: Context, N> {
     /// This node.
     pub me: NodeKey,
     /// The chain as consensus drives it.
@@ -147,10 +148,10 @@ pub struct Connections<N> {
     pub dispersal: dispersal::Mailbox,
     /// What this node sealed.
     pub own: OwnPayloads,
-    /// From this node.
-    pub ingress: Ingress,
     /// From peers.
     pub incoming: mpsc::Receiver<Received<ForReveal>>,
+    /// Where opened payloads are kept.
+    pub payloads: PayloadStore<E>,
     /// To settlement, in the order of heights.
     pub settlement: mpsc::Sender<Revealed>,
     /// The last height that settlement has made durable; it gets all after it.
@@ -162,18 +163,13 @@ where
     E: Context,
     N: Sender<PublicKey = PublicKey>,
 {
-    /// Opens the archive.
-    ///
-    /// # Errors
-    ///
-    /// The disk's.
-    pub async fn open(context: E, config: Config, connections: Connections<N>) -> Result<Self, Stopped> {
-        let Connections { me, chain, peers, outbox, dispersal, own, ingress, incoming, settlement, settled } =
+    /// An actor that begins after what settlement has made durable.
+    #[must_use]
+    pub fn new(context: E, config: Config, connections: Connections<E, N>) -> Self {
+        let Connections { me, chain, peers, outbox, dispersal, own, incoming, payloads, settlement, settled } =
             connections;
-        let archive = Archive::open(context.child("archive"), &config.partition).await?;
         let budgets = Budgets::new(config.answer_bytes_per_second);
-        ingress.revealed.send_replace(settled);
-        Ok(Self {
+        Self {
             context,
             config,
             me,
@@ -181,10 +177,10 @@ where
             peers,
             outbox,
             dispersal,
-            ingress,
             incoming,
             settlement,
-            archive,
+            payloads,
+            handed_on: settled,
             epochs: BTreeMap::new(),
             next: settled.next(),
             window: BTreeMap::new(),
@@ -199,7 +195,7 @@ where
             opening: FuturesUnordered::new(),
             archiving: FuturesUnordered::new(),
             malformed: Vec::new(),
-        })
+        }
     }
 
     /// Runs until the node is shut down.
@@ -239,7 +235,6 @@ where
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
-                Some(request) = self.ingress.requests.recv() => self.serve(request).await?,
                 received = self.incoming.recv() => match received {
                     Some(Received { peer, message }) => self.receive(peer, message).await?,
                     None => return Ok(()),
@@ -300,7 +295,8 @@ where
         if self.opened.contains_key(&commitment) {
             return self.store_opened(commitment, height).await;
         }
-        if let Some(payload) = self.archive.get(certificate).await? {
+        if let Some(KeptPayload { manifest, opened }) = self.payloads.get(&certificate.into()).await? {
+            let payload = RevealedPayload { certificate: certificate.clone(), manifest: manifest.into(), opened };
             self.opened.insert(commitment, Ready { payload, archived: true, position });
             return Ok(());
         }
@@ -369,9 +365,9 @@ where
             (Purpose::Open, Some(chunks)) => self.use_own(commitment, &chunks),
             // Not among those who acknowledged: the others have enough.
             (Purpose::Reveal(_) | Purpose::Open, None) => {}
-            (Purpose::Answer(peer), Some(chunks)) => self.answer(&peer, &Message::Release(chunks)),
-            (Purpose::Answer(peer), None) => {
-                self.answer_archived(&peer, commitment).await?;
+            (Purpose::Answer(peer, _), Some(chunks)) => self.answer(&peer, &Message::Release(chunks)),
+            (Purpose::Answer(peer, height), None) => {
+                self.answer_opened(&peer, height, commitment).await?;
             }
         }
         Ok(())
@@ -509,8 +505,10 @@ where
             return Ok(());
         }
         ready.archived = true;
-        let durable = self.archive.put(height, &ready.payload).await?;
-        let handed_on = *self.ingress.revealed.borrow();
+        let RevealedPayload { certificate, manifest, opened } = &ready.payload;
+        let kept = KeptPayload { manifest: (**manifest).clone(), opened: opened.clone() };
+        let durable = self.payloads.put(height, &certificate.into(), &kept).await?;
+        let handed_on = self.handed_on;
         self.archiving.push(durable.map(move |done| done.map(|()| handed_on)).boxed());
         Ok(())
     }
@@ -550,7 +548,7 @@ where
             let oldest = Height(height.0.saturating_sub(DONE_MAX as u64 / 4));
             self.done.retain(|_, at| *at >= oldest);
         }
-        self.ingress.revealed.send_replace(height);
+        self.handed_on = height;
         Some(Revealed { header, payloads })
     }
 
@@ -558,7 +556,7 @@ where
     async fn archived(&mut self, height: Height) -> Result<(), Stopped> {
         self.dispersal.archived(height, std::mem::take(&mut self.malformed)).await;
         let below = Height(height.0.saturating_sub(self.config.retention_heights));
-        Ok(self.archive.prune(below).await?)
+        Ok(self.payloads.prune(below).await?)
     }
 
     /// On a chain that reveals at certification: a header that is certified in its own view is begun with.

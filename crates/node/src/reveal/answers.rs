@@ -1,16 +1,14 @@
 //! Questions and answers between nodes that miss something of an ordered payload.
 
-use super::{
-    Request, Revealed,
-    actor::{Actor, Purpose, Stopped},
-};
+use super::actor::{Actor, Purpose, Stopped};
 use crate::{
     dispersal::{
         Basis,
         keys::peer_of,
-        message::{Ask, ManifestOf, Message, Wants},
+        message::{Ask, ManifestOf, Message, OpenedPayload, Wants},
     },
     runtime::Context,
+    store::KeptPayload,
 };
 use chorale_foundation::{cryptography::ed25519::PublicKey, p2p::Sender};
 use chorale_types::{Commitment, Height, codec::EncodeSize};
@@ -37,26 +35,26 @@ where
         }
     }
 
-    /// A peer asks. What is not ordered is not shown: the dispersal actor holds its chunks back, and nothing of it is in
-    /// the archive.
+    /// A peer asks. What is not ordered is not shown: the dispersal actor holds its chunks back, and what was opened
+    /// is looked up by committed headers.
     pub(super) async fn asked(&mut self, peer: PublicKey, ask: Ask) -> Result<(), Stopped> {
-        let Ask { commitment, wants, .. } = ask;
+        let Ask { height, commitment, wants } = ask;
         if !self.budgets.allows(&peer, self.context.now_ms()) {
             debug!(%peer, %commitment, "left a question unanswered: the peer asked for too much in this second");
             return Ok(());
         }
         match wants {
-            Wants::Chunks => self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer)),
+            Wants::Chunks => self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height)),
             Wants::Payload => {
-                if !self.answer_archived(&peer, commitment).await? {
-                    self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer));
+                if !self.answer_opened(&peer, height, commitment).await? {
+                    self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height));
                 }
             }
             Wants::Manifest => {
                 let known = self.dispersal.manifests().get(&commitment).map(|manifest| (*manifest).clone());
                 let manifest = match known {
                     Some(manifest) => Some(manifest),
-                    None => self.archive.answer(commitment).await?.map(|(manifest, _)| manifest),
+                    None => self.kept(height, commitment).await?.map(|kept| kept.manifest),
                 };
                 if let Some(manifest) = manifest {
                     self.answer(&peer, &Message::Manifest(ManifestOf { commitment, manifest }));
@@ -71,34 +69,27 @@ where
         self.outbox.send(peer, message);
     }
 
-    /// Answers with the opened payload, if there is one.
-    pub(super) async fn answer_archived(&mut self, peer: &PublicKey, commitment: Commitment) -> Result<bool, Stopped> {
-        match self.archive.answer(commitment).await? {
-            Some((_, Some(opened))) => {
-                self.answer(peer, &Message::Opened(opened));
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    pub(super) async fn serve(&mut self, request: Request) -> Result<(), Stopped> {
-        match request {
-            Request::Get { height, reply } => {
-                // Nobody waits any more if settlement was shut down.
-                let _ = reply.send(self.get(height).await?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn get(&mut self, height: Height) -> Result<Option<Revealed>, Stopped> {
+    /// What is kept of a payload that the header of a height orders.
+    async fn kept(&mut self, height: Height, commitment: Commitment) -> Result<Option<KeptPayload>, Stopped> {
         let Some(committed) = self.chain.headers.get(height).await else { return Ok(None) };
-        let mut payloads = Vec::new();
-        for certificate in committed.header.payloads.iter() {
-            let Some(payload) = self.archive.get(certificate).await? else { return Ok(None) };
-            payloads.push(payload);
+        let mut payloads = committed.header.payloads.iter();
+        match payloads.find(|certificate| certificate.commitment() == commitment) {
+            Some(certificate) => Ok(self.payloads.get(&certificate.into()).await?),
+            None => Ok(None),
         }
-        Ok(Some(Revealed { header: committed.header, payloads }))
+    }
+
+    /// Answers with the opened payload, if there is one.
+    pub(super) async fn answer_opened(
+        &mut self,
+        peer: &PublicKey,
+        height: Height,
+        commitment: Commitment,
+    ) -> Result<bool, Stopped> {
+        let Some(KeptPayload { manifest, opened: Ok(opened) }) = self.kept(height, commitment).await? else {
+            return Ok(false);
+        };
+        self.answer(peer, &Message::Opened(OpenedPayload::new(commitment, manifest, opened)));
+        Ok(true)
     }
 }

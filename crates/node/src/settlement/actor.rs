@@ -10,6 +10,7 @@ use super::{
 use crate::{
     reveal::{Revealed, RevealedPayload},
     runtime::Context,
+    store::PayloadReader,
 };
 use chorale_ledger::{Content, Ledger, RestoreError, SettleError};
 use chorale_types::{Height, Payload, RollupId, UnitId};
@@ -50,14 +51,14 @@ pub struct Actor<E: Context> {
 }
 
 impl<E: Context> Actor<E> {
-    /// Reads what is on disk.
+    /// Reads what is on disk. `payloads`: where the data of transactions is kept.
     ///
     /// # Errors
     ///
     /// The disk's, or it is of another chain.
-    pub async fn open(mut context: E, mut config: Config) -> Result<(Self, Mailbox), Stopped> {
+    pub async fn open(mut context: E, mut config: Config, payloads: PayloadReader) -> Result<(Self, Mailbox), Stopped> {
         context.fill_bytes(&mut config.ledger.hash_key);
-        let archive = Archive::open(&context, &config.partition).await?;
+        let archive = Archive::open(&context, &config.partition, payloads).await?;
         let ledger = match archive.snapshot() {
             Some(snapshot) => Ledger::restore(config.ledger.clone(), snapshot)?,
             None => Ledger::new(config.ledger.clone()),

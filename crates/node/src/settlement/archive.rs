@@ -1,7 +1,14 @@
 //! Records, index rows and the ledger's snapshot on disk.
 
-use super::{Record, index::Row};
-use crate::{dispersal::vault::Vault, runtime::Context};
+use super::{
+    Record,
+    index::Row,
+    stored::{Damaged, Stored},
+};
+use crate::{
+    runtime::Context,
+    store::{PayloadReader, Vault},
+};
 use chorale_foundation::{
     runtime::Error as RuntimeError,
     storage::{
@@ -11,7 +18,7 @@ use chorale_foundation::{
     utils::{futures::rebind, sequence::U64},
 };
 use chorale_ledger::Snapshot;
-use chorale_types::{Height, tagged_hash};
+use chorale_types::{Height, Payload, tagged_hash};
 
 /// The disk failed, or what is on it is damaged.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +29,9 @@ pub enum Error {
     /// The snapshot.
     #[error("the ledger's snapshot on disk: {0}")]
     Snapshot(#[from] metadata::Error),
+    /// A record and its payloads.
+    #[error("settled heights on disk: {0}")]
+    Damaged(#[from] Damaged),
     /// Syncing.
     #[error("syncing settled heights: {0}")]
     Sync(#[from] RuntimeError),
@@ -31,16 +41,18 @@ pub enum Error {
 const SNAPSHOT: u64 = 0;
 
 pub(super) struct Archive<E: Context> {
-    records: Vault<E, Record>,
+    records: Vault<E, Stored>,
+    payloads: PayloadReader,
     rows: Vault<E, Row>,
     snapshot: Option<Metadata<E, U64, Snapshot>>,
 }
 
 impl<E: Context> Archive<E> {
-    pub(super) async fn open(context: &E, partition: &str) -> Result<Self, Error> {
+    pub(super) async fn open(context: &E, partition: &str, payloads: PayloadReader) -> Result<Self, Error> {
         let config = metadata::Config { partition: format!("{partition}-snapshot"), codec_config: () };
         Ok(Self {
             records: Vault::open(context.child("records"), &format!("{partition}-records")).await?,
+            payloads,
             rows: Vault::open(context.child("rows"), &format!("{partition}-rows")).await?,
             snapshot: Some(Metadata::init(context.child("snapshot"), config).await?),
         })
@@ -54,9 +66,9 @@ impl<E: Context> Archive<E> {
     /// Stores a record, unless it is there: after a restart some heights are settled again.
     pub(super) async fn put(&mut self, record: &Record, row: &Row) -> Result<(), Error> {
         let height = record.height().0;
-        let key = tagged_hash("chorale/settled/v1", &[&height.to_be_bytes()]);
+        let key = tagged_hash("chorale/settled/v2", &[&height.to_be_bytes()]);
         if self.records.get(&key).await?.is_none() {
-            self.records.put(height, key, record).await?;
+            self.records.put(height, key, &Stored::new(record)).await?;
         }
         if self.rows.get(&key).await?.is_none() {
             self.rows.put(height, key, row).await?;
@@ -64,9 +76,18 @@ impl<E: Context> Archive<E> {
         Ok(())
     }
 
-    /// A record.
+    /// A record; none if it, or a payload that its lanes are in, is not here any more.
     pub(super) async fn record(&self, height: Height) -> Result<Option<Record>, Error> {
-        Ok(self.records.get(&tagged_hash("chorale/settled/v1", &[&height.0.to_be_bytes()])).await?)
+        let key = tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()]);
+        let Some(stored) = self.records.get(&key).await? else { return Ok(None) };
+        let mut contents = Vec::new();
+        for (index, name) in stored.sources() {
+            let Some(kept) = self.payloads.get(&name).await? else { return Ok(None) };
+            // It was decoded when it was settled; if that fails now, the lanes miss it.
+            let payload = kept.opened.ok().and_then(|opened| Payload::decode(opened.payload, &kept.manifest).ok());
+            contents.extend(payload.map(|payload| (index, payload)));
+        }
+        Ok(Some(stored.restore(&contents)?))
     }
 
     /// The heights that have index rows, newest first.
@@ -76,11 +97,12 @@ impl<E: Context> Archive<E> {
 
     /// An index row.
     pub(super) async fn row(&self, height: Height) -> Result<Option<Row>, Error> {
-        Ok(self.rows.get(&tagged_hash("chorale/settled/v1", &[&height.0.to_be_bytes()])).await?)
+        Ok(self.rows.get(&tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()])).await?)
     }
 
-    /// Makes all records durable, and then the snapshot, from which a restart goes on.
+    /// Makes all records and their payloads durable, and then the snapshot, from which a restart goes on.
     pub(super) async fn write_snapshot(&mut self, snapshot: Snapshot) -> Result<(), Error> {
+        self.payloads.sync().await?.await?;
         self.records.sync().await?.await?;
         self.rows.sync().await?.await?;
         Ok(rebind(&mut self.snapshot, |store| store.put_sync(U64::new(SNAPSHOT), snapshot)).await?)

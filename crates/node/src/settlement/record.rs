@@ -1,37 +1,37 @@
 //! What is kept of a settled height.
 
+use crate::store::PayloadName;
 use chorale_ledger::{Included, Settled, Skipped};
 use chorale_types::{
-    BundleId, Commitment, Header, Height, Lane, LaneLeaf, LaneTree, OrderedBundle, Outcome, RollupId, TxId, UnitId,
+    BundleId, Header, Height, Lane, LaneLeaf, LaneTree, OrderedBundle, Outcome, RollupId, TxId, UnitId,
     codec::List,
-    codec_struct,
     limits::{HEADER_PAYLOADS_MAX, LANE_ITEMS_MAX, PAYLOAD_SECTIONS_MAX},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-const LANES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_SECTIONS_MAX;
+/// Lanes of a height at most.
+pub(super) const LANES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_SECTIONS_MAX;
 
 /// A settled height: all that its lanes, proofs and statuses are answered from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    outcome: Outcome,
-    commitments: List<Commitment, HEADER_PAYLOADS_MAX>,
-    leaves: List<LaneLeaf, LANES_MAX>,
-    lanes: List<Lane, LANES_MAX>,
-    bundles: List<OrderedBundle, LANE_ITEMS_MAX>,
-    skipped: List<Skipped, LANE_ITEMS_MAX>,
+    pub(super) outcome: Outcome,
+    pub(super) payloads: List<PayloadName, HEADER_PAYLOADS_MAX>,
+    pub(super) leaves: List<LaneLeaf, LANES_MAX>,
+    pub(super) lanes: List<Lane, LANES_MAX>,
+    pub(super) bundles: List<OrderedBundle, LANE_ITEMS_MAX>,
+    pub(super) skipped: List<Skipped, LANE_ITEMS_MAX>,
 }
-codec_struct!(Record { outcome, commitments, leaves, lanes, bundles, skipped });
 
 impl Record {
     /// The record of a height that was just settled.
     pub(super) fn new(header: &Header, settled: Settled) -> Self {
         let Settled { outcome, lanes, lane_tree, bundles, skipped, .. } = settled;
-        let commitments = header.payloads.iter().map(|certificate| certificate.commitment()).collect();
+        let payloads = header.payloads.iter().map(PayloadName::from).collect();
         let bounded = "payloads bound what a height brings";
         Self {
             outcome,
-            commitments: List::new(commitments).expect("headers are bounded alike"),
+            payloads: List::new(payloads).expect("headers are bounded alike"),
             leaves: List::new(lane_tree.leaves().to_vec()).expect(bounded),
             lanes: List::new(lanes.into_values().collect()).expect(bounded),
             bundles: List::new(bundles).expect(bounded),
@@ -53,8 +53,8 @@ impl Record {
 
     /// The payloads that the header references, in its order, also void and malformed ones; the outcome says which.
     #[must_use]
-    pub fn commitments(&self) -> &[Commitment] {
-        &self.commitments
+    pub fn payloads(&self) -> &[PayloadName] {
+        &self.payloads
     }
 
     /// The lanes, by rollup.

@@ -1,7 +1,10 @@
 //! The settlement actor on a simulated disk, fed by hand.
 
 use super::{Actor, Config, Connections, Fate, Mailbox, Stopped, Unavailable};
-use crate::reveal::{Revealed, RevealedPayload};
+use crate::{
+    reveal::{Revealed, RevealedPayload},
+    store::{KeptPayload, PayloadStore},
+};
 use chorale_dispersal::{Malformed, Opened};
 use chorale_foundation::{
     Bytes,
@@ -17,7 +20,7 @@ use chorale_types::{
     tagged_hash,
 };
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// Heights of an epoch in these tests, and in those of attestation.
 pub(crate) const EPOCH_HEIGHTS: u64 = 50;
@@ -143,21 +146,29 @@ fn history(height: u64) -> Vec<Unit> {
 pub(crate) struct Node {
     pub(crate) mailbox: Mailbox,
     pub(crate) restart: Height,
+    payloads: Mutex<PayloadStore<Context>>,
     sender: mpsc::Sender<Revealed>,
     handle: Handle<Result<(), Stopped>>,
 }
 
 impl Node {
     pub(crate) async fn start(context: &Context, config: Config) -> Self {
-        let (actor, mailbox) = Actor::open(context.child("settlement"), config).await.unwrap();
+        let payloads = PayloadStore::open(context.child("payloads"), &config.partition).await.unwrap();
+        let opened = Actor::open(context.child("settlement"), config, payloads.reader()).await;
+        let (actor, mailbox) = opened.unwrap();
         let restart = actor.restart();
         let (sender, revealed) = mpsc::channel(4);
         let handle = context.child("run").spawn(move |_| actor.run(Connections { revealed }));
-        Self { mailbox, restart, sender, handle }
+        Self { mailbox, restart, payloads: Mutex::new(payloads), sender, handle }
     }
 
+    /// As reveal does: keeps the payloads, and hands the height on.
     pub(crate) async fn settle(&self, revealed: Revealed) {
         let height = revealed.header.height;
+        for RevealedPayload { certificate, manifest, opened } in &revealed.payloads {
+            let kept = KeptPayload { manifest: (**manifest).clone(), opened: opened.clone() };
+            drop(self.payloads.lock().await.put(height, &certificate.into(), &kept).await.unwrap());
+        }
         self.sender.send(revealed).await.unwrap();
         self.mailbox.settled().wait_for(|settled| *settled >= height).await.unwrap();
     }
@@ -287,7 +298,7 @@ fn what_is_not_its_manifest_or_does_not_open_is_malformed() {
         node.settle(revealed_as(1, vec![lie, broken])).await;
         let record = node.mailbox.record(Height(1)).await.unwrap();
         assert_eq!(record.outcome().payloads[..], [PayloadStatus::Malformed; 2]);
-        assert_eq!((record.commitments().len(), record.lanes().len(), record.included().len()), (2, 0, 0));
+        assert_eq!((record.payloads().len(), record.lanes().len(), record.included().len()), (2, 0, 0));
     });
 }
 
@@ -320,8 +331,8 @@ fn a_node_that_is_shut_down_goes_on_where_it_was() {
         let node = Node::start(&context, config("s")).await;
         node.settle_history(1..=13).await;
         let root = node.root(13).await;
-        let Node { sender, handle, mailbox, .. } = node;
-        drop((sender, mailbox));
+        let Node { sender, handle, mailbox, payloads, .. } = node;
+        drop((sender, mailbox, payloads));
         handle.await.unwrap().unwrap();
         let again = Node::start(&context, config("s")).await;
         assert_eq!(again.restart, Height(13));
@@ -386,7 +397,8 @@ fn a_disk_of_another_chain_is_refused() {
         node.crash().await;
         let mut other = config("s");
         other.ledger.rollups.remove(&RollupId(3));
-        let refused = Actor::open(context.child("other"), other).await;
+        let payloads = PayloadStore::open(context.child("payloads"), "other").await.unwrap();
+        let refused = Actor::open(context.child("other"), other, payloads.reader()).await;
         assert!(matches!(refused.map(|_| ()), Err(Stopped::Restore(_))));
     });
 }
