@@ -17,7 +17,7 @@ pub use error::ErrorCode;
 pub use hex_bytes::HexBytes;
 pub use rpc::{ChoraleApiClient, ChoraleApiServer};
 pub use types::{
-    BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BundleRequest, EVIDENCE_MAX, EvidenceAnswer, HeaderAnswer,
-    HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, Passed, RollupEvent, RollupFigures, State, StatusAnswer,
-    TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
+    BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, EVIDENCE_MAX,
+    EvidenceAnswer, HeaderAnswer, HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, Passed,
+    RollupEvent, RollupFigures, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };

@@ -1,8 +1,8 @@
 //! The methods.
 
 use crate::{
-    Base64Bytes, BatchAnswer, BundleRequest, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer,
-    NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BlockAnswer, BundleRequest, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer,
+    MempoolAnswer, NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
 };
 use jsonrpsee::{
     core::{RpcResult, SubscriptionResult},
@@ -57,6 +57,10 @@ pub trait ChoraleApi {
     /// A committed header.
     #[method(name = "header")]
     async fn header(&self, height: u64) -> RpcResult<HeaderAnswer>;
+
+    /// A committed block that is settled, with all that its payloads opened to: what a full node needs of a height.
+    #[method(name = "block")]
+    async fn block(&self, height: u64) -> RpcResult<BlockAnswer>;
 
     /// The attestation of a height, in the canonical encoding.
     #[method(name = "attestation")]

@@ -1,6 +1,6 @@
 //! What methods take and answer.
 
-use crate::HexBytes;
+use crate::{Base64Bytes, HexBytes};
 use chorale_types::{Unit, codec::List};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,48 @@ pub struct HeaderAnswer {
     pub encoded: HexBytes,
 }
 
+/// A committed block with all that its payloads opened to, as far as a node has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockAnswer {
+    /// Its height.
+    pub height: u64,
+    /// The header, in the canonical encoding.
+    pub header: HexBytes,
+    /// Proves that the block is committed, in the canonical encoding (`CommitProof`); none if only a later block of those
+    /// committed together has the proof, or the node follows attestations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_proof: Option<HexBytes>,
+    /// What the height brought, in the canonical encoding (`Outcome`).
+    pub outcome: HexBytes,
+    /// The attestation of the outcome, if there is one yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<HexBytes>,
+    /// The payloads of the header, in its order.
+    pub payloads: Vec<BlockPayload>,
+}
+
+/// A payload of a committed block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockPayload {
+    /// The manifest that its certificate names, in the canonical encoding.
+    pub manifest: HexBytes,
+    /// What it opened to; none if it is malformed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened: Option<OpenedPayload>,
+}
+
+/// What a payload opened to. Sealed again for the validators of its epoch, it has the commitment of its certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedPayload {
+    /// The key it was sealed with: 32 bytes.
+    pub key: HexBytes,
+    /// Its bytes.
+    pub payload: Base64Bytes,
+}
+
 /// A rollup's lane at a height, provable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -273,8 +315,9 @@ pub struct NodeAnswer {
     pub chain: String,
     /// The version of the program.
     pub version: String,
-    /// Its identity on the mesh.
-    pub node: String,
+    /// Its identity on the mesh; none if it is a full node, which is not on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Its index among the validators; none if it follows.
     pub index: Option<u16>,
     /// The epoch it is in.

@@ -18,6 +18,7 @@
 //! Messages on [`channel::ATTEST`](crate::mesh::channel::ATTEST), in the canonical codec: a [`Message`].
 
 mod actor;
+mod keeper;
 mod message;
 mod missing;
 mod store;
@@ -26,7 +27,9 @@ mod tests;
 mod votes;
 
 pub use actor::{Actor, Connections, Stopped};
+pub use keeper::{Keeper, Verified};
 pub use message::Message;
+pub use store::Error as StorageError;
 
 use chorale_types::{Attestation, Epoch, Height, Outcome, codec_struct};
 use std::sync::Arc;

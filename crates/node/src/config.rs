@@ -131,9 +131,7 @@ impl NodeConfig {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(io(path))?;
         let mut config: Self = toml::from_str(&text).map_err(|error| content(path, error))?;
-        if !(1..=256).contains(&config.worker_threads) {
-            return Err(content(path, format!("worker_threads is {}; it must be 1 to 256", config.worker_threads)));
-        }
+        check_threads(path, config.worker_threads)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for relative in [&mut config.genesis, &mut config.keys, &mut config.data] {
             *relative = folder.join(&*relative);
@@ -202,6 +200,132 @@ impl NodeConfig {
         }
         text
     }
+}
+
+/// The configuration of a full node. Relative paths are relative to the file's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullNodeConfig {
+    /// The chain's genesis file.
+    pub genesis: PathBuf,
+    /// Where the node keeps what it has settled.
+    pub data: PathBuf,
+    /// URLs of the nodes whose API it follows.
+    pub follow: Vec<String>,
+    /// Where the API listens: JSON-RPC over HTTP and WebSocket, health, metrics.
+    pub listen_rpc: SocketAddr,
+    /// Requests that one client may send to the API in a second; 0: as many as it likes.
+    #[serde(default = "default_rpc_requests_per_second")]
+    pub rpc_requests_per_second: u64,
+    /// Bytes of parameters that one client may send to the API in a second; 0: as many as it likes.
+    #[serde(default = "default_rpc_bytes_per_second")]
+    pub rpc_bytes_per_second: u64,
+    /// Threads that run actors.
+    #[serde(default = "default_worker_threads")]
+    pub worker_threads: usize,
+    /// What is logged, for example `info` or `info,chorale_node=debug`.
+    #[serde(default = "default_log")]
+    pub log: String,
+}
+
+impl FullNodeConfig {
+    /// A configuration with the defaults.
+    #[must_use]
+    pub fn new(genesis: PathBuf, data: PathBuf, follow: Vec<String>, listen_rpc: SocketAddr) -> Self {
+        Self {
+            genesis,
+            data,
+            follow,
+            listen_rpc,
+            rpc_requests_per_second: RPC_REQUESTS_PER_SECOND,
+            rpc_bytes_per_second: RPC_BYTES_PER_SECOND,
+            worker_threads: default_worker_threads(),
+            log: default_log(),
+        }
+    }
+
+    /// What one client may ask of the API.
+    #[must_use]
+    pub const fn rpc_limits(&self) -> Limits {
+        Limits { requests: self.rpc_requests_per_second, bytes: self.rpc_bytes_per_second }
+    }
+
+    /// The file with a comment for every field.
+    #[must_use]
+    pub fn to_commented_toml(&self) -> String {
+        let text = |text: &str| toml::Value::String(text.to_owned());
+        let follow = toml::Value::Array(self.follow.iter().map(|url| text(url)).collect());
+        format!(
+            "# Configuration of a Chorale full node. Relative paths are relative to this file's folder.\n\n\
+             # The chain: every node of it has the same file.\ngenesis = {}\n\
+             # Where the node keeps what it has settled. If it is lost, the node follows from the start again.\n\
+             data = {}\n\n\
+             # The nodes whose API it follows and hands submissions on to. It believes none of them; one that is honest\n\
+             # and reachable is enough.\nfollow = {follow}\n\n\
+             # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
+             # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
+             # times as much at once after it was silent: requests, and bytes. 0: no limit.\n\
+             rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
+             # Threads that run the node.\nworker_threads = {}\n\
+             # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
+             log = {}\n",
+            text(&self.genesis.display().to_string()),
+            text(&self.data.display().to_string()),
+            self.listen_rpc,
+            self.rpc_requests_per_second,
+            self.rpc_bytes_per_second,
+            self.worker_threads,
+            text(&self.log),
+        )
+    }
+}
+
+/// The configuration of a node, whatever it is: one that has `follow` is a full node's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Config {
+    /// A node on the mesh.
+    Validator(NodeConfig),
+    /// A full node.
+    Full(FullNodeConfig),
+}
+
+impl Config {
+    /// Reads a configuration; its paths are absolute, or relative to the working directory, afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong with the file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(io(path))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| content(path, error))?;
+        if !table.contains_key("follow") {
+            return NodeConfig::read(path).map(Self::Validator);
+        }
+        let mut config: FullNodeConfig = toml::from_str(&text).map_err(|error| content(path, error))?;
+        check_threads(path, config.worker_threads)?;
+        if config.follow.is_empty() {
+            return Err(content(path, "follow is empty; name the URL of at least one node"));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for relative in [&mut config.genesis, &mut config.data] {
+            *relative = folder.join(&*relative);
+        }
+        Ok(Self::Full(config))
+    }
+
+    /// What is logged.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        match self {
+            Self::Validator(config) => &config.log,
+            Self::Full(config) => &config.log,
+        }
+    }
+}
+
+fn check_threads(path: &Path, threads: usize) -> Result<(), ConfigError> {
+    let problem = || content(path, format!("worker_threads is {threads}; it must be 1 to 256"));
+    (1..=256).contains(&threads).then_some(()).ok_or_else(problem)
 }
 
 /// The keys of a node.

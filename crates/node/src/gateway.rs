@@ -10,14 +10,18 @@ mod backend;
 mod limits;
 mod metrics;
 mod places;
+mod pool;
 mod server;
 mod subscriptions;
 mod throttle;
 mod timeline;
+mod upstream;
 
 pub use backend::Backend;
 pub use limits::Limits;
 pub use places::Places;
+pub use pool::Pool;
 pub use server::{GatewayError, start};
 pub use subscriptions::places as places_for_subscriptions;
 pub use timeline::Timeline;
+pub use upstream::{Upstream, UrlError};

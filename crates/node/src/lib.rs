@@ -8,6 +8,7 @@ pub mod config;
 pub mod consensus;
 pub mod dispersal;
 pub mod evidence;
+pub mod full;
 pub mod gateway;
 pub mod mempool;
 pub mod mesh;

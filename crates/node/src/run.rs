@@ -4,7 +4,7 @@ use crate::{
     attestation,
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus::{self, Chain},
-    evidence, gateway, mempool,
+    evidence, full, gateway, mempool,
     mesh::{self, Addresses, Mesh},
     payloads,
     reveal::RevealAt,
@@ -38,7 +38,7 @@ const NO_BUILDER: BuilderId = BuilderId(Digest { 0: [0; 32] });
 /// How long a peer that misbehaved stays cut off.
 const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
 /// How long actors may take to finish when the node is shut down.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers that consensus keeps above the committed one.
 const HEADERS_AHEAD_MAX: usize = 4_096;
 
@@ -80,6 +80,15 @@ pub enum NodeError {
     /// The payloads on disk.
     #[error("payloads on disk: {0}")]
     Storage(chorale_foundation::storage::archive::Error),
+    /// Following as a full node.
+    #[error(transparent)]
+    Full(#[from] full::Stopped),
+    /// Whom to follow.
+    #[error("{0}")]
+    Follow(String),
+    /// Attestations on disk.
+    #[error(transparent)]
+    Attestations(#[from] attestation::StorageError),
     /// A task ended that never should.
     #[error("{0} ended unexpectedly; its reason is in the log above")]
     Ended(&'static str),
@@ -185,9 +194,10 @@ async fn start(
         evidence::Actor::open(context.child("evidence"), "evidence", connections).await?;
 
     let kept = PayloadStore::open(context.child("kept"), "payloads").await.map_err(NodeError::Storage)?;
+    let kept_reader = kept.reader();
     let settlement_config = settlement::Config::new(genesis, "settlement");
     let (settlement_actor, settlement) =
-        settlement::Actor::open(context.child("settlement"), settlement_config, kept.reader()).await?;
+        settlement::Actor::open(context.child("settlement"), settlement_config, kept_reader.clone()).await?;
     let restart = settlement_actor.restart();
 
     let connections = attestation::Connections {
@@ -245,9 +255,10 @@ async fn start(
     context.child("timeline").spawn(move |context| recorded.record(context, seen, settled, attested));
     let backend = gateway::Backend {
         genesis: Arc::new(genesis.clone()),
-        me,
+        me: Some(me),
         chain: handle.clone(),
-        pool,
+        pool: gateway::Pool::Shared(pool),
+        payloads: kept_reader,
         settlement,
         attestation,
         timeline,

@@ -1,21 +1,43 @@
 //! `chorale init`.
 
 use crate::network::layout::{Layout, Plan};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use chorale_node::config::FullNodeConfig;
 use chorale_types::genesis::{GenesisParameters, RevealWhen, VotesTo};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-/// Write the files of a new network of validators on this machine: `genesis.toml`, and `node-0`, `node-1`, ... with
-/// configuration (commented), keys and data of each. To spread it over machines, copy a node's folder and the genesis,
-/// and change the addresses in its `node.toml` and in those of the others.
+/// Write the files of a new network of validators on this machine, or, with --follow, of a full node of a network that
+/// exists.
+///
+/// A network: `genesis.toml`, and `node-0`, `node-1`, ... with configuration (commented), keys and data of each. To spread
+/// it over machines, copy a node's folder and the genesis, and change the addresses in its `node.toml` and in those of
+/// the others. A full node: `node.toml` (commented), and a copy of the genesis.
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  chorale init --validators 7 --dir seven\n  chorale init --follow http://10.0.0.1:8545 --follow \
+                  http://10.0.0.2:8545 --genesis genesis.toml --dir full-node"
+)]
 pub(crate) struct Arguments {
     /// The folder to write to.
     #[arg(long, default_value = "chorale-network")]
     dir: PathBuf,
     #[command(flatten)]
     network: NetworkArguments,
+    /// A full node that follows the node with this URL. May be given several times: one that is honest is enough.
+    #[arg(long, value_name = "URL", requires = "genesis", conflicts_with_all = ["validators", "stakes", "rollups", "votes", "reveal"])]
+    follow: Vec<String>,
+    /// The genesis of the network that the full node follows.
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    genesis: Option<PathBuf>,
+    /// Where the full node's API listens.
+    #[arg(long, value_name = "ADDRESS", requires = "follow", default_value = "127.0.0.1:8645")]
+    listen_rpc: SocketAddr,
 }
 
 /// What a new network is like.
@@ -75,7 +97,29 @@ impl NetworkArguments {
     }
 }
 
+/// Writes the files of a full node.
+fn full_node(arguments: &Arguments, genesis: &Path) -> Result<()> {
+    let folder = &arguments.dir;
+    chorale_node::read_genesis(genesis)?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let path = folder.join("node.toml");
+    let config =
+        FullNodeConfig::new("genesis.toml".into(), "data".into(), arguments.follow.clone(), arguments.listen_rpc);
+    let mut file = fs::File::create_new(&path).with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(config.to_commented_toml().as_bytes())?;
+    let copy = folder.join("genesis.toml");
+    if genesis.canonicalize()? != copy.canonicalize().unwrap_or_default() {
+        fs::copy(genesis, &copy).with_context(|| format!("copying the genesis to {}", copy.display()))?;
+    }
+    println!("wrote a full node to {}", folder.display());
+    println!("next: chorale node --config {}", path.display());
+    Ok(())
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(genesis) = &arguments.genesis {
+        return full_node(arguments, genesis);
+    }
     let layout = Layout { folder: arguments.dir.clone() };
     layout.create(&arguments.network.plan("chorale-network")?)?;
     println!("wrote a network of {} validators to {}", arguments.network.validators, arguments.dir.display());

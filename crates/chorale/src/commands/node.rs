@@ -2,14 +2,15 @@
 
 use crate::signals::stop_requested;
 use anyhow::Result;
-use chorale_node::config::NodeConfig;
+use chorale_node::config::Config;
 use clap::Args;
 use std::{io::Read as _, path::PathBuf, time::Duration};
 use tokio::sync::oneshot;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// Run a validator: a node whose keys the genesis names.
+/// Run a node: a validator, whose keys the genesis names, or a full node, which follows others over their API, verifies
+/// everything, and serves the same API. The configuration says which.
 ///
 /// Stops gracefully on SIGINT and SIGTERM. Started again, it goes on where it stopped, whatever way it ended.
 #[derive(Args)]
@@ -30,12 +31,12 @@ pub(crate) struct Arguments {
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let config = NodeConfig::read(&arguments.config)?;
-    let filter = EnvFilter::try_new(&config.log)
+    let config = Config::read(&arguments.config)?;
+    let filter = EnvFilter::try_new(config.log())
         .map_err(|error| anyhow::anyhow!("{}: log: {error}", arguments.config.display()))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
     let watch_parent = arguments.stop_with_parent;
-    chorale_node::run(&config, async move {
+    let shutdown = async move {
         let stop = match stop_requested() {
             Ok(stop) => stop,
             Err(error) => return tracing::error!(%error, "cannot listen for signals"),
@@ -50,7 +51,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             tracing::error!("did not stop in {} s; ending at once", STOP_TIMEOUT.as_secs());
             std::process::exit(1);
         });
-    })?;
+    };
+    match &config {
+        Config::Validator(config) => chorale_node::run(config, shutdown)?,
+        Config::Full(config) => chorale_node::full::run(config, shutdown)?,
+    }
     Ok(())
 }
 

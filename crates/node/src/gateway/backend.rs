@@ -3,17 +3,16 @@
 use crate::{
     attestation,
     evidence::{Proven, Register},
-    mempool::{self, SubmitError},
-    ports::ChainHandle,
+    ports::{ChainHandle, Committed},
     settlement::{self, Fate, Unavailable},
+    store::{KeptPayload, PayloadReader},
 };
 use chorale_api::{
-    Base64Bytes, BatchAnswer, BatchRejection, BundleRequest, ChoraleApiServer, EVIDENCE_MAX, ErrorCode, EvidenceAnswer,
-    HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, RollupFigures, State, StatusAnswer,
-    TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, ChoraleApiServer, EVIDENCE_MAX,
+    ErrorCode, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, State,
+    StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };
 use chorale_light::{Claim, HandOver, ProofFile};
-use chorale_mempool::{Outcome as PoolOutcome, Status};
 use chorale_types::{
     Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, List, decode},
@@ -21,6 +20,7 @@ use chorale_types::{
 use jsonrpsee::{
     Extensions, PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
+    types::ErrorObjectOwned,
 };
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -28,7 +28,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Places, subscriptions, throttle::Client, timeline::Timeline};
+use super::{Places, Pool, subscriptions, throttle::Client, timeline::Timeline};
 
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
@@ -38,12 +38,14 @@ const SETTLING_LAG_MAX: u64 = 64;
 pub struct Backend {
     /// The chain's genesis.
     pub genesis: Arc<Genesis>,
-    /// This node on the mesh.
-    pub me: NodeKey,
-    /// The chain as consensus drives it.
+    /// This node on the mesh, if it is on it.
+    pub me: Option<NodeKey>,
+    /// The chain as consensus drives it, or as a full node follows it.
     pub chain: ChainHandle,
-    /// The shared pool.
-    pub pool: mempool::Mailbox,
+    /// What takes submissions.
+    pub pool: Pool,
+    /// What payloads opened to.
+    pub payloads: PayloadReader,
     /// What heights brought.
     pub settlement: settlement::Mailbox,
     /// What is attested of it.
@@ -67,7 +69,7 @@ where
     id.parse().map_err(|error: T::Err| ErrorCode::InvalidParameter.with(format!("id: {error}")))
 }
 
-fn unavailable(reason: Unavailable) -> jsonrpsee::types::ErrorObjectOwned {
+fn unavailable(reason: Unavailable) -> ErrorObjectOwned {
     let code = match reason {
         Unavailable::Pruned { .. } => ErrorCode::Pruned,
         Unavailable::NotYet { .. } => ErrorCode::NotYet,
@@ -77,31 +79,20 @@ fn unavailable(reason: Unavailable) -> jsonrpsee::types::ErrorObjectOwned {
     code.with(reason.to_string())
 }
 
-fn submit_error(error: &SubmitError) -> jsonrpsee::types::ErrorObjectOwned {
-    let code = match error {
-        SubmitError::Rejected(_) => ErrorCode::Rejected,
-        SubmitError::Stopping => ErrorCode::Stopping,
-        SubmitError::Busy => ErrorCode::Busy,
-    };
-    code.with(error.to_string())
-}
-
 fn digest_of(id: UnitId) -> String {
     format!("0x{}", hex::encode(id.digest()))
 }
 
 impl Backend {
     async fn submit(&self, unit: Unit) -> RpcResult<String> {
-        let mut submitted = self.pool.submit(vec![unit]).await.map_err(|error| submit_error(&error))?;
-        match submitted.pop() {
-            Some(Ok(admitted)) => Ok(digest_of(admitted.id)),
-            Some(Err(rejected)) => Err(ErrorCode::Rejected.with(rejected.to_string())),
+        match self.pool.submit(vec![unit]).await?.pop() {
+            Some(Ok(id)) => Ok(digest_of(id)),
+            Some(Err(rejected)) => Err(rejected),
             None => Err(ErrorCode::Stopping.with("the node is stopping; submit to another one")),
         }
     }
 
     async fn status(&self, id: UnitId) -> RpcResult<StatusAnswer> {
-        let answer = |state| StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() };
         if let Some(found) = self.settlement.find(id).await.map_err(unavailable)? {
             let place = found.place;
             let attested = self.attestation.get(place.height).await.is_some();
@@ -114,26 +105,7 @@ impl Backend {
             let passed = self.timeline.passed(place.height);
             return Ok(StatusAnswer { state, height: Some(place.height.0), position, reason, passed });
         }
-        match self.pool.status(id).await {
-            None => Err(ErrorCode::NotFound.with(format!("this node does not know {id}"))),
-            Some(Status::Pending) => Ok(answer(State::Pending)),
-            Some(Status::Proposed) => Ok(answer(State::Proposed)),
-            Some(Status::Certified) => Ok(answer(State::Certified)),
-            Some(Status::Committed) => Ok(answer(State::Committed)),
-            Some(Status::Rejected { reason, .. }) => {
-                Ok(StatusAnswer { reason: Some(reason.to_string()), ..answer(State::Rejected) })
-            }
-            Some(Status::Ended(ended)) => {
-                let (state, height) = match ended.outcome {
-                    PoolOutcome::Revealed(height) => (State::Revealed, Some(height.0)),
-                    PoolOutcome::Skipped(skipped) => (State::Skipped, Some(skipped.height.0)),
-                    PoolOutcome::Evicted(_) => (State::Evicted, None),
-                    PoolOutcome::Expired(_) => (State::Expired, None),
-                };
-                let reason = (state != State::Revealed).then(|| ended.outcome.to_string());
-                Ok(StatusAnswer { height, reason, ..answer(state) })
-            }
-        }
+        self.pool.status(id).await
     }
 
     async fn prove(&self, id: UnitId) -> RpcResult<HexBytes> {
@@ -215,13 +187,13 @@ impl ChoraleApiServer for Backend {
     async fn submit_batch(&self, units: Base64Bytes) -> RpcResult<BatchAnswer> {
         let batch = decode::<UnitBatch>(units.0);
         let batch = batch.map_err(|error| ErrorCode::InvalidParameter.with(format!("units: not a batch: {error}")))?;
-        let submitted = self.pool.submit(batch.into_vec()).await.map_err(|error| submit_error(&error))?;
+        let submitted = self.pool.submit(batch.into_vec()).await?;
         let mut answer = BatchAnswer { accepted: 0, rejected: Vec::new() };
         for (position, result) in (0..).zip(submitted) {
             match result {
                 Ok(_) => answer.accepted += 1,
                 Err(rejected) => {
-                    let (code, message) = (ErrorCode::Rejected.code(), rejected.to_string());
+                    let (code, message) = (rejected.code(), rejected.message().to_owned());
                     answer.rejected.push(BatchRejection { position, code, message });
                 }
             }
@@ -295,6 +267,35 @@ impl ChoraleApiServer for Backend {
         })
     }
 
+    async fn block(&self, height: u64) -> RpcResult<BlockAnswer> {
+        let height = Height(height);
+        let outcome = self.settlement.outcome(height).await.map_err(unavailable)?;
+        let pruned = || ErrorCode::Pruned.with(format!("this node has no block of height {height} any more"));
+        let Committed { header, proof } = self.chain.headers.get(height).await.ok_or_else(pruned)?;
+        let mut payloads = Vec::new();
+        for certificate in header.payloads.iter() {
+            let kept = self.payloads.get(&certificate.into()).await.map_err(|error| {
+                tracing::error!(%height, %error, "reading a payload");
+                ErrorObjectOwned::from(jsonrpsee::types::ErrorCode::InternalError)
+            })?;
+            let KeptPayload { manifest, opened } = kept.ok_or_else(pruned)?;
+            let opened = opened.ok().map(|opened| OpenedPayload {
+                key: HexBytes(opened.key.to_vec()),
+                payload: Base64Bytes(opened.payload.to_vec()),
+            });
+            payloads.push(BlockPayload { manifest: HexBytes(manifest.encode().to_vec()), opened });
+        }
+        let encoded = |bytes: chorale_foundation::Bytes| HexBytes(bytes.to_vec());
+        Ok(BlockAnswer {
+            height: height.0,
+            header: encoded(header.encode()),
+            commit_proof: proof.map(|proof| encoded(proof.encode())),
+            outcome: encoded(outcome.encode()),
+            attestation: self.attestation.get(height).await.map(|attestation| encoded(attestation.encode())),
+            payloads,
+        })
+    }
+
     async fn attestation(&self, height: u64) -> RpcResult<HexBytes> {
         let attestation = self.attestation.get(Height(height)).await;
         let attestation =
@@ -339,33 +340,16 @@ impl ChoraleApiServer for Backend {
     }
 
     async fn mempool(&self) -> RpcResult<MempoolAnswer> {
-        let figures = self.pool.figures().await.ok_or_else(|| submit_error(&SubmitError::Stopping))?;
-        let rollup = |(rollup, held): (&RollupId, &chorale_mempool::Held)| RollupFigures {
-            rollup: rollup.0,
-            entries: held.entries,
-            bytes: held.bytes,
-        };
-        Ok(MempoolAnswer {
-            entries: figures.total.entries,
-            bytes: figures.total.bytes,
-            rollups: figures.rollups.iter().map(rollup).collect(),
-            admitted: figures.admitted,
-            rejected: figures.rejected.values().sum(),
-            revealed: figures.revealed,
-            skipped: figures.skipped,
-            expired: figures.expired,
-            evicted: figures.evicted,
-        })
+        self.pool.figures().await
     }
 
     async fn node(&self) -> RpcResult<NodeAnswer> {
-        let figures = self.pool.figures().await.ok_or_else(|| submit_error(&SubmitError::Stopping))?;
         let position = self.chain.position.borrow().clone();
         Ok(NodeAnswer {
             name: self.genesis.name(),
             chain: self.genesis.chain().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: format!("0x{}", self.me),
+            node: self.me.map(|me| format!("0x{me}")),
             index: position.index.map(|index| index.0),
             epoch: position.epoch.epoch.0,
             view: position.view.0,
@@ -373,7 +357,7 @@ impl ChoraleApiServer for Backend {
             committed: self.chain.committed.borrow().0,
             settled: self.settlement.settled().borrow().0,
             attested: self.attestation.attested().borrow().0,
-            units_settled: figures.revealed + figures.skipped,
+            units_settled: self.settlement.units_settled(),
             rollups: self.genesis.rollups().iter().map(|rollup| rollup.id.0).collect(),
         })
     }

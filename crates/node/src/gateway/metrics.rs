@@ -1,7 +1,6 @@
 //! `GET /metrics`: figures in the text format of Prometheus.
 
 use super::Backend;
-use crate::proposer::Pool as _;
 use axum::http::HeaderValue;
 use futures::future::{BoxFuture, FutureExt as _};
 use jsonrpsee::{
@@ -33,7 +32,7 @@ pub(super) fn render(backend: &Backend, runtime: &(dyn Fn() -> String + Send + S
         (
             "chorale_mempool_waiting",
             "Entries of the mempool that no payload in flight carries.",
-            *backend.pool.waiting().borrow() as u64,
+            backend.pool.waiting(),
         ),
         ("chorale_validator", "1 if the node is a validator of the epoch.", u64::from(position.index.is_some())),
     ];

@@ -138,6 +138,7 @@ impl<E: Context> Actor<E> {
         let next_validators = (self.config.next_validators)(&header);
         let settled = self.ledger.settle(&header, contents, next_validators)?;
         let height = header.height;
+        self.recent.count(settled.included.len() + settled.skipped.len());
         debug!(%height, included = settled.included.len(), skipped = settled.skipped.len(), "settled");
         if settled.outcome.next_validators.is_some() {
             info!(%height, epoch = %header.epoch, "settled the closing height of the epoch");

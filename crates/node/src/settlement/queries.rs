@@ -119,6 +119,12 @@ impl Mailbox {
         self.settled.clone()
     }
 
+    /// Transactions and bundles settled since the node was started, with and without effect.
+    #[must_use]
+    pub fn units_settled(&self) -> u64 {
+        self.recent.units()
+    }
+
     /// What a height brought: for the last heights from memory, without asking the actor.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub(super) struct Registry {
 struct Inner {
     records: BTreeMap<Height, Arc<Record>>,
     bytes: usize,
+    units: u64,
     registries: BTreeMap<Height, Registry>,
 }
 
@@ -51,6 +52,15 @@ impl Recent {
             let Some((_, record)) = inner.records.pop_first() else { break };
             inner.bytes -= record.bytes();
         }
+    }
+
+    /// Counts units that were settled.
+    pub(super) fn count(&self, units: usize) {
+        self.lock().units += units as u64;
+    }
+
+    pub(super) fn units(&self) -> u64 {
+        self.lock().units
     }
 
     pub(super) fn get(&self, height: Height) -> Option<Arc<Record>> {

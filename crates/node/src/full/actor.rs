@@ -1,0 +1,268 @@
+//! The loop of a full node: one height after the other, from whichever node has it.
+
+use super::block::{Block, check};
+use crate::{
+    attestation::{Closing, Verified},
+    gateway::Upstream,
+    ports::{ChainEvent, Committed, Epochs, Position},
+    reveal::{Revealed, RevealedPayload},
+    runtime::Context,
+    settlement,
+    store::{HeaderStore, KeptPayload, PayloadStore},
+};
+use chorale_api::{ChoraleApiClient as _, ErrorCode};
+use chorale_foundation::{
+    runtime::Error as RuntimeError,
+    storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
+};
+use chorale_light::{HandOver, Light, LightError};
+use chorale_types::{Digest, EpochInfo, Genesis, Height};
+use jsonrpsee::core::client::Error as CallError;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{debug, error, info, warn};
+
+/// The pause between two looks at the tip.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The pause after none of the nodes had an answer.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Why a full node stopped before it was shut down.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// Every node that is followed said something false.
+    #[error("every node that this one follows said something false (see above): name others in `follow`")]
+    AllFalse,
+    /// What comes next is kept by none of the nodes any more.
+    #[error(
+        "height {height} is pruned on every node that this one follows ({message}): follow an archive node as well"
+    )]
+    Pruned {
+        /// The height that comes next here.
+        height: Height,
+        /// What a node said.
+        message: String,
+    },
+    /// Settling gave another outcome than a quorum attests.
+    #[error(
+        "at height {height} this node found the outcome {ours}, and a quorum of the stake attests {attested}: one of them \
+         is wrong; keep the data folder and report it"
+    )]
+    Diverged {
+        /// The height.
+        height: Height,
+        /// What came out here.
+        ours: Digest,
+        /// What is attested.
+        attested: Digest,
+    },
+    /// A header here is not the one that a quorum attests.
+    #[error("at height {0} the header on disk is not the one that a quorum of the stake attests")]
+    OtherHeader(Height),
+    /// The genesis does not lead to the next epoch as the attested outcome does.
+    #[error("the validators after height {height}: {error}")]
+    HandOver {
+        /// The closing height.
+        height: Height,
+        /// What is wrong.
+        error: LightError,
+    },
+    /// Headers on disk.
+    #[error("headers on disk: {0}")]
+    Headers(#[from] HeadersError),
+    /// Payloads on disk.
+    #[error("payloads on disk: {0}")]
+    Payloads(#[from] PayloadsError),
+    /// Syncing payloads.
+    #[error("syncing payloads: {0}")]
+    Sync(#[from] RuntimeError),
+}
+
+/// What the actor drives.
+pub(super) struct Connections<E: Context> {
+    pub(super) genesis: Arc<Genesis>,
+    pub(super) upstream: Upstream,
+    pub(super) light: Light,
+    pub(super) headers: HeaderStore<E>,
+    pub(super) payloads: PayloadStore<E>,
+    pub(super) retention_heights: u64,
+    pub(super) settlement: settlement::Mailbox,
+    pub(super) revealed: mpsc::Sender<Revealed>,
+    pub(super) verified: mpsc::Sender<Verified>,
+    pub(super) committed: watch::Sender<Height>,
+    pub(super) position: watch::Sender<Position>,
+    pub(super) events: broadcast::Sender<ChainEvent>,
+    pub(super) epochs: Epochs,
+    /// The last height that settlement has made durable.
+    pub(super) settled: Height,
+}
+
+/// See the [module](self).
+pub(super) struct Actor<E: Context> {
+    context: E,
+    on: Connections<E>,
+    /// The last height that was settled here and is attested.
+    last: Height,
+    /// The nodes that said something false, by position.
+    false_nodes: BTreeSet<usize>,
+    turn: usize,
+}
+
+impl<E: Context> Actor<E> {
+    pub(super) fn new(context: E, on: Connections<E>) -> Self {
+        let last = on.settled;
+        Self { context, on, last, false_nodes: BTreeSet::new(), turn: 0 }
+    }
+
+    /// Runs until the node is shut down.
+    pub(super) async fn run(mut self) -> Result<(), Stopped> {
+        let mut stopped = self.context.stopped();
+        loop {
+            let height = self.last.next();
+            let block = tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(()),
+                block = self.find(height) => block?,
+            };
+            tokio::select! {
+                biased;
+                _ = &mut stopped => return Ok(()),
+                done = self.take(block) => if !done? { return Ok(()) },
+            }
+        }
+    }
+
+    /// The block of a height, as soon as one of the nodes has it attested.
+    async fn find(&mut self, height: Height) -> Result<Block, Stopped> {
+        // What each node said last, of those that do not have it any more.
+        let mut pruned = BTreeMap::new();
+        let mut silent = 0;
+        loop {
+            let nodes = self.on.upstream.nodes().len();
+            let Some(node) =
+                (0..nodes).map(|more| (self.turn + more) % nodes).find(|it| !self.false_nodes.contains(it))
+            else {
+                return Err(Stopped::AllFalse);
+            };
+            let (url, client) = self.on.upstream.nodes()[node].clone();
+            let honest = nodes - self.false_nodes.len();
+            match client.block(height.0).await {
+                Ok(answer) => match check(answer, height, &self.on.light) {
+                    Ok(Some(block)) => return Ok(block),
+                    Ok(None) => {}
+                    Err(wrong) => {
+                        warn!(%url, %height, reason = %wrong, "a node said something false and is not asked again");
+                        self.false_nodes.insert(node);
+                        continue;
+                    }
+                },
+                Err(CallError::Call(error)) if error.code() == ErrorCode::NotYet.code() => {
+                    pruned.remove(&node);
+                }
+                Err(CallError::Call(error)) if error.code() == ErrorCode::Pruned.code() => {
+                    pruned.insert(node, error.message().to_owned());
+                    if pruned.len() >= honest {
+                        let message = error.message().to_owned();
+                        return Err(Stopped::Pruned { height, message });
+                    }
+                }
+                Err(CallError::ParseError(wrong)) => {
+                    warn!(%url, %height, reason = %wrong, "a node answered with what is no answer and is not asked again");
+                    self.false_nodes.insert(node);
+                    continue;
+                }
+                Err(error) => {
+                    debug!(%url, %height, %error, "a node does not answer");
+                    pruned.remove(&node);
+                    silent += 1;
+                }
+            }
+            // Who says that there is nothing yet may be withholding it.
+            self.turn = (node + 1) % nodes;
+            if silent >= honest {
+                silent = 0;
+                self.context.sleep(RETRY_INTERVAL).await;
+            } else {
+                self.context.sleep(POLL_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Keeps a block and settles it. False: the node is being shut down.
+    async fn take(&mut self, block: Block) -> Result<bool, Stopped> {
+        let Block { header, outcome, attestation, payloads } = block;
+        let height = header.height;
+        for RevealedPayload { certificate, manifest, opened } in &payloads {
+            let name = certificate.into();
+            if self.on.payloads.get(&name).await?.is_none() {
+                let kept = KeptPayload { manifest: (**manifest).clone(), opened: opened.clone() };
+                self.on.payloads.put(height, &name, &kept).await?.await?;
+            }
+        }
+        if height > self.on.headers.tip() {
+            self.on.headers.append(Committed { header: header.clone(), proof: None }).await?;
+            self.on.headers.sync().await?;
+        } else if self.on.headers.headers().get(height).await.is_none_or(|known| known.header != header) {
+            return Err(Stopped::OtherHeader(height));
+        }
+        self.publish(height, &header);
+        if self.on.revealed.send(Revealed { header, payloads }).await.is_err() {
+            return Ok(false);
+        }
+        let mut settled = self.on.settlement.settled();
+        if settled.wait_for(|settled| *settled >= height).await.is_err() {
+            return Ok(false);
+        }
+        let Ok(ours) = self.on.settlement.outcome(height).await else { return Ok(false) };
+        if ours != outcome {
+            let stopped = Stopped::Diverged { height, ours: ours.root(), attested: outcome.root() };
+            error!(%stopped, "stopping");
+            return Err(stopped);
+        }
+        let closing = outcome.next_validators.map(|_| Closing { outcome, attestation: attestation.clone() });
+        if let Some(closing) = &closing {
+            self.hand_over(closing)?;
+        }
+        if self.on.verified.send(Verified { attestation, closing }).await.is_err() {
+            return Ok(false);
+        }
+        self.last = height;
+        if height.0.is_multiple_of(64) {
+            self.on.payloads.prune(Height(height.0.saturating_sub(self.on.retention_heights))).await?;
+        }
+        Ok(true)
+    }
+
+    /// Says that a height is committed.
+    fn publish(&self, height: Height, header: &Arc<chorale_types::Header>) {
+        let view = header.view;
+        self.on.position.send_modify(|position| position.view = view);
+        self.on.committed.send_replace(height);
+        let _ = self.on.events.send(ChainEvent::Committed { height, header: header.clone() });
+    }
+
+    /// Goes on to the next epoch.
+    fn hand_over(&mut self, closing: &Closing) -> Result<(), Stopped> {
+        let height = closing.outcome.height;
+        let info = lead_on(&mut self.on.light, &self.on.genesis, closing)
+            .map_err(|error| Stopped::HandOver { height, error })?;
+        info!(epoch = %info.epoch, "an epoch began");
+        self.on.epochs.insert(info.clone());
+        self.on.position.send_modify(|position| position.epoch = info.clone());
+        let _ = self.on.events.send(ChainEvent::EpochStarted { info });
+        Ok(())
+    }
+}
+
+/// From an epoch to the next, whose validators the genesis fixes.
+pub(super) fn lead_on(light: &mut Light, genesis: &Genesis, closing: &Closing) -> Result<Arc<EpochInfo>, LightError> {
+    let Closing { outcome, attestation } = closing.clone();
+    let start = EpochInfo::start_block(outcome.height, outcome.header);
+    let next = genesis.epoch(outcome.epoch.next(), start).validators;
+    light.hand_over(HandOver { outcome, attestation, next })?;
+    Ok(Arc::new(light.last().clone()))
+}

@@ -1,0 +1,147 @@
+//! What takes submissions: the shared pool, or, on a full node, nodes that have it.
+
+use super::Upstream;
+use crate::{
+    mempool::{self, SubmitError},
+    proposer::Pool as _,
+};
+use chorale_api::{
+    Base64Bytes, BatchAnswer, ChoraleApiClient as _, ErrorCode, MempoolAnswer, RollupFigures, State, StatusAnswer,
+    UnitBatch,
+};
+use chorale_mempool::{Held, Outcome, Status};
+use chorale_types::{
+    RollupId, Unit, UnitId,
+    codec::{Encode as _, List},
+};
+use jsonrpsee::{core::RpcResult, types::ErrorObjectOwned};
+
+/// See the [module](self).
+#[derive(Clone)]
+pub enum Pool {
+    /// This node's part of the shared pool.
+    Shared(mempool::Mailbox),
+    /// Other nodes.
+    Upstream(Upstream),
+}
+
+/// What became of each of the units of a submission.
+pub(super) type Submitted = Vec<Result<UnitId, ErrorObjectOwned>>;
+
+fn submit_error(error: &SubmitError) -> ErrorObjectOwned {
+    let code = match error {
+        SubmitError::Rejected(_) => ErrorCode::Rejected,
+        SubmitError::Stopping => ErrorCode::Stopping,
+        SubmitError::Busy => ErrorCode::Busy,
+    };
+    code.with(error.to_string())
+}
+
+impl Pool {
+    /// Submits units: those that are accepted are durable when this returns, here or on the node that took them.
+    pub(super) async fn submit(&self, units: Vec<Unit>) -> RpcResult<Submitted> {
+        match self {
+            Self::Shared(pool) => {
+                let submitted = pool.submit(units).await.map_err(|error| submit_error(&error))?;
+                let result = |rejected: chorale_mempool::Rejected| ErrorCode::Rejected.with(rejected.to_string());
+                Ok(submitted.into_iter().map(|it| it.map(|admitted| admitted.id).map_err(result)).collect())
+            }
+            Self::Upstream(upstream) => {
+                let mut submitted: Submitted = units.iter().map(|unit| Ok(unit.id())).collect();
+                let batch: UnitBatch =
+                    List::new(units).map_err(|long| ErrorCode::InvalidParameter.with(long.to_string()))?;
+                let batch = Base64Bytes(batch.encode().to_vec());
+                let answer = upstream
+                    .ask(|node| {
+                        let batch = batch.clone();
+                        async move { node.submit_batch(batch).await }
+                    })
+                    .await?;
+                let BatchAnswer { rejected, .. } = answer;
+                for rejection in rejected {
+                    let position = usize::try_from(rejection.position).unwrap_or(usize::MAX);
+                    if let Some(result) = submitted.get_mut(position) {
+                        *result = Err(ErrorObjectOwned::owned::<()>(rejection.code, rejection.message, None));
+                    }
+                }
+                Ok(submitted)
+            }
+        }
+    }
+
+    /// The status of what is not settled here.
+    pub(super) async fn status(&self, id: UnitId) -> RpcResult<StatusAnswer> {
+        match self {
+            Self::Shared(pool) => {
+                let status = pool.status(id).await;
+                let status = status.ok_or_else(|| ErrorCode::NotFound.with(format!("this node does not know {id}")))?;
+                Ok(status_answer(status))
+            }
+            Self::Upstream(upstream) => {
+                upstream
+                    .ask(|node| async move {
+                        let digest = format!("0x{}", hex::encode(id.digest()));
+                        match id {
+                            UnitId::Transaction(_) => node.transaction_status(digest).await,
+                            UnitId::Bundle(_) => node.bundle_status(digest).await,
+                        }
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// The pool's figures.
+    pub(super) async fn figures(&self) -> RpcResult<MempoolAnswer> {
+        let pool = match self {
+            Self::Shared(pool) => pool,
+            Self::Upstream(upstream) => return upstream.ask(|node| async move { node.mempool().await }).await,
+        };
+        let figures = pool.figures().await.ok_or_else(|| submit_error(&SubmitError::Stopping))?;
+        let rollup = |(rollup, held): (&RollupId, &Held)| RollupFigures {
+            rollup: rollup.0,
+            entries: held.entries,
+            bytes: held.bytes,
+        };
+        Ok(MempoolAnswer {
+            entries: figures.total.entries,
+            bytes: figures.total.bytes,
+            rollups: figures.rollups.iter().map(rollup).collect(),
+            admitted: figures.admitted,
+            rejected: figures.rejected.values().sum(),
+            revealed: figures.revealed,
+            skipped: figures.skipped,
+            expired: figures.expired,
+            evicted: figures.evicted,
+        })
+    }
+
+    /// Entries that no payload in flight carries; none on a full node.
+    pub(super) fn waiting(&self) -> u64 {
+        match self {
+            Self::Shared(pool) => *pool.waiting().borrow() as u64,
+            Self::Upstream(_) => 0,
+        }
+    }
+}
+
+fn status_answer(status: Status) -> StatusAnswer {
+    let answer = |state| StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() };
+    match status {
+        Status::Pending => answer(State::Pending),
+        Status::Proposed => answer(State::Proposed),
+        Status::Certified => answer(State::Certified),
+        Status::Committed => answer(State::Committed),
+        Status::Rejected { reason, .. } => StatusAnswer { reason: Some(reason.to_string()), ..answer(State::Rejected) },
+        Status::Ended(ended) => {
+            let (state, height) = match ended.outcome {
+                Outcome::Revealed(height) => (State::Revealed, Some(height.0)),
+                Outcome::Skipped(skipped) => (State::Skipped, Some(skipped.height.0)),
+                Outcome::Evicted(_) => (State::Evicted, None),
+                Outcome::Expired(_) => (State::Expired, None),
+            };
+            let reason = (state != State::Revealed).then(|| ended.outcome.to_string());
+            StatusAnswer { height, reason, ..answer(state) }
+        }
+    }
+}
