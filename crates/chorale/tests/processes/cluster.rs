@@ -70,6 +70,16 @@ impl Cluster {
         self.folder.join(format!("node-{node}/data"))
     }
 
+    /// The genesis of the network.
+    pub(crate) fn genesis(&self) -> PathBuf {
+        self.folder.join("genesis.toml")
+    }
+
+    /// The URL of a node's API.
+    pub(crate) fn url(&self, node: usize) -> String {
+        format!("http://{}", self.apis[node])
+    }
+
     /// Starts a node, and waits until it answers.
     pub(crate) fn start(&mut self, node: usize) {
         let log =

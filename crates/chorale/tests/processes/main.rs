@@ -9,6 +9,7 @@ mod crashes;
 mod devnet;
 mod disks;
 mod following;
+mod full_nodes;
 mod links;
 mod network;
 mod ordering;

@@ -78,7 +78,7 @@ impl Pool {
                 Ok(status_answer(status))
             }
             Self::Upstream(upstream) => {
-                upstream
+                let answer = upstream
                     .ask(|node| async move {
                         let digest = format!("0x{}", hex::encode(id.digest()));
                         match id {
@@ -86,7 +86,10 @@ impl Pool {
                             UnitId::Bundle(_) => node.bundle_status(digest).await,
                         }
                     })
-                    .await
+                    .await?;
+                // Where it stands is said here once this node has settled it, and can prove it.
+                let is_ahead = matches!(answer.state, State::Revealed | State::OrderAttested | State::Skipped);
+                Ok(if is_ahead { answer_of(State::Committed) } else { answer })
             }
         }
     }
@@ -125,8 +128,12 @@ impl Pool {
     }
 }
 
+const fn answer_of(state: State) -> StatusAnswer {
+    StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() }
+}
+
 fn status_answer(status: Status) -> StatusAnswer {
-    let answer = |state| StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() };
+    let answer = answer_of;
     match status {
         Status::Pending => answer(State::Pending),
         Status::Proposed => answer(State::Proposed),
