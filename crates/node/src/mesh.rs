@@ -4,7 +4,10 @@
 //! other never stand before a vote. Identities are ed25519 keys; who is not of an epoch's validators (or of the one
 //! before) is refused.
 
-use crate::ports::Peers;
+use crate::{
+    config::{ConfigError, Keys, NodeConfig},
+    ports::Peers,
+};
 use chorale_foundation::{
     Bytes,
     codec::DecodeExt,
@@ -23,7 +26,7 @@ use chorale_foundation::{
     },
     utils::{NZU32, NZUsize, ordered::Map},
 };
-use chorale_types::{EpochInfo, NodeKey};
+use chorale_types::{EpochInfo, Genesis, NodeKey, limits::VALIDATORS_MAX};
 use rand_core::CryptoRng;
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
 
@@ -34,6 +37,9 @@ type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
 pub const ORDER_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of one bulk message at most; larger things travel in frames.
 pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
+
+/// How long a peer that misbehaved stays cut off.
+const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
 
 /// Bulk channels.
 pub mod channel {
@@ -73,6 +79,28 @@ pub struct Config {
     pub peers_max: usize,
     /// How long a peer that misbehaved stays cut off.
     pub block_duration: Duration,
+}
+
+impl Config {
+    /// The settings of a configured node.
+    ///
+    /// # Errors
+    ///
+    /// A peer's identity that is none, or stands twice.
+    pub fn new(config: &NodeConfig, genesis: &Genesis, keys: &Keys) -> Result<Self, ConfigError> {
+        let mut addresses =
+            config.peers().map_err(|problem| ConfigError::Content { path: config.keys.clone(), problem })?;
+        let listen = Addresses { order: config.listen_order, bulk: config.listen_bulk };
+        addresses.insert(keys.node(), listen);
+        Ok(Self {
+            identity: keys.identity.clone(),
+            namespace: [b"chorale/mesh/v1/".as_slice(), genesis.chain().as_ref()].concat(),
+            listen,
+            peers_max: addresses.len().min(VALIDATORS_MAX),
+            peers: addresses,
+            block_duration: BLOCK_DURATION,
+        })
+    }
 }
 
 /// A channel of the mesh.

@@ -5,7 +5,7 @@ use crate::{
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus::{self, Chain},
     evidence, full, gateway, mempool,
-    mesh::{self, Addresses, Mesh},
+    mesh::{self, Mesh},
     payloads,
     reveal::RevealAt,
     settlement,
@@ -35,8 +35,6 @@ const WANTS_MAX: usize = 16;
 const ATTESTATION_ASK_AFTER_MS: u64 = 1_000;
 /// A node without consensus key builds nothing.
 const NO_BUILDER: BuilderId = BuilderId(Digest { 0: [0; 32] });
-/// How long a peer that misbehaved stays cut off.
-const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
 /// How long actors may take to finish when the node is shut down.
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers that consensus keeps above the committed one.
@@ -181,7 +179,7 @@ async fn start(
     let chain = open_chain(context, genesis, me, signs, is_new).await?;
     let handle = chain.handle();
     let Mesh { order, chunks, mempool, sync, attest, evidence, peers, membership } =
-        mesh(context, config, genesis, keys)?;
+        Mesh::start(&context.child("mesh"), &mesh::Config::new(config, genesis, keys)?);
 
     let connections = evidence::Connections {
         me,
@@ -321,28 +319,6 @@ async fn open_chain(
     };
     let epochs = Arc::new(move |epoch: Epoch, start: BlockReference| Some(source.epoch(epoch, start)));
     Ok(Chain::open(context.child("chain"), config, genesis.first_epoch(), epochs).await?)
-}
-
-fn mesh(
-    context: &runtime::Context,
-    config: &NodeConfig,
-    genesis: &Genesis,
-    keys: &Keys,
-) -> Result<Mesh<runtime::Context>, NodeError> {
-    let mut addresses = config
-        .peers()
-        .map_err(|problem| NodeError::Config(ConfigError::Content { path: config.keys.clone(), problem }))?;
-    let listen = Addresses { order: config.listen_order, bulk: config.listen_bulk };
-    addresses.insert(keys.node(), listen);
-    let config = mesh::Config {
-        identity: keys.identity.clone(),
-        namespace: [b"chorale/mesh/v1/".as_slice(), genesis.chain().as_ref()].concat(),
-        listen,
-        peers_max: addresses.len().min(chorale_types::limits::VALIDATORS_MAX),
-        peers: addresses,
-        block_duration: BLOCK_DURATION,
-    };
-    Ok(Mesh::start(&context.child("mesh"), &config))
 }
 
 fn limits(genesis: &GenesisParameters) -> payloads::Limits {

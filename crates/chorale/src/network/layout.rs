@@ -132,17 +132,32 @@ fn nodes(count: usize) -> Result<Vec<NewNode>> {
     ports.chunks_exact(3).map(node).collect()
 }
 
-/// Ports that nobody listens on now. All are held until all are found, so that none comes twice.
+/// Where ports of networks are looked for: below those that systems give to outgoing connections, one of which could
+/// otherwise take a node's port while the node is down.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Ports that nobody listens on now. All are held until all are found, so that none comes twice; where the search begins
+/// is random, so that two networks that are made at the same time get different ones.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let listeners = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>();
-    let listeners = listeners.context("looking for free ports on 127.0.0.1")?;
+    let mut seed = [0; 2];
+    random(&mut seed)?;
+    let start = usize::from(u16::from_be_bytes(seed)) % PORTS.len();
+    let candidates = PORTS.cycle().skip(start).take(PORTS.len());
+    let listeners = candidates.filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let listeners: Vec<TcpListener> = listeners.take(count).collect();
+    ensure!(listeners.len() == count, "127.0.0.1 has no {count} free ports from {} to {}", PORTS.start, PORTS.end - 1);
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// Bytes from the operating system's randomness.
+fn random(bytes: &mut [u8]) -> Result<()> {
+    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes)).context("reading /dev/urandom")
 }
 
 /// Keys from the operating system's randomness.
 pub(crate) fn new_keys() -> Result<Keys> {
     let mut seeds = [0; 64];
-    fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seeds)).context("reading /dev/urandom")?;
+    random(&mut seeds)?;
     let (identity, consensus) = seeds.split_at(32);
     Ok(Keys::from_seeds(identity.try_into()?, consensus.try_into()?))
 }

@@ -61,13 +61,19 @@ impl Cluster {
         cluster
     }
 
-    fn config(&self, node: usize) -> PathBuf {
+    /// A node's configuration.
+    pub(crate) fn config(&self, node: usize) -> PathBuf {
         self.folder.join(format!("node-{node}/node.toml"))
     }
 
     /// What a node must not forget.
     pub(crate) fn data(&self, node: usize) -> PathBuf {
         self.folder.join(format!("node-{node}/data"))
+    }
+
+    /// What a node has logged.
+    pub(crate) fn log(&self, node: usize) -> String {
+        fs::read_to_string(self.folder.join(format!("{node}.log"))).unwrap_or_default()
     }
 
     /// The genesis of the network.
@@ -182,7 +188,7 @@ impl Drop for Cluster {
         }
         if std::thread::panicking() {
             for node in 0..self.nodes.len() {
-                let log = fs::read_to_string(self.folder.join(format!("{node}.log"))).unwrap_or_default();
+                let log = self.log(node);
                 let lines: Vec<&str> = log.lines().collect();
                 println!("node {node}:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
             }

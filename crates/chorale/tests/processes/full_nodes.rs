@@ -20,6 +20,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 use tokio::runtime::Runtime;
 
@@ -35,7 +36,7 @@ struct FullNode {
 impl FullNode {
     /// One whose process does not run yet.
     fn new(folder: PathBuf, genesis: &Path, follow: &[&str]) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = free_address();
         let mut arguments = vec!["init", "--genesis", genesis.to_str().unwrap(), "--listen-rpc", &address];
         follow.iter().for_each(|url| arguments.extend(["--follow", url]));
         arguments.extend(["--dir", folder.to_str().unwrap()]);
@@ -83,6 +84,20 @@ impl FullNode {
         let mut process = self.process.take().unwrap();
         signal("KILL", process.id());
         process.wait().unwrap();
+    }
+}
+
+/// An address that nobody listens on, below those that systems give to outgoing connections: one of those could take it
+/// while the full node is down.
+fn free_address() -> String {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let start = 9_000 + u16::try_from(std::process::id() % 800).unwrap();
+    loop {
+        // Each is tried once: what was handed out is not listened on yet.
+        let port = start + TAKEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return format!("127.0.0.1:{port}");
+        }
     }
 }
 

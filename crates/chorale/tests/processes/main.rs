@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod api;
+mod attackers;
 mod cluster;
 mod commands;
 mod crashes;
