@@ -87,7 +87,7 @@ const REPORTS: &[(&str, &str, &str)] = &[
         "load-16000.txt",
     ),
     (
-        "A network of 4 processes on this machine, more than it carries",
+        "A network of 4 processes on this machine, as much as it carries",
         "chorale devnet, then chorale bench load --rate 20000 --seconds 30",
         "load-20000.txt",
     ),

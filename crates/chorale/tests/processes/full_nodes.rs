@@ -263,9 +263,13 @@ fn a_full_node_serves_what_validators_do_and_survives_crashes() {
     stdout(&chorale(&["verify", proof, "--genesis", genesis.to_str().unwrap()]));
 
     for _ in 0..3 {
+        let committed = |full: &FullNode| full.ask("chorale_node", &json!([]))["committed"].as_u64();
+        let before = committed(&full).unwrap();
         full.kill();
         let further = cluster.heights(0).0 + 5;
         full.start();
+        full.wait_for(0);
+        assert!(committed(&full) >= Some(before), "what is committed stays so");
         full.wait_for(further);
         is_same(&cluster, &full, further - 5);
     }

@@ -16,7 +16,7 @@ use chorale_foundation::{
     storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
 };
 use chorale_light::{HandOver, Light, LightError};
-use chorale_types::{Digest, EpochInfo, Genesis, Height};
+use chorale_types::{Digest, EpochInfo, Genesis, Header, Height};
 use jsonrpsee::core::client::Error as CallError;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -237,8 +237,11 @@ impl<E: Context> Actor<E> {
         Ok(true)
     }
 
-    /// Says that a height is committed.
-    fn publish(&self, height: Height, header: &Arc<chorale_types::Header>) {
+    /// Says that a height is committed. After a restart some were before.
+    fn publish(&self, height: Height, header: &Arc<Header>) {
+        if height <= *self.on.committed.borrow() {
+            return;
+        }
         let view = header.view;
         self.on.position.send_modify(|position| position.view = view);
         self.on.committed.send_replace(height);
