@@ -28,7 +28,12 @@ use chorale_foundation::{
 };
 use chorale_types::{EpochInfo, Genesis, NodeKey, limits::VALIDATORS_MAX};
 use rand_core::CryptoRng;
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
 
 type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
 
@@ -37,6 +42,9 @@ type Handshake = Cups<Sake<PrivateKey>, ChaCha20Poly1305>;
 pub const ORDER_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of one bulk message at most; larger things travel in frames.
 pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
+
+/// Messages that wait inside the networks, for each peer and between their parts. Room for them is made at the start.
+const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 
 /// How long a peer that misbehaved stays cut off.
 const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
@@ -162,12 +170,14 @@ where
             network(context.child("order"), config, b"order", config.listen.order, ORDER_MESSAGE_BYTES_MAX);
         let (mut bulk_network, bulk_oracle) =
             network(context.child("bulk"), config, b"bulk", config.listen.bulk, BULK_MESSAGE_BYTES_MAX);
+        // Several times what an honest node sends to one peer. The networks make room for a second of it for every peer
+        // that there may be, before any comes.
         let quota = |per_second: NonZeroU32| Quota::per_second(per_second);
-        let order = order_network.register(0, quota(NZU32!(4_096)));
-        let chunks = bulk_network.register(channel::CHUNKS, quota(NZU32!(4_096)));
-        let mempool = bulk_network.register(channel::MEMPOOL, quota(NZU32!(1_024)));
+        let order = order_network.register(0, quota(NZU32!(512)));
+        let chunks = bulk_network.register(channel::CHUNKS, quota(NZU32!(1_024)));
+        let mempool = bulk_network.register(channel::MEMPOOL, quota(NZU32!(512)));
         let sync = bulk_network.register(channel::SYNC, quota(NZU32!(256)));
-        let attest = bulk_network.register(channel::ATTEST, quota(NZU32!(1_024)));
+        let attest = bulk_network.register(channel::ATTEST, quota(NZU32!(512)));
         let evidence = bulk_network.register(channel::EVIDENCE, quota(NZU32!(64)));
         order_network.start();
         bulk_network.start();
@@ -204,7 +214,7 @@ where
         listen,
         NZUsize!(config.peers_max),
         message_bytes_max,
-        NZUsize!(4096),
+        MAILBOX_SIZE,
     );
     settings.bypass_ip_check = true;
     settings.block_duration = config.block_duration;

@@ -68,7 +68,7 @@ impl Config {
             next_validators: next_validators(genesis.clone()),
             retention_heights: parameters.retention_heights,
             snapshot_heights: (parameters.retention_heights / 2).clamp(1, 64),
-            recent_bytes_max: 32 * 1024 * 1024,
+            recent_bytes_max: 16 * 1024 * 1024,
             // 32 MiB.
             index_ids_max: 4 * 1024 * 1024,
             partition: partition.to_owned(),
