@@ -21,7 +21,7 @@ pub struct Verified {
     pub closing: Option<Closing>,
 }
 
-/// See the [module](self).
+/// Keeps attestations that were verified elsewhere, and answers from them.
 pub struct Keeper<E: Context> {
     context: E,
     retention_heights: u64,

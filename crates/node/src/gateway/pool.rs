@@ -16,7 +16,7 @@ use chorale_types::{
 };
 use jsonrpsee::{core::RpcResult, types::ErrorObjectOwned};
 
-/// See the [module](self).
+/// Where submissions go, and whom to ask about what is not settled.
 #[derive(Clone)]
 pub enum Pool {
     /// This node's part of the shared pool.
