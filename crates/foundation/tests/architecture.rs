@@ -59,6 +59,14 @@ fn floor(name: &str) -> u8 {
     known.unwrap_or_else(|| panic!("{name} has no floor: add it to FLOORS and to ARCHITECTURE.md")).1
 }
 
+/// With a second binary among the default members, `cargo run`, as the README says it, did not know which one to run.
+#[test]
+fn cargo_run_runs_the_command_line() {
+    let workspace = read(&workspace().join("Cargo.toml"));
+    let members = workspace["workspace"]["default-members"].as_array().unwrap();
+    assert_eq!(members.iter().map(|member| member.as_str().unwrap()).collect::<Vec<_>>(), ["crates/chorale"]);
+}
+
 #[test]
 fn crates_depend_on_lower_floors_only() {
     for (name, manifest) in manifests() {
