@@ -11,8 +11,8 @@
 //!
 //! # Durability
 //!
-//! Payload and header are durable before a height is settled. After a restart the heights above settlement's snapshot are
-//! asked for again.
+//! Payloads, header, attestation, and at the end of an epoch who validates next, are durable before a height is settled.
+//! After a restart the heights above settlement's snapshot are asked for again.
 //!
 //! # What it hands on
 //!

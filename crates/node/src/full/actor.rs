@@ -16,7 +16,7 @@ use chorale_foundation::{
     storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
 };
 use chorale_light::{HandOver, Light, LightError};
-use chorale_types::{Digest, EpochInfo, Genesis, Header, Height};
+use chorale_types::{Attestation, Digest, EpochInfo, Genesis, Header, Height, Outcome};
 use jsonrpsee::core::client::Error as CallError;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +30,9 @@ use tracing::{debug, error, info, warn};
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The pause after none of the nodes had an answer.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Heights between two times that old payloads are let go.
+const PRUNE_HEIGHTS: u64 = 64;
 
 /// Why a full node stopped before it was shut down.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +95,15 @@ pub(super) struct Connections<E: Context> {
     pub(super) retention_heights: u64,
     pub(super) settlement: settlement::Mailbox,
     pub(super) revealed: mpsc::Sender<Revealed>,
-    pub(super) verified: mpsc::Sender<Verified>,
+    pub(super) verified: Verified,
     pub(super) committed: watch::Sender<Height>,
     pub(super) position: watch::Sender<Position>,
     pub(super) events: broadcast::Sender<ChainEvent>,
     pub(super) epochs: Epochs,
     /// The last height that settlement has made durable.
     pub(super) settled: Height,
+    /// What is attested of it.
+    pub(super) attested: Option<Attestation>,
 }
 
 /// See the [module](self).
@@ -121,6 +126,11 @@ impl<E: Context> Actor<E> {
     /// Runs until the node is shut down.
     pub(super) async fn run(mut self) -> Result<(), Stopped> {
         let mut stopped = self.context.stopped();
+        // A node that stopped because it found something else than a quorum attests does not go on from that.
+        if let Some(attested) = self.on.attested.take() {
+            let Ok(ours) = self.on.settlement.outcome(attested.height).await else { return Ok(()) };
+            compare(&ours, attested.root)?;
+        }
         loop {
             let height = self.last.next();
             let block = tokio::select! {
@@ -192,7 +202,7 @@ impl<E: Context> Actor<E> {
         }
     }
 
-    /// Keeps a block and settles it. False: the node is being shut down.
+    /// Keeps a block with all that later ones are verified by, and then settles it. False: the node is being shut down.
     async fn take(&mut self, block: Block) -> Result<bool, Stopped> {
         let Block { header, outcome, attestation, payloads } = block;
         let height = header.height;
@@ -209,6 +219,11 @@ impl<E: Context> Actor<E> {
         } else if self.on.headers.headers().get(height).await.is_none_or(|known| known.header != header) {
             return Err(Stopped::OtherHeader(height));
         }
+        let closing =
+            outcome.next_validators.map(|_| Closing { outcome: outcome.clone(), attestation: attestation.clone() });
+        if self.on.verified.keep(attestation.clone(), closing.clone()).await.is_err() {
+            return Ok(false);
+        }
         self.publish(height, &header);
         if self.on.revealed.send(Revealed { header, payloads }).await.is_err() {
             return Ok(false);
@@ -218,20 +233,15 @@ impl<E: Context> Actor<E> {
             return Ok(false);
         }
         let Ok(ours) = self.on.settlement.outcome(height).await else { return Ok(false) };
-        if ours != outcome {
-            let stopped = Stopped::Diverged { height, ours: ours.root(), attested: outcome.root() };
-            error!(%stopped, "stopping");
-            return Err(stopped);
-        }
-        let closing = outcome.next_validators.map(|_| Closing { outcome, attestation: attestation.clone() });
+        compare(&ours, outcome.root())?;
         if let Some(closing) = &closing {
             self.hand_over(closing)?;
         }
-        if self.on.verified.send(Verified { attestation, closing }).await.is_err() {
+        if self.on.verified.announce(attestation).await.is_err() {
             return Ok(false);
         }
         self.last = height;
-        if height.0.is_multiple_of(64) {
+        if height.0.is_multiple_of(PRUNE_HEIGHTS) {
             self.on.payloads.prune(Height(height.0.saturating_sub(self.on.retention_heights))).await?;
         }
         Ok(true)
@@ -259,6 +269,16 @@ impl<E: Context> Actor<E> {
         let _ = self.on.events.send(ChainEvent::EpochStarted { info });
         Ok(())
     }
+}
+
+/// Whether what came out here is what a quorum attests.
+fn compare(ours: &Outcome, attested: Digest) -> Result<(), Stopped> {
+    if ours.root() == attested {
+        return Ok(());
+    }
+    let stopped = Stopped::Diverged { height: ours.height, ours: ours.root(), attested };
+    error!(%stopped, "stopping");
+    Err(stopped)
 }
 
 /// From an epoch to the next, whose validators the genesis fixes.

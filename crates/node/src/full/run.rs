@@ -13,12 +13,12 @@ use crate::{
 };
 use chorale_foundation::runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use chorale_light::Light;
-use chorale_types::{Genesis, Height, View};
+use chorale_types::{Genesis, View};
 use std::{future::Future, sync::Arc};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::info;
 
-/// Heights that wait for settlement, or to be kept as attested.
+/// Heights that wait for settlement.
 const HEIGHTS_WAITING_MAX: usize = 4;
 /// Events that a subscriber may be behind.
 const EVENTS_MAX: usize = 1_024;
@@ -56,9 +56,10 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
     let (settlement_actor, settlement) =
         settlement::Actor::open(context.child("settlement"), settlement_config, reader.clone()).await?;
     let settled = settlement_actor.restart();
-    let (keeper, attestation) =
+    let (keeper, attestation, verified) =
         Keeper::open(context.child("attestation"), "attestation", retention_heights, settled).await?;
 
+    let settled_attestation = keeper.get(settled).await?;
     let epochs = Epochs::default();
     let first = genesis.first_epoch();
     epochs.insert(Arc::new(first.clone()));
@@ -104,7 +105,6 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
     let _gateway = gateway::start(config.listen_rpc, config.rpc_limits(), backend, move || metrics.encode()).await?;
 
     let (revealed, revealed_heights) = mpsc::channel(HEIGHTS_WAITING_MAX);
-    let (verified, verified_heights) = mpsc::channel(HEIGHTS_WAITING_MAX);
     let connections = Connections {
         genesis,
         upstream,
@@ -119,13 +119,14 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         position,
         events,
         epochs,
-        settled: Height(settled.0),
+        settled,
+        attested: settled_attestation,
     };
     let actor = Actor::new(context.child("follow"), connections);
     let settling = context
         .child("settlement")
         .spawn(move |_| settlement_actor.run(settlement::Connections { revealed: revealed_heights }));
-    let keeping = context.child("attestation").spawn(move |_| keeper.run(verified_heights));
+    let keeping = context.child("attestation").spawn(move |_| keeper.run());
     let following = context.child("follow").spawn(move |_| actor.run());
     tokio::select! {
         ended = following => match ended { Ok(Err(stopped)) => Err(stopped.into()), _ => Err(NodeError::Ended("following")) },

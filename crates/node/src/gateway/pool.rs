@@ -61,7 +61,7 @@ impl Pool {
                 for rejection in rejected {
                     let position = usize::try_from(rejection.position).unwrap_or(usize::MAX);
                     if let Some(result) = submitted.get_mut(position) {
-                        *result = Err(ErrorObjectOwned::owned::<()>(rejection.code, rejection.message, None));
+                        *result = Err(ErrorCode::Rejected.with(rejection.message));
                     }
                 }
                 Ok(submitted)

@@ -51,18 +51,30 @@ impl Upstream {
         &self.0
     }
 
-    /// The answer of the first node that has one. An error that a node answers with is an answer.
+    /// The answer of the first node that has one. That something is not allowed is an answer as well; what else a node
+    /// refuses, another may have.
     pub(super) async fn ask<T, F>(&self, call: impl Fn(HttpClient) -> F) -> RpcResult<T>
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
+        let mut refused = None;
         for (url, node) in self.0.iter() {
             match call(node.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(Error::Call(error)) => return Err(error),
+                Err(Error::Call(error)) => match ErrorCode::ALL.into_iter().find(|code| code.code() == error.code()) {
+                    Some(code @ (ErrorCode::InvalidParameter | ErrorCode::Rejected)) => {
+                        return Err(code.with(error.message()));
+                    }
+                    Some(code) => refused = Some(code.with(error.message())),
+                    None => {
+                        debug!(%url, %error, "a node that this one follows answers with an error that is none of ours")
+                    }
+                },
                 Err(error) => debug!(%url, %error, "a node that this one follows does not answer"),
             }
         }
-        Err(ErrorCode::Busy.with("none of the nodes that this full node follows answers; try again, or another node"))
+        Err(refused.unwrap_or_else(|| {
+            ErrorCode::Busy.with("none of the nodes that this full node follows answers; try again, or another node")
+        }))
     }
 }

@@ -174,6 +174,16 @@ impl<E: Context> Actor<E> {
                 let record = self.record(height).await?;
                 let _ = reply.send(record);
             }
+            Request::Outcome { height, reply } => {
+                let settled = self.ledger.height();
+                let outcome = if height > settled {
+                    Err(Unavailable::NotYet { height, settled })
+                } else {
+                    let outcome = self.archive.outcome(height).await?;
+                    outcome.ok_or(Unavailable::Pruned { first: Height(self.first_kept()) })
+                };
+                let _ = reply.send(outcome);
+            }
             Request::Find { id, reply } => {
                 let found = self.find(&id).await?;
                 let _ = reply.send(found);

@@ -18,7 +18,7 @@ use chorale_foundation::{
     utils::{futures::rebind, sequence::U64},
 };
 use chorale_ledger::Snapshot;
-use chorale_types::{Height, Payload, tagged_hash};
+use chorale_types::{Height, Outcome, Payload, tagged_hash};
 
 /// The disk failed, or what is on it is damaged.
 #[derive(Debug, thiserror::Error)]
@@ -76,10 +76,18 @@ impl<E: Context> Archive<E> {
         Ok(())
     }
 
+    async fn stored(&self, height: Height) -> Result<Option<Stored>, Error> {
+        Ok(self.records.get(&tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()])).await?)
+    }
+
+    /// The outcome of a height, which needs none of its payloads.
+    pub(super) async fn outcome(&self, height: Height) -> Result<Option<Outcome>, Error> {
+        Ok(self.stored(height).await?.map(Stored::into_outcome))
+    }
+
     /// A record; none if it, or a payload that its lanes are in, is not here any more.
     pub(super) async fn record(&self, height: Height) -> Result<Option<Record>, Error> {
-        let key = tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()]);
-        let Some(stored) = self.records.get(&key).await? else { return Ok(None) };
+        let Some(stored) = self.stored(height).await? else { return Ok(None) };
         let mut contents = Vec::new();
         for (index, name) in stored.sources() {
             let Some(kept) = self.payloads.get(&name).await? else { return Ok(None) };

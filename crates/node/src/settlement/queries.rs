@@ -88,6 +88,7 @@ pub struct ProofAnswer {
 /// A request to the actor.
 pub(super) enum Request {
     Record { height: Height, reply: oneshot::Sender<Result<Arc<Record>, Unavailable>> },
+    Outcome { height: Height, reply: oneshot::Sender<Result<Outcome, Unavailable>> },
     Find { id: UnitId, reply: oneshot::Sender<Option<Found>> },
     NextContent { rollup: RollupId, after: Height, reply: oneshot::Sender<Result<Option<Height>, Unavailable>> },
 }
@@ -145,7 +146,12 @@ impl Mailbox {
     ///
     /// Not settled, or pruned.
     pub async fn outcome(&self, height: Height) -> Result<Outcome, Unavailable> {
-        Ok(self.record(height).await?.outcome().clone())
+        if let Some(record) = self.recent.get(height) {
+            return Ok(record.outcome().clone());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Outcome { height, reply }).await?;
+        answer.await.map_err(|_| Unavailable::Stopping)?
     }
 
     /// A rollup's lane at a height with its proof, or the proof that it has none there.

@@ -46,6 +46,11 @@ impl Stored {
         }
     }
 
+    /// The outcome alone.
+    pub(super) fn into_outcome(self) -> Outcome {
+        self.outcome
+    }
+
     /// The payloads that the lanes take their data from, with their index.
     pub(super) fn sources(&self) -> Vec<(u8, PayloadName)> {
         let is_used = |index: u8| self.places.iter().any(|lane| lane.iter().any(|place| place.payload == index));

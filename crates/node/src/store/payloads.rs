@@ -108,7 +108,12 @@ trait Source: Send + Sync {
 
 impl<E: Context> Source for Disk<E> {
     fn get(&self, key: Digest) -> BoxFuture<'_, Result<Option<KeptPayload>, Error>> {
-        async move { self.0.read().await.get(&key).await }.boxed()
+        async move {
+            let vault = self.0.read().await;
+            // After an error that its owner has been told of.
+            if vault.is_usable() { vault.get(&key).await } else { Ok(None) }
+        }
+        .boxed()
     }
 
     fn sync(&self) -> BoxFuture<'_, Result<Handle<()>, Error>> {

@@ -73,6 +73,12 @@ impl<E: Context, V: Stored> Vault<E, V> {
         rebind(&mut self.archive, |archive| archive.start_sync()).await
     }
 
+    /// Whether no error has made it unusable. Its owner stops at errors; others may still ask until then.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.archive.is_some()
+    }
+
     /// A value by its hash.
     ///
     /// # Errors
