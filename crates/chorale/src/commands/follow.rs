@@ -1,12 +1,16 @@
 //! `chorale follow`.
 
 use crate::{rpc::NodesArgument, runtime};
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use chorale_client::{Config, Followed, Follower, Nodes};
 use chorale_types::{Height, LaneItem, RollupId};
 use clap::Args;
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, ErrorKind, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,14 +71,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 eprintln!("dropped {}: {}", dropped.url, dropped.reason);
             }
             told = follower.nodes().dropped().len();
-            print(&followed?, arguments.json);
-            heights += 1;
+            match print(&followed?, arguments.json) {
+                Ok(()) => heights += 1,
+                // Who reads has enough, as `head` does.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(error).context("writing to standard output"),
+            }
         }
         Ok(())
     })
 }
 
-fn print(followed: &Followed, as_json: bool) {
+fn print(followed: &Followed, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     let outcome = followed.attested.outcome();
     let items = followed.lane.items();
     if as_json {
@@ -85,10 +94,11 @@ fn print(followed: &Followed, as_json: bool) {
             "outcomeRoot": outcome.root().to_string(),
             "items": items,
         });
-        println!("{line}");
+        writeln!(out, "{line}")?;
     } else {
-        println!("height {}, {} items, {} bytes", outcome.height, items.len(), followed.lane.bytes());
+        writeln!(out, "height {}, {} items, {} bytes", outcome.height, items.len(), followed.lane.bytes())?;
     }
+    out.flush()
 }
 
 fn described(item: &LaneItem) -> Value {
