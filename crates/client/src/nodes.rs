@@ -4,7 +4,7 @@ use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
 use std::time::Duration;
 use tracing::warn;
 
-/// Bytes of one answer at most: the largest lane in hexadecimal.
+/// Bytes of one answer at most: the largest lane in hexadecimal, or the largest block.
 const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// A URL that is none.
@@ -36,7 +36,7 @@ pub struct Dropped {
 }
 
 /// Nodes that are asked in turn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Nodes {
     nodes: Vec<Node>,
     turn: usize,
@@ -68,6 +68,11 @@ impl Nodes {
         self.nodes.get(self.turn)
     }
 
+    /// Those that are left.
+    pub fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+
     /// Those that were dropped, and why.
     #[must_use]
     pub fn dropped(&self) -> &[Dropped] {
@@ -87,12 +92,12 @@ impl Nodes {
     }
 
     /// Goes on to the next node.
-    pub(crate) fn next_turn(&mut self) {
+    pub fn next_turn(&mut self) {
         self.turn = (self.turn + 1) % self.nodes.len().max(1);
     }
 
     /// The current node said something false: it is not asked again.
-    pub(crate) fn drop_current(&mut self, reason: String) {
+    pub fn drop_current(&mut self, reason: String) {
         if self.turn >= self.nodes.len() {
             return;
         }

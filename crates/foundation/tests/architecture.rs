@@ -19,7 +19,7 @@ const FLOORS: &[(&str, u8, bool)] = &[
     ("chorale-light", 2, true),
     ("chorale-api", 3, false),
     ("chorale-client", 4, false),
-    ("chorale-node", 4, false),
+    ("chorale-node", 5, false),
     ("chorale-sim", 5, false),
     ("chorale-bench", 6, false),
     ("chorale", 6, false),

@@ -170,24 +170,13 @@ impl NodeConfig {
              # What the node must not forget. A validator that loses it signs again from the next epoch on.\ndata = {}\n\n\
              # The mesh between validators: consensus alone, and everything else. Both must be reachable by the others.\n\
              listen_order = \"{}\"\nlisten_bulk = \"{}\"\n\
-             # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
-             # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
-             # times as much at once after it was silent: requests, and bytes. 0: no limit. Behind a proxy all clients\n\
-             # have its address: set 0 here, and the limits there.\n\
-             rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
-             # Threads that run the node.\nworker_threads = {}\n\
-             # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
-             log = {}\n",
+             {}",
             path(&self.genesis),
             path(&self.keys),
             path(&self.data),
             self.listen_order,
             self.listen_bulk,
-            self.listen_rpc,
-            self.rpc_requests_per_second,
-            self.rpc_bytes_per_second,
-            self.worker_threads,
-            toml::Value::String(self.log.clone()),
+            common_toml(self.listen_rpc, self.rpc_limits(), self.worker_threads, &self.log),
         );
         text.push_str(
             "\n# The other validators: identity as in the genesis, and where the two networks of each are reached.\n",
@@ -262,20 +251,10 @@ impl FullNodeConfig {
              data = {}\n\n\
              # The nodes whose API it follows and hands submissions on to. It believes none of them; one that is honest\n\
              # and reachable is enough.\nfollow = {follow}\n\n\
-             # The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\nlisten_rpc = \"{}\"\n\n\
-             # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
-             # times as much at once after it was silent: requests, and bytes. 0: no limit.\n\
-             rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
-             # Threads that run the node.\nworker_threads = {}\n\
-             # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
-             log = {}\n",
+             {}",
             text(&self.genesis.display().to_string()),
             text(&self.data.display().to_string()),
-            self.listen_rpc,
-            self.rpc_requests_per_second,
-            self.rpc_bytes_per_second,
-            self.worker_threads,
-            text(&self.log),
+            common_toml(self.listen_rpc, self.rpc_limits(), self.worker_threads, &self.log),
         )
     }
 }
@@ -321,6 +300,24 @@ impl Config {
             Self::Full(config) => &config.log,
         }
     }
+}
+
+/// The fields that every node has, with comments.
+fn common_toml(listen_rpc: SocketAddr, limits: Limits, worker_threads: usize, log: &str) -> String {
+    format!(
+        "# The API for wallets, rollups and operators (JSON-RPC, /healthz, /readyz, /metrics).\n\
+         listen_rpc = \"{listen_rpc}\"\n\n\
+         # What one client (an IP address, or an IPv6 network of 64 bits) may send to the API in a second, and four\n\
+         # times as much at once after it was silent: requests, and bytes. 0: no limit. Behind a proxy all clients\n\
+         # have its address: set 0 here, and the limits there.\n\
+         rpc_requests_per_second = {}\nrpc_bytes_per_second = {}\n\
+         # Threads that run the node.\nworker_threads = {worker_threads}\n\
+         # What is logged: error, warn, info, debug or trace; also by module, as in \"info,chorale_node=debug\".\n\
+         log = {}\n",
+        limits.requests,
+        limits.bytes,
+        toml::Value::String(log.to_owned()),
+    )
 }
 
 fn check_threads(path: &Path, threads: usize) -> Result<(), ConfigError> {

@@ -24,4 +24,4 @@ pub use pool::Pool;
 pub use server::{GatewayError, start};
 pub use subscriptions::places as places_for_subscriptions;
 pub use timeline::Timeline;
-pub use upstream::{Upstream, UrlError};
+pub use upstream::Upstream;

@@ -82,8 +82,8 @@ pub enum NodeError {
     #[error(transparent)]
     Full(#[from] full::Stopped),
     /// Whom to follow.
-    #[error("{0}")]
-    Follow(String),
+    #[error("follow: {0}")]
+    Follow(#[from] chorale_client::UrlError),
     /// Attestations on disk.
     #[error(transparent)]
     Attestations(#[from] attestation::StorageError),

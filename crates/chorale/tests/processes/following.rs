@@ -1,17 +1,22 @@
 //! `chorale follow` through nodes that lie.
 
-use crate::network::{Devnet, chorale, stdout};
+use crate::{
+    network::{Devnet, chorale, stdout},
+    servers::Server,
+};
 use chorale_api::ErrorCode;
 use jsonrpsee::{
     RpcModule,
     core::{RpcResult, client::ClientT as _},
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
-    server::{ServerBuilder, ServerHandle},
     types::ErrorObjectOwned,
 };
 use serde_json::Value;
-use std::process::Output;
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Output, Stdio},
+};
 use tokio::runtime::Runtime;
 
 /// What a lying node does with the answers of an honest one.
@@ -86,35 +91,22 @@ impl Honest {
 }
 
 /// A server between the follower and an honest node.
-struct Liar {
-    url: String,
-    _server: ServerHandle,
-}
-
-impl Liar {
-    fn start(runtime: &Runtime, honest: &str, lie: Lie) -> Self {
-        let client = HttpClientBuilder::default().build(honest).unwrap();
-        let mut module = RpcModule::new(Honest { client, lie });
-        module
-            .register_async_method("chorale_nextContent", |params, honest, _| async move {
-                let (rollup, after) = params.parse()?;
-                honest.next_content(rollup, after).await
-            })
-            .unwrap();
-        module
-            .register_async_method("chorale_lane", |params, honest, _| async move {
-                let (rollup, height) = params.parse()?;
-                honest.lane(rollup, height).await
-            })
-            .unwrap();
-        let server = runtime.block_on(ServerBuilder::default().build("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
-        let _server = {
-            let _guard = runtime.enter();
-            server.start(module)
-        };
-        Self { url, _server }
-    }
+fn liar(runtime: &Runtime, honest: &str, lie: Lie) -> Server {
+    let client = HttpClientBuilder::default().build(honest).unwrap();
+    let mut module = RpcModule::new(Honest { client, lie });
+    module
+        .register_async_method("chorale_nextContent", |params, honest, _| async move {
+            let (rollup, after) = params.parse()?;
+            honest.next_content(rollup, after).await
+        })
+        .unwrap();
+    module
+        .register_async_method("chorale_lane", |params, honest, _| async move {
+            let (rollup, height) = params.parse()?;
+            honest.lane(rollup, height).await
+        })
+        .unwrap();
+    Server::start(runtime, module)
 }
 
 const HEIGHTS: &str = "4";
@@ -144,7 +136,7 @@ fn a_follower_prints_the_whole_truth_whatever_one_node_says() {
     let runtime = Runtime::new().unwrap();
     let lies = [Lie::Skip, Lie::Earlier, Lie::OtherRollup, Lie::Change, Lie::Cut, Lie::OtherAttestation];
     for lie in lies {
-        let liar = Liar::start(&runtime, &urls[0], lie);
+        let liar = liar(&runtime, &urls[0], lie);
         let output = follow(genesis, &[&liar.url, &urls[1]]);
         assert_eq!(stdout(&output), truth, "{lie:?}");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -156,9 +148,20 @@ fn a_follower_prints_the_whole_truth_whatever_one_node_says() {
     }
     // Nothing of this can be shown to be false; it costs a turn.
     for lie in [Lie::Withhold, Lie::Refuse(ErrorCode::NotFound), Lie::Refuse(ErrorCode::Pruned)] {
-        let liar = Liar::start(&runtime, &urls[0], lie);
+        let liar = liar(&runtime, &urls[0], lie);
         assert_eq!(stdout(&follow(genesis, &[&liar.url, &urls[1]])), truth, "{lie:?}");
     }
+    // Whoever has read enough closes the pipe, which is no error of the follower. What is left is more than a pipe holds.
+    let mut endless = Command::new(env!("CARGO_BIN_EXE_chorale"))
+        .args(["follow", "--rollup", "1001", "--genesis", genesis, "--network", "none", "--node", &urls[0], "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(endless.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(truth.starts_with(&line) && !line.is_empty(), "{line}");
+    assert!(endless.wait().unwrap().success());
+
     let unknown = devnet.run(&["follow", "--rollup", "9", "--genesis", genesis]);
     assert_eq!(unknown.status.code(), Some(1));
     devnet.end("TERM");

@@ -4,6 +4,7 @@ use crate::{
     api::call,
     cluster::Cluster,
     network::{chorale, eventually, signal, stdout},
+    servers::Server,
 };
 use chorale_api::ErrorCode;
 use jsonrpsee::{
@@ -11,7 +12,6 @@ use jsonrpsee::{
     core::{RpcResult, client::ClientT as _},
     http_client::{HttpClient, HttpClientBuilder},
     rpc_params,
-    server::{ServerBuilder, ServerHandle},
     types::ErrorObjectOwned,
 };
 use serde_json::{Value, json};
@@ -168,29 +168,19 @@ impl Lie {
     }
 }
 
-struct Liar {
-    url: String,
-    _server: ServerHandle,
-}
-
-impl Liar {
-    fn start(runtime: &Runtime, honest: &str, lie: Lie) -> Self {
-        let client = HttpClientBuilder::default().build(honest).unwrap();
-        let mut module = RpcModule::new((client, lie));
-        module
-            .register_async_method("chorale_block", |params, context, _| async move {
-                let height: u64 = params.one()?;
-                let (client, lie) = &*context;
-                let block = block(client, height).await?;
-                // No height has an epoch's first one before it that is not attested.
-                RpcResult::Ok(lie.tell(block, self::block(client, if height == 1 { 2 } else { height - 1 }).await?))
-            })
-            .unwrap();
-        let server = runtime.block_on(ServerBuilder::default().build("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
-        let _guard = runtime.enter();
-        Self { url, _server: server.start(module) }
-    }
+/// A server between a full node and an honest one.
+fn liar(runtime: &Runtime, honest: &str, lie: Lie) -> Server {
+    let client = HttpClientBuilder::default().build(honest).unwrap();
+    let mut module = RpcModule::new((client, lie));
+    module
+        .register_async_method("chorale_block", |params, context, _| async move {
+            let height: u64 = params.one()?;
+            let (client, lie) = &*context;
+            let other = if height == 1 { 2 } else { height - 1 };
+            RpcResult::Ok(lie.tell(block(client, height).await?, block(client, other).await?))
+        })
+        .unwrap();
+    Server::start(runtime, module)
 }
 
 async fn block(client: &HttpClient, height: u64) -> RpcResult<Value> {
@@ -286,7 +276,7 @@ fn a_full_node_cannot_be_made_to_believe_a_lie() {
     let honest = cluster.url(0);
     let runtime = Runtime::new().unwrap();
     for lie in LIES {
-        let liar = Liar::start(&runtime, &honest, lie);
+        let liar = liar(&runtime, &honest, lie);
         let mut alone = FullNode::new(folder.path().join(format!("{lie:?}-alone")), &genesis, &[&liar.url]);
         let mut full = FullNode::new(folder.path().join(format!("{lie:?}")), &genesis, &[&liar.url, &honest]);
         alone.start();
@@ -300,18 +290,13 @@ fn a_full_node_cannot_be_made_to_believe_a_lie() {
         (1..=height).for_each(|height| is_same(&cluster, &full, height));
     }
     // That nothing is left of a height cannot be shown to be false, and costs a turn.
-    let nothing = runtime.block_on(ServerBuilder::default().build("127.0.0.1:0")).unwrap();
-    let url = format!("http://{}", nothing.local_addr().unwrap());
     let mut module = RpcModule::new(());
     let refuse = |_: jsonrpsee::types::Params<'_>, (): &(), _: &jsonrpsee::Extensions| {
         RpcResult::<Value>::Err(ErrorCode::Pruned.with("gone"))
     };
     module.register_method("chorale_block", refuse).unwrap();
-    let _server = {
-        let _guard = runtime.enter();
-        nothing.start(module)
-    };
-    let mut full = FullNode::new(folder.path().join("pruned"), &genesis, &[&url, &honest]);
+    let forgetful = Server::start(&runtime, module);
+    let mut full = FullNode::new(folder.path().join("pruned"), &genesis, &[&forgetful.url, &honest]);
     full.start();
     full.wait_for(height);
 }

@@ -15,4 +15,5 @@ mod links;
 mod network;
 mod ordering;
 mod partitions;
+mod servers;
 mod subscriptions;

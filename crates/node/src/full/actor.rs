@@ -3,7 +3,6 @@
 use super::block::{Block, check};
 use crate::{
     attestation::{Closing, Verified},
-    gateway::Upstream,
     ports::{ChainEvent, Committed, Epochs, Position},
     reveal::{Revealed, RevealedPayload},
     runtime::Context,
@@ -11,6 +10,7 @@ use crate::{
     store::{HeaderStore, KeptPayload, PayloadStore},
 };
 use chorale_api::{ChoraleApiClient as _, ErrorCode};
+use chorale_client::{Node, Nodes};
 use chorale_foundation::{
     runtime::Error as RuntimeError,
     storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
@@ -18,13 +18,9 @@ use chorale_foundation::{
 use chorale_light::{HandOver, Light, LightError};
 use chorale_types::{Attestation, Digest, EpochInfo, Genesis, Header, Height, Outcome};
 use jsonrpsee::core::client::Error as CallError;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 /// The pause between two looks at the tip.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -88,7 +84,8 @@ pub enum Stopped {
 /// What the actor drives.
 pub(super) struct Connections<E: Context> {
     pub(super) genesis: Arc<Genesis>,
-    pub(super) upstream: Upstream,
+    /// Whom to follow.
+    pub(super) nodes: Nodes,
     pub(super) light: Light,
     pub(super) headers: HeaderStore<E>,
     pub(super) payloads: PayloadStore<E>,
@@ -112,15 +109,12 @@ pub(super) struct Actor<E: Context> {
     on: Connections<E>,
     /// The last height that was settled here and is attested.
     last: Height,
-    /// The nodes that said something false, by position.
-    false_nodes: BTreeSet<usize>,
-    turn: usize,
 }
 
 impl<E: Context> Actor<E> {
     pub(super) fn new(context: E, on: Connections<E>) -> Self {
         let last = on.settled;
-        Self { context, on, last, false_nodes: BTreeSet::new(), turn: 0 }
+        Self { context, on, last }
     }
 
     /// Runs until the node is shut down.
@@ -148,57 +142,39 @@ impl<E: Context> Actor<E> {
 
     /// The block of a height, as soon as one of the nodes has it attested.
     async fn find(&mut self, height: Height) -> Result<Block, Stopped> {
-        // What each node said last, of those that do not have it any more.
-        let mut pruned = BTreeMap::new();
-        let mut silent = 0;
+        let (mut silent, mut pruned) = (0, 0);
         loop {
-            let nodes = self.on.upstream.nodes().len();
-            let Some(node) =
-                (0..nodes).map(|more| (self.turn + more) % nodes).find(|it| !self.false_nodes.contains(it))
-            else {
-                return Err(Stopped::AllFalse);
-            };
-            let (url, client) = self.on.upstream.nodes()[node].clone();
-            let honest = nodes - self.false_nodes.len();
-            match client.block(height.0).await {
+            let Some(Node { url, client }) = self.on.nodes.current().cloned() else { return Err(Stopped::AllFalse) };
+            let said = client.block(height.0).await;
+            let is_pruned = matches!(&said, Err(CallError::Call(error)) if error.code() == ErrorCode::Pruned.code());
+            // Only if all say so one after the other: one that lies about it must not speak for those away.
+            pruned = if is_pruned { pruned + 1 } else { 0 };
+            match said {
                 Ok(answer) => match check(answer, height, &self.on.light) {
                     Ok(Some(block)) => return Ok(block),
-                    Ok(None) => {}
+                    Ok(None) => silent = 0,
                     Err(wrong) => {
-                        warn!(%url, %height, reason = %wrong, "a node said something false and is not asked again");
-                        self.false_nodes.insert(node);
+                        self.on.nodes.drop_current(format!("height {height}: {wrong}"));
                         continue;
                     }
                 },
-                Err(CallError::Call(error)) if error.code() == ErrorCode::NotYet.code() => {
-                    pruned.remove(&node);
+                Err(CallError::Call(error)) if is_pruned && pruned >= self.on.nodes.len() => {
+                    return Err(Stopped::Pruned { height, message: error.message().to_owned() });
                 }
-                Err(CallError::Call(error)) if error.code() == ErrorCode::Pruned.code() => {
-                    pruned.insert(node, error.message().to_owned());
-                    if pruned.len() >= honest {
-                        let message = error.message().to_owned();
-                        return Err(Stopped::Pruned { height, message });
-                    }
-                }
+                Err(CallError::Call(error)) if error.code() == ErrorCode::NotYet.code() => silent = 0,
                 Err(CallError::ParseError(wrong)) => {
-                    warn!(%url, %height, reason = %wrong, "a node answered with what is no answer and is not asked again");
-                    self.false_nodes.insert(node);
+                    self.on.nodes.drop_current(format!("height {height}: an answer that is none: {wrong}"));
                     continue;
                 }
                 Err(error) => {
-                    debug!(%url, %height, %error, "a node does not answer");
-                    pruned.remove(&node);
+                    debug!(%url, %height, %error, "a node has no answer");
                     silent += 1;
                 }
             }
             // Who says that there is nothing yet may be withholding it.
-            self.turn = (node + 1) % nodes;
-            if silent >= honest {
-                silent = 0;
-                self.context.sleep(RETRY_INTERVAL).await;
-            } else {
-                self.context.sleep(POLL_INTERVAL).await;
-            }
+            self.on.nodes.next_turn();
+            let all_are_silent = silent >= self.on.nodes.len();
+            self.context.sleep(if all_are_silent { RETRY_INTERVAL } else { POLL_INTERVAL }).await;
         }
     }
 

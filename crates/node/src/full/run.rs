@@ -11,13 +11,16 @@ use crate::{
     settlement,
     store::{HeaderStore, PayloadStore},
 };
+use chorale_client::Nodes;
 use chorale_foundation::runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use chorale_light::Light;
 use chorale_types::{Genesis, View};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::info;
 
+/// How long a node that is followed may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Heights that wait for settlement.
 const HEIGHTS_WAITING_MAX: usize = 4;
 /// Events that a subscriber may be behind.
@@ -47,7 +50,7 @@ pub fn run(config: &FullNodeConfig, shutdown: impl Future<Output = ()> + Send + 
 
 /// Runs all actors; returns when one of them ends.
 async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Genesis) -> Result<(), NodeError> {
-    let upstream = Upstream::new(&config.follow).map_err(|error| NodeError::Follow(error.to_string()))?;
+    let nodes = Nodes::new(config.follow.iter().cloned(), ANSWER_TIMEOUT)?;
     let retention_heights = genesis.parameters().retention_heights;
     let headers = HeaderStore::open(context.child("headers"), "headers").await.map_err(super::Stopped::from)?;
     let payloads = PayloadStore::open(context.child("kept"), "payloads").await.map_err(NodeError::Storage)?;
@@ -93,7 +96,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         genesis: genesis.clone(),
         me: None,
         chain,
-        pool: gateway::Pool::Upstream(upstream.clone()),
+        pool: gateway::Pool::Upstream(Upstream::new(&nodes)),
         payloads: reader,
         settlement: settlement.clone(),
         attestation,
@@ -107,7 +110,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
     let (revealed, revealed_heights) = mpsc::channel(HEIGHTS_WAITING_MAX);
     let connections = Connections {
         genesis,
-        upstream,
+        nodes,
         light,
         headers,
         payloads,

@@ -1,54 +1,23 @@
 //! Nodes that a full node asks.
 
 use chorale_api::ErrorCode;
+use chorale_client::{Node, Nodes};
 use jsonrpsee::{
     core::{RpcResult, client::Error},
-    http_client::{HttpClient, HttpClientBuilder},
+    http_client::HttpClient,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 use tracing::debug;
-
-/// How long a node may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of one answer at most: the largest block, with payloads in base64.
-const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
-
-/// A URL that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("follow: {url} is no URL of a node: {reason}; write for example http://127.0.0.1:8545")]
-pub struct UrlError {
-    /// What was given.
-    url: String,
-    /// What is wrong with it.
-    reason: String,
-}
 
 /// The API of some nodes, asked one after the other. Clones share the connections.
 #[derive(Clone, Debug)]
-pub struct Upstream(Arc<[(String, HttpClient)]>);
+pub struct Upstream(Arc<[Node]>);
 
 impl Upstream {
-    /// Nodes at these URLs. Connects to none yet.
-    ///
-    /// # Errors
-    ///
-    /// The first URL that is none.
-    pub fn new(urls: &[String]) -> Result<Self, UrlError> {
-        let node = |url: &String| {
-            let client = HttpClientBuilder::default()
-                .request_timeout(ANSWER_TIMEOUT)
-                .max_response_size(RESPONSE_BYTES_MAX)
-                .build(url)
-                .map_err(|error| UrlError { url: url.clone(), reason: error.to_string() })?;
-            Ok((url.clone(), client))
-        };
-        Ok(Self(urls.iter().map(node).collect::<Result<_, _>>()?))
-    }
-
-    /// The nodes, by URL.
+    /// These nodes.
     #[must_use]
-    pub fn nodes(&self) -> &[(String, HttpClient)] {
-        &self.0
+    pub fn new(nodes: &Nodes) -> Self {
+        Self(nodes.iter().cloned().collect())
     }
 
     /// The answer of the first node that has one. That something is not allowed is an answer as well; what else a node
@@ -58,8 +27,8 @@ impl Upstream {
         F: Future<Output = Result<T, Error>> + Send,
     {
         let mut refused = None;
-        for (url, node) in self.0.iter() {
-            match call(node.clone()).await {
+        for Node { url, client } in self.0.iter() {
+            match call(client.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(Error::Call(error)) => match ErrorCode::ALL.into_iter().find(|code| code.code() == error.code()) {
                     Some(code @ (ErrorCode::InvalidParameter | ErrorCode::Rejected)) => {
