@@ -1,7 +1,7 @@
 //! What the genesis says that settlement depends on.
 
-use chorale_types::{ChainId, Genesis, HashKey, RollupId, TimestampMs};
-use std::collections::BTreeMap;
+use chorale_types::{ChainId, Genesis, HashKey, Height, RollupId, TimestampMs, limits::DEDUP_WINDOW_HEIGHTS_MAX};
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// What settlement knows of a rollup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,27 @@ pub struct Config {
     /// What chain time rises by at most from height to height.
     pub time_step_ms_max: u64,
     /// For how many heights a transaction that was ordered cannot be ordered again; at most
-    /// [`DEDUP_WINDOW_HEIGHTS_MAX`](chorale_types::limits::DEDUP_WINDOW_HEIGHTS_MAX).
+    /// [`DEDUP_WINDOW_HEIGHTS_MAX`].
     pub dedup_window_heights: u64,
     /// The rollups of the chain.
     pub rollups: BTreeMap<RollupId, RollupRules>,
     /// What ids are looked up by. No outcome depends on it; fresh and secret on every node, or whoever chooses
     /// transactions could make lookups slow.
     pub hash_key: HashKey,
+}
+
+impl Config {
+    /// The heights whose transactions decide about the height after `settled`, and `settled` itself: those that a
+    /// [`Snapshot`](crate::Snapshot) has.
+    #[must_use]
+    pub fn remembered(&self, settled: Height) -> RangeInclusive<u64> {
+        settled.0.saturating_sub(self.window_heights())..=settled.0
+    }
+
+    /// The window, within the limit.
+    pub(crate) fn window_heights(&self) -> u64 {
+        self.dedup_window_heights.min(DEDUP_WINDOW_HEIGHTS_MAX)
+    }
 }
 
 /// Without hash key: the caller sets it.

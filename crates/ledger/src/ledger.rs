@@ -3,7 +3,7 @@
 use crate::{Config, Settled, references::References, units::Collector, window::Window};
 use chorale_types::{
     ChainId, Digest, Epoch, Header, Height, Lane, LaneLeaf, LaneTree, Outcome, Payload, PayloadStatus, RegistryLeaf,
-    RegistryTree, RollupId, TimestampMs, codec::List, limits::DEDUP_WINDOW_HEIGHTS_MAX, tagged_hash,
+    RegistryTree, RollupId, TimestampMs, codec::List, tagged_hash,
 };
 use std::collections::BTreeMap;
 
@@ -74,6 +74,12 @@ impl Ledger {
         Self { config, height: Height(0), timestamp, registry, window, references }
     }
 
+    /// What it was made with.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The last height settled.
     #[must_use]
     pub const fn height(&self) -> Height {
@@ -114,7 +120,7 @@ impl Ledger {
         self.check(header, contents.len())?;
         self.height = header.height;
         self.timestamp = self.chain_time(header.timestamp);
-        self.window.forget(header.height, self.config.dedup_window_heights.min(DEDUP_WINDOW_HEIGHTS_MAX));
+        self.window.forget(header.height, self.config.window_heights());
         self.references.advance(header);
 
         let mut collector = Collector::new(&self.config, &self.window, header.height);
@@ -129,9 +135,9 @@ impl Ledger {
                 }
             });
         }
-        let (row, lanes) = (collector.row(), collector.lanes());
+        let (ordered, lanes) = (collector.ordered(), collector.lanes());
         let Collector { bundles, included, skipped, .. } = collector;
-        self.window.insert(row);
+        self.window.insert(header.height, ordered);
         let lane_tree = self.register(&lanes);
         let registry_tree = self.registry_tree();
         let outcome = Outcome {

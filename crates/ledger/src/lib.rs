@@ -32,6 +32,7 @@
 
 mod config;
 mod ledger;
+mod places;
 mod references;
 mod settled;
 mod snapshot;
@@ -43,4 +44,5 @@ mod window;
 pub use config::{Config, RollupRules};
 pub use ledger::{Content, Ledger, SettleError};
 pub use settled::{Included, Settled, SkipReason, Skipped};
-pub use snapshot::{RestoreError, Snapshot};
+pub use snapshot::{Head, RestoreError, Snapshot};
+pub use window::OrderedTransactions;

@@ -1,9 +1,9 @@
 //! Snapshots: the whole state as bytes, to restart from, or to start from where others are.
 
 use crate::{
-    Config, Ledger,
+    Config, Ledger, OrderedTransactions,
     references::{Reference, References},
-    window::{Row, Window},
+    window::{Ordered, OrderedBundles, Window},
 };
 use chorale_types::{
     Digest, Epoch, Height, Outcome, RegistryLeaf, RegistryTree, TimestampMs,
@@ -11,23 +11,37 @@ use chorale_types::{
     codec_struct,
     limits::{BUNDLE_LIFETIME_HEIGHTS_MAX, DEDUP_WINDOW_HEIGHTS_MAX, ROLLUPS_MAX},
 };
+use std::collections::BTreeMap;
 
 const ROWS_MAX: usize = 1 << 17;
 const _: () =
     assert!(BUNDLE_LIFETIME_HEIGHTS_MAX + DEDUP_WINDOW_HEIGHTS_MAX < ROWS_MAX as u64, "a row for each height");
 const REFERENCES_MAX: usize = 1 << 24;
 
-/// The state of a [`Ledger`] at a height.
+/// The state of a [`Ledger`] at a height, but for the ids of transactions, which are nearly all of it and never change:
+/// whoever writes each height's down once needs only this again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Head {
     height: Height,
     timestamp: TimestampMs,
     registry: List<RegistryLeaf, ROLLUPS_MAX>,
     epoch: Epoch,
     references: List<Reference, REFERENCES_MAX>,
-    rows: List<Row, ROWS_MAX>,
+    bundles: List<OrderedBundles, ROWS_MAX>,
+    /// The ledger's digest, of the transactions too.
+    digest: Digest,
 }
-codec_struct!(Snapshot { height, timestamp, registry, epoch, references, rows });
+codec_struct!(Head { height, timestamp, registry, epoch, references, bundles, digest });
+
+/// The state of a [`Ledger`] at a height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// All but the transactions of the window.
+    pub head: Head,
+    /// The transactions of the window, by height.
+    pub transactions: List<OrderedTransactions, ROWS_MAX>,
+}
+codec_struct!(Snapshot { head, transactions });
 
 /// Why a snapshot is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +52,14 @@ pub enum RestoreError {
     /// Rows do not rise, or are not from before the snapshot.
     #[error("the snapshot at height {0} has rows that are out of order")]
     Rows(Height),
-    /// It is another state than the outcome commits to.
-    #[error("the snapshot at height {height} has the digest {actual}; the outcome has {expected}")]
+    /// It is another state than its digest, or the outcome, commits to.
+    #[error("the state at height {height} has the digest {actual}, expected {expected}")]
     Digest {
         /// Its height.
         height: Height,
-        /// The outcome's.
+        /// The outcome's, or the head's.
         expected: Digest,
-        /// The snapshot's.
+        /// The state's.
         actual: Digest,
     },
     /// The outcome is of another height, time or registry.
@@ -53,7 +67,7 @@ pub enum RestoreError {
     Outcome(Height),
 }
 
-impl Snapshot {
+impl Head {
     /// The height it was taken at.
     #[must_use]
     pub const fn height(&self) -> Height {
@@ -62,22 +76,40 @@ impl Snapshot {
 }
 
 impl Ledger {
-    /// The state, to be written down.
+    /// The state without the transactions of the window; each height's are [`Ledger::transactions_of`].
     ///
     /// # Panics
     ///
     /// If the genesis has more rollups, or a wider window, than is allowed; it is checked for that.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn head(&self) -> Head {
         let registry = self.registry.iter().map(|(rollup, last)| RegistryLeaf { rollup: *rollup, last: *last });
-        Snapshot {
+        Head {
             height: self.height,
             timestamp: self.timestamp,
             registry: List::new(registry.collect()).expect("a genesis has at most as many rollups"),
             epoch: self.references.epoch(),
             references: List::new(self.references.iter().collect()).expect("an epoch has fewer headers"),
-            rows: List::new(self.window.rows().cloned().collect()).expect("windows and lifetimes are shorter"),
+            bundles: List::new(self.window.all_bundles().cloned().collect()).expect("lifetimes are shorter"),
+            digest: self.digest(),
         }
+    }
+
+    /// The transactions of a height that may not be ordered again for now; none if there are none.
+    #[must_use]
+    pub fn transactions_of(&self, height: Height) -> Option<&OrderedTransactions> {
+        self.window.transactions_of(height)
+    }
+
+    /// The whole state.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ledger::head`].
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let transactions = self.window.all_transactions().cloned().collect();
+        Snapshot { head: self.head(), transactions: List::new(transactions).expect("windows are shorter") }
     }
 
     /// The state of a snapshot that this node wrote itself.
@@ -86,26 +118,41 @@ impl Ledger {
     ///
     /// It is of another genesis, or damaged.
     pub fn restore(config: Config, snapshot: Snapshot) -> Result<Self, RestoreError> {
-        let height = snapshot.height;
-        if !snapshot.registry.iter().map(|leaf| leaf.rollup).eq(config.rollups.keys().copied()) {
+        let Snapshot { head, transactions } = snapshot;
+        let height = head.height;
+        if !head.registry.iter().map(|leaf| leaf.rollup).eq(config.rollups.keys().copied()) {
             return Err(RestoreError::Rollups(height));
         }
-        let rising = snapshot.rows.is_sorted_by(|a, b| a.height < b.height);
-        if !rising || snapshot.rows.last().is_some_and(|row| row.height > height) {
+        let transactions = transactions.into_vec();
+        let rising = transactions.is_sorted_by(|a, b| a.height < b.height)
+            && head.bundles.is_sorted_by(|a, b| a.height < b.height);
+        let last = transactions.last().map(|row| row.height).max(head.bundles.last().map(|row| row.height));
+        if !rising || last.is_some_and(|last| last > height) {
             return Err(RestoreError::Rows(height));
         }
-        let mut window = Window::new(config.hash_key);
-        for row in snapshot.rows.into_vec() {
-            window.insert(row);
+        let mut rows: BTreeMap<Height, Ordered> = BTreeMap::new();
+        for row in transactions {
+            rows.entry(row.height).or_default().transactions = row.ids;
         }
-        Ok(Self {
+        for row in head.bundles.into_vec() {
+            rows.entry(row.height).or_default().bundles = row.burnt;
+        }
+        let mut window = Window::new(config.hash_key);
+        for (height, ordered) in rows {
+            window.insert(height, ordered);
+        }
+        let ledger = Self {
             config,
             height,
-            timestamp: snapshot.timestamp,
-            registry: snapshot.registry.iter().map(|leaf| (leaf.rollup, leaf.last)).collect(),
+            timestamp: head.timestamp,
+            registry: head.registry.iter().map(|leaf| (leaf.rollup, leaf.last)).collect(),
             window,
-            references: References::new(snapshot.epoch, &snapshot.references),
-        })
+            references: References::new(head.epoch, &head.references),
+        };
+        match ledger.digest() {
+            actual if actual == head.digest => Ok(ledger),
+            actual => Err(RestoreError::Digest { height, expected: head.digest, actual }),
+        }
     }
 
     /// The state of a snapshot from a stranger, if it is the one of an attested outcome.
@@ -114,16 +161,16 @@ impl Ledger {
     ///
     /// It is another state.
     pub fn restore_attested(config: Config, snapshot: Snapshot, outcome: &Outcome) -> Result<Self, RestoreError> {
-        let height = snapshot.height;
-        let registry = RegistryTree::new(snapshot.registry.to_vec()).root();
-        let same = (height, snapshot.timestamp, registry) == (outcome.height, outcome.timestamp, outcome.registry);
+        let head = &snapshot.head;
+        let height = head.height;
+        let registry = RegistryTree::new(head.registry.to_vec()).root();
+        let same = (height, head.timestamp, registry) == (outcome.height, outcome.timestamp, outcome.registry);
         if !same || config.chain != outcome.chain {
             return Err(RestoreError::Outcome(height));
         }
-        let ledger = Self::restore(config, snapshot)?;
-        match ledger.digest() {
-            actual if actual == outcome.ledger => Ok(ledger),
-            actual => Err(RestoreError::Digest { height, expected: outcome.ledger, actual }),
+        if head.digest != outcome.ledger {
+            return Err(RestoreError::Digest { height, expected: outcome.ledger, actual: head.digest });
         }
+        Self::restore(config, snapshot)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Included, SkipReason, Skipped,
-    window::{Burnt, Row, Window},
+    window::{Burnt, Ordered, Window},
 };
 use chorale_types::{
     Height, Lane, LaneItem, Leg, OrderedBundle, OrderedLeg, Payload, PayloadUnit, Place, RollupId, Table, Transaction,
@@ -107,9 +107,10 @@ impl<'a> Collector<'a> {
     }
 
     /// What later heights have to know.
-    pub(crate) fn row(&mut self) -> Row {
-        Row {
-            height: self.height,
+    pub(crate) fn ordered(&mut self) -> Ordered {
+        // They are kept for a while.
+        self.transactions.shrink_to_fit();
+        Ordered {
             transactions: List::new(std::mem::take(&mut self.transactions)).expect("at most all entries of a header"),
             bundles: List::new(std::mem::take(&mut self.burnt)).expect("at most all entries of a header"),
         }

@@ -1,5 +1,6 @@
 //! What was ordered lately: transactions within the window, bundles until they expire.
 
+use crate::places::{Place, Places};
 use chorale_types::{
     BundleId, Digest, HashKey, Height, Table, TxId,
     codec::{Encode, List},
@@ -9,6 +10,23 @@ use chorale_types::{
 };
 use std::collections::BTreeMap;
 
+/// The transactions that a height ordered, but for those of rollups with nonces of their own: they are not ordered again
+/// within the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderedTransactions {
+    pub(crate) height: Height,
+    pub(crate) ids: List<TxId, LANE_ITEMS_MAX>,
+}
+codec_struct!(OrderedTransactions { height, ids });
+
+impl OrderedTransactions {
+    /// The height that ordered them.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+}
+
 /// A bundle that was ordered, and when it may be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Burnt {
@@ -17,53 +35,75 @@ pub(crate) struct Burnt {
 }
 codec_struct!(Burnt { id, expiry });
 
-/// What one height ordered, as far as it is remembered.
+/// The bundles that a height ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct OrderedBundles {
     pub(crate) height: Height,
-    pub(crate) transactions: List<TxId, LANE_ITEMS_MAX>,
-    pub(crate) bundles: List<Burnt, LANE_ITEMS_MAX>,
+    pub(crate) burnt: List<Burnt, LANE_ITEMS_MAX>,
 }
-codec_struct!(Row { height, transactions, bundles });
+codec_struct!(OrderedBundles { height, burnt });
 
 const _: () = assert!(BUNDLE_LEGS_MAX > 0, "a bundle takes at least one of a height's entries");
 
-/// A row and the digests of its parts, which change only when a part is forgotten.
+/// What one height ordered, as far as it is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Ordered {
+    pub(crate) transactions: List<TxId, LANE_ITEMS_MAX>,
+    pub(crate) bundles: List<Burnt, LANE_ITEMS_MAX>,
+}
+
+/// The same, and digests of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Kept {
-    row: Row,
-    transactions: Digest,
-    bundles: Digest,
+struct Row {
+    transactions: OrderedTransactions,
+    transactions_digest: Digest,
+    bundles: OrderedBundles,
+    bundles_digest: Digest,
     /// The last height at which one of its bundles counts.
     expiry_max: Height,
 }
 
-impl Kept {
-    fn new(row: Row) -> Self {
-        let transactions = tagged_hash("chorale/ledger-transactions/v1", &[&row.transactions.encode()]);
-        let bundles = tagged_hash("chorale/ledger-bundles/v1", &[&row.bundles.encode()]);
-        let expiry_max = row.bundles.iter().map(|burnt| burnt.expiry).max().unwrap_or_default();
-        Self { row, transactions, bundles, expiry_max }
+impl Row {
+    fn new(height: Height, Ordered { transactions, bundles }: Ordered) -> Self {
+        let (transactions, bundles) =
+            (OrderedTransactions { height, ids: transactions }, OrderedBundles { height, burnt: bundles });
+        let transactions_digest = tagged_hash("chorale/ledger-transactions/v1", &[&transactions.ids.encode()]);
+        let bundles_digest = tagged_hash("chorale/ledger-bundles/v1", &[&bundles.burnt.encode()]);
+        let expiry_max = bundles.burnt.iter().map(|burnt| burnt.expiry).max().unwrap_or_default();
+        Self { transactions, transactions_digest, bundles, bundles_digest, expiry_max }
+    }
+
+    fn id(&self, place: Place) -> &TxId {
+        &self.transactions.ids[place.index()]
     }
 }
 
 /// The rows that still decide about later heights, and what they hold by id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
-    rows: BTreeMap<Height, Kept>,
-    transactions: Table<TxId, Height>,
+    rows: BTreeMap<Height, Row>,
+    transactions: Places,
     bundles: Table<BundleId, Height>,
 }
+
+/// The rest follows from the rows.
+impl PartialEq for Window {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+}
+
+impl Eq for Window {}
 
 impl Window {
     /// An empty one, which looks ids up by hashes under a key.
     pub(crate) fn new(key: HashKey) -> Self {
-        Self { rows: BTreeMap::new(), transactions: Table::new(key), bundles: Table::new(key) }
+        Self { rows: BTreeMap::new(), transactions: Places::new(key), bundles: Table::new(key) }
     }
 
     /// Where a transaction was ordered.
     pub(crate) fn transaction(&self, id: &TxId) -> Option<Height> {
-        self.transactions.get(id).copied()
+        self.transactions.find(id, |place| self.rows[&place.height()].id(place)).map(Place::height)
     }
 
     /// Where a bundle was ordered.
@@ -71,19 +111,18 @@ impl Window {
         self.bundles.get(id).copied()
     }
 
-    /// Adds what a height ordered.
-    pub(crate) fn insert(&mut self, row: Row) {
-        let height = row.height;
-        if row.transactions.is_empty() && row.bundles.is_empty() {
+    /// Adds what a height ordered, of which nothing is in here yet.
+    pub(crate) fn insert(&mut self, height: Height, ordered: Ordered) {
+        if ordered.transactions.is_empty() && ordered.bundles.is_empty() {
             return;
         }
-        for id in row.transactions.iter() {
-            self.transactions.insert(*id, height);
-        }
-        for burnt in row.bundles.iter() {
+        for burnt in ordered.bundles.iter() {
             self.bundles.insert(burnt.id, height);
         }
-        self.rows.insert(height, Kept::new(row));
+        self.rows.insert(height, Row::new(height, ordered));
+        for (index, id) in self.rows[&height].transactions.ids.iter().enumerate() {
+            self.transactions.insert(id, Place::new(height, index), |place| self.rows[&place.height()].id(place));
+        }
     }
 
     /// Forgets what cannot matter at `height` any more.
@@ -92,16 +131,16 @@ impl Window {
         // Rows are changed in order of height, and each once: those behind the window hold no transactions any more.
         let old: Vec<Height> = self.rows.keys().copied().take_while(|row| is_old(*row)).collect();
         for key in old {
-            let Some(kept) = self.rows.get_mut(&key) else { continue };
-            if !kept.row.transactions.is_empty() {
-                let row = Row { transactions: List::default(), ..kept.row.clone() };
-                for id in kept.row.transactions.iter() {
-                    self.transactions.remove(id);
+            let Some(row) = self.rows.get_mut(&key) else { continue };
+            if !row.transactions.ids.is_empty() {
+                for (index, id) in row.transactions.ids.iter().enumerate() {
+                    self.transactions.remove(id, Place::new(key, index));
                 }
-                *kept = Kept::new(row);
+                let bundles = std::mem::take(&mut row.bundles.burnt);
+                *row = Row::new(key, Ordered { bundles, ..Ordered::default() });
             }
-            if kept.row.bundles.is_empty() || kept.expiry_max < height {
-                for burnt in kept.row.bundles.iter() {
+            if row.bundles.burnt.is_empty() || row.expiry_max < height {
+                for burnt in row.bundles.burnt.iter() {
                     self.bundles.remove(&burnt.id);
                 }
                 self.rows.remove(&key);
@@ -111,14 +150,25 @@ impl Window {
 
     /// Binds all that is remembered.
     pub(crate) fn write_digest(&self, buf: &mut Vec<u8>) {
-        for (height, kept) in &self.rows {
+        for (height, row) in &self.rows {
             buf.extend_from_slice(&height.0.to_be_bytes());
-            buf.extend_from_slice(&kept.transactions);
-            buf.extend_from_slice(&kept.bundles);
+            buf.extend_from_slice(&row.transactions_digest);
+            buf.extend_from_slice(&row.bundles_digest);
         }
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.values().map(|kept| &kept.row)
+    /// The transactions of a height, if there are any.
+    pub(crate) fn transactions_of(&self, height: Height) -> Option<&OrderedTransactions> {
+        self.rows.get(&height).map(|row| &row.transactions).filter(|transactions| !transactions.ids.is_empty())
+    }
+
+    /// All transactions, by height.
+    pub(crate) fn all_transactions(&self) -> impl Iterator<Item = &OrderedTransactions> {
+        self.rows.values().map(|row| &row.transactions).filter(|transactions| !transactions.ids.is_empty())
+    }
+
+    /// All bundles, by height.
+    pub(crate) fn all_bundles(&self) -> impl Iterator<Item = &OrderedBundles> {
+        self.rows.values().map(|row| &row.bundles).filter(|bundles| !bundles.burnt.is_empty())
     }
 }

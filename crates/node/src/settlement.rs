@@ -7,9 +7,10 @@
 //!
 //! Settlement is a function of what reveal has on disk, so nothing of it has to be durable before anything else is done.
 //! A record on disk is without the data of transactions, which is in the [payloads](crate::store::PayloadStore) already.
-//! Every [`Config::snapshot_heights`] heights the records and payloads are synced and then the ledger's snapshot is written; after a
-//! restart, [`Actor::restart`] is the height of the snapshot, reveal hands on everything after it again, and the same
-//! records come out. What was signed is compared: see [`attestation`](crate::attestation).
+//! Every [`Config::snapshot_heights`] heights the records and payloads are synced and then a snapshot of the ledger is
+//! written, the ids of its window once a height and only the rest each time. After a restart, [`Actor::restart`] is the
+//! height of the snapshot, reveal hands on everything after it again, and the same records come out. What was signed is
+//! compared: see [`attestation`](crate::attestation).
 //!
 //! # Who follows
 //!

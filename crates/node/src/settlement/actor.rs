@@ -59,7 +59,7 @@ impl<E: Context> Actor<E> {
     pub async fn open(mut context: E, mut config: Config, payloads: PayloadReader) -> Result<(Self, Mailbox), Stopped> {
         context.fill_bytes(&mut config.ledger.hash_key);
         let archive = Archive::open(&context, &config.partition, payloads).await?;
-        let ledger = match archive.snapshot() {
+        let ledger = match archive.snapshot(&config.ledger).await? {
             Some(snapshot) => Ledger::restore(config.ledger.clone(), snapshot)?,
             None => Ledger::new(config.ledger.clone()),
         };
@@ -127,7 +127,7 @@ impl<E: Context> Actor<E> {
     /// Spares the next start the work of settling the last heights again.
     async fn shut_down(&mut self) -> Result<(), Stopped> {
         if self.ledger.height() > self.restart {
-            self.archive.write_snapshot(self.ledger.snapshot()).await?;
+            self.archive.write_snapshot(&self.ledger).await?;
         }
         Ok(())
     }
@@ -147,11 +147,11 @@ impl<E: Context> Actor<E> {
         self.recent.insert_registry(Registry { outcome: settled.outcome.clone(), tree });
         let record = Arc::new(Record::new(&header, settled));
         let row = Row::new(&record);
-        self.archive.put(&record, &row).await?;
+        self.archive.put(&record, &row, self.ledger.transactions_of(height)).await?;
         self.index.insert(row);
         self.recent.insert(record);
         if height.0.is_multiple_of(self.config.snapshot_heights.max(1)) {
-            self.archive.write_snapshot(self.ledger.snapshot()).await?;
+            self.archive.write_snapshot(&self.ledger).await?;
             self.prune().await?;
         }
         self.ingress.settled.send_replace(height);

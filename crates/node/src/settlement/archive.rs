@@ -1,4 +1,4 @@
-//! Records, index rows and the ledger's snapshot on disk.
+//! Records, index rows and the ledger's snapshots on disk.
 
 use super::{
     Record,
@@ -17,8 +17,8 @@ use chorale_foundation::{
     },
     utils::{futures::rebind, sequence::U64},
 };
-use chorale_ledger::Snapshot;
-use chorale_types::{Height, Outcome, Payload, tagged_hash};
+use chorale_ledger::{Config as LedgerConfig, Head, Ledger, OrderedTransactions, Snapshot};
+use chorale_types::{Digest, Height, Outcome, Payload, codec::List, tagged_hash};
 
 /// The disk failed, or what is on it is damaged.
 #[derive(Debug, thiserror::Error)]
@@ -37,47 +37,66 @@ pub enum Error {
     Sync(#[from] RuntimeError),
 }
 
-/// The one key of the store of snapshots.
-const SNAPSHOT: u64 = 0;
+/// The one key of the store of heads.
+const HEAD: u64 = 0;
 
 pub(super) struct Archive<E: Context> {
     records: Vault<E, Stored>,
     payloads: PayloadReader,
     rows: Vault<E, Row>,
-    snapshot: Option<Metadata<E, U64, Snapshot>>,
+    /// The parts of snapshots that never change, each written once.
+    transactions: Vault<E, OrderedTransactions>,
+    head: Option<Metadata<E, U64, Head>>,
 }
 
 impl<E: Context> Archive<E> {
     pub(super) async fn open(context: &E, partition: &str, payloads: PayloadReader) -> Result<Self, Error> {
-        let config = metadata::Config { partition: format!("{partition}-snapshot"), codec_config: () };
+        let config = metadata::Config { partition: format!("{partition}-head"), codec_config: () };
         Ok(Self {
             records: Vault::open(context.child("records"), &format!("{partition}-records")).await?,
             payloads,
             rows: Vault::open(context.child("rows"), &format!("{partition}-rows")).await?,
-            snapshot: Some(Metadata::init(context.child("snapshot"), config).await?),
+            transactions: Vault::open(context.child("transactions"), &format!("{partition}-transactions")).await?,
+            head: Some(Metadata::init(context.child("head"), config).await?),
         })
     }
 
-    /// The last snapshot.
-    pub(super) fn snapshot(&self) -> Option<Snapshot> {
-        self.snapshot.as_ref()?.get(&U64::new(SNAPSHOT)).cloned()
+    /// The last snapshot of a ledger.
+    pub(super) async fn snapshot(&self, config: &LedgerConfig) -> Result<Option<Snapshot>, Error> {
+        let Some(head) = self.head.as_ref().and_then(|store| store.get(&U64::new(HEAD))).cloned() else {
+            return Ok(None);
+        };
+        let mut transactions = Vec::new();
+        for height in config.remembered(head.height()) {
+            transactions.extend(self.transactions.get(&key(Height(height))).await?);
+        }
+        Ok(Some(Snapshot { head, transactions: List::new(transactions).expect("a window is within the limit") }))
     }
 
-    /// Stores a record, unless it is there: after a restart some heights are settled again.
-    pub(super) async fn put(&mut self, record: &Record, row: &Row) -> Result<(), Error> {
-        let height = record.height().0;
-        let key = tagged_hash("chorale/settled/v2", &[&height.to_be_bytes()]);
+    /// Stores a record and what goes with it, unless it is there: after a restart some heights are settled again.
+    pub(super) async fn put(
+        &mut self,
+        record: &Record,
+        row: &Row,
+        transactions: Option<&OrderedTransactions>,
+    ) -> Result<(), Error> {
+        let (height, key) = (record.height().0, key(record.height()));
         if self.records.get(&key).await?.is_none() {
             self.records.put(height, key, &Stored::new(record)).await?;
         }
         if self.rows.get(&key).await?.is_none() {
             self.rows.put(height, key, row).await?;
         }
+        if let Some(transactions) = transactions
+            && self.transactions.get(&key).await?.is_none()
+        {
+            self.transactions.put(height, key, transactions).await?;
+        }
         Ok(())
     }
 
     async fn stored(&self, height: Height) -> Result<Option<Stored>, Error> {
-        Ok(self.records.get(&tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()])).await?)
+        Ok(self.records.get(&key(height)).await?)
     }
 
     /// The outcome of a height, which needs none of its payloads.
@@ -105,15 +124,17 @@ impl<E: Context> Archive<E> {
 
     /// An index row.
     pub(super) async fn row(&self, height: Height) -> Result<Option<Row>, Error> {
-        Ok(self.rows.get(&tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()])).await?)
+        Ok(self.rows.get(&key(height)).await?)
     }
 
-    /// Makes all records and their payloads durable, and then the snapshot, from which a restart goes on.
-    pub(super) async fn write_snapshot(&mut self, snapshot: Snapshot) -> Result<(), Error> {
+    /// Makes all that was put and the payloads durable, and then a snapshot of the ledger, from which a restart goes on.
+    pub(super) async fn write_snapshot(&mut self, ledger: &Ledger) -> Result<(), Error> {
         self.payloads.sync().await?.await?;
         self.records.sync().await?.await?;
         self.rows.sync().await?.await?;
-        Ok(rebind(&mut self.snapshot, |store| store.put_sync(U64::new(SNAPSHOT), snapshot)).await?)
+        self.transactions.sync().await?.await?;
+        rebind(&mut self.head, |store| store.put_sync(U64::new(HEAD), ledger.head())).await?;
+        Ok(self.transactions.prune(*ledger.config().remembered(ledger.height()).start()).await?)
     }
 
     /// Forgets heights below this one, as far as files allow.
@@ -121,4 +142,9 @@ impl<E: Context> Archive<E> {
         self.records.prune(below.0).await?;
         Ok(self.rows.prune(below.0).await?)
     }
+}
+
+/// What everything of a height is found by.
+fn key(height: Height) -> Digest {
+    tagged_hash("chorale/settled/v2", &[&height.0.to_be_bytes()])
 }
