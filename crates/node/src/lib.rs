@@ -3,6 +3,7 @@
 //! See `ARCHITECTURE.md` for the map. Everything that decides is in the pure crates; an actor here owns one concern,
 //! takes requests by a bounded mailbox, and makes durable what has to be before it says it.
 
+mod actors;
 pub mod attestation;
 pub mod config;
 pub mod consensus;

@@ -111,28 +111,28 @@ impl Config {
     }
 }
 
-/// A channel of the mesh.
-pub type Channel<E> = (Sender<PublicKey, E>, Receiver<PublicKey>);
-
-/// The networks, running.
-pub struct Mesh<E: Clock> {
+/// The channels between nodes: of the networks here, or of simulated ones.
+pub struct Mesh<N, R> {
     /// The messages of consensus.
-    pub order: Channel<E>,
+    pub order: (N, R),
     /// [`channel::CHUNKS`].
-    pub chunks: Channel<E>,
+    pub chunks: (N, R),
     /// [`channel::MEMPOOL`].
-    pub mempool: Channel<E>,
+    pub mempool: (N, R),
     /// [`channel::SYNC`].
-    pub sync: Channel<E>,
+    pub sync: (N, R),
     /// [`channel::ATTEST`].
-    pub attest: Channel<E>,
+    pub attest: (N, R),
     /// [`channel::EVIDENCE`].
-    pub evidence: Channel<E>,
+    pub evidence: (N, R),
     /// Cuts off who misbehaves.
     pub peers: Peers,
-    /// Changes who is connected.
-    pub membership: Membership,
+    /// Changes who is connected; none where all are for ever.
+    pub membership: Option<Membership>,
 }
+
+/// The mesh on sockets.
+pub type SocketMesh<E> = Mesh<Sender<PublicKey, E>, Receiver<PublicKey>>;
 
 /// Whom the mesh connects to, by epoch.
 #[derive(Clone)]
@@ -159,7 +159,7 @@ impl Membership {
     }
 }
 
-impl<E> Mesh<E>
+impl<E> SocketMesh<E>
 where
     E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
 {
@@ -183,7 +183,7 @@ where
         bulk_network.start();
         let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
         let membership = Membership { oracles: [order_oracle, bulk_oracle], addresses: config.peers.clone() };
-        Self { order, chunks, mempool, sync, attest, evidence, peers, membership }
+        Self { order, chunks, mempool, sync, attest, evidence, peers, membership: Some(membership) }
     }
 }
 

@@ -11,7 +11,7 @@ use chorale_foundation::{
 use chorale_node::{
     attestation,
     config::{Keys, NodeConfig},
-    mesh::{self, Mesh},
+    mesh::{self, SocketMesh},
     read_genesis,
 };
 use chorale_types::Height;
@@ -40,7 +40,7 @@ impl Attacker {
     fn start(
         folder: &Path,
         cluster: &Cluster,
-        attack: impl Fn(&mut Mesh<runtime::Context>, &[PublicKey]) + Send + 'static,
+        attack: impl Fn(&mut SocketMesh<runtime::Context>, &[PublicKey]) + Send + 'static,
     ) -> Self {
         let config = NodeConfig::read(&cluster.config(ATTACKER)).unwrap();
         let genesis = read_genesis(&cluster.genesis()).unwrap();
@@ -52,8 +52,8 @@ impl Attacker {
         let is_done = done.clone();
         let thread = std::thread::spawn(move || {
             runtime::Runner::new(settings).start(|context| async move {
-                let mut mesh = Mesh::start(&context.child("mesh"), &config);
-                mesh.membership.track(&genesis.first_epoch());
+                let mut mesh = SocketMesh::start(&context.child("mesh"), &config);
+                mesh.membership.as_mut().unwrap().track(&genesis.first_epoch());
                 while !is_done.load(Ordering::Relaxed) {
                     attack(&mut mesh, &nodes);
                     // Nobody waits for this: it is how fast the attacker is.

@@ -16,7 +16,7 @@ use chorale_foundation::{
     p2p::{Receiver, Recipients, Sender},
 };
 use chorale_types::{
-    Header, NodeKey, TimestampMs, ValidatorIndex,
+    Header, Height, NodeKey, TimestampMs, ValidatorIndex,
     codec::{Encode, EncodeSize, List, decode},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -179,30 +179,11 @@ where
             debug!(%peer, "left a question about headers unanswered: too many in this second");
             return;
         }
-        let headers = self.ancestors(ask).await;
+        let headers = ancestors(&self.chain, ask).await;
         let answer = Message::Answer(Answer { number: ask.number, headers });
         let bytes = answer.encode();
         *self.spent.entry(peer.clone()).or_default() += bytes.len();
         let _ = self.sender.send(Recipients::One(peer), bytes, false);
-    }
-
-    /// The header asked for and its ancestors, as many as fit into an answer.
-    async fn ancestors(&self, ask: &Ask) -> List<Header, HEADERS_MAX> {
-        let mut headers = Vec::new();
-        let (mut bytes, mut height, mut id) = (0, ask.height, ask.id);
-        while height > ask.above && headers.len() < HEADERS_MAX && height <= *self.chain.committed.borrow() {
-            let Some(committed) = self.chain.headers.get(height).await else { break };
-            let header = committed.header;
-            bytes += header.encode_size();
-            if header.id() != id || bytes > ANSWER_BYTES_MAX {
-                break;
-            }
-            id = header.parent.block.id;
-            headers.push((*header).clone());
-            let Some(below) = height.0.checked_sub(1) else { break };
-            height = chorale_types::Height(below);
-        }
-        List::new(headers).expect("counted above")
     }
 
     async fn answered(&mut self, peer: &PublicKey, answer: Answer) {
@@ -224,4 +205,23 @@ where
             let _ = self.found.send(Found::Headers(headers)).await;
         }
     }
+}
+
+/// The header asked for and its ancestors, as many as fit into an answer.
+async fn ancestors(chain: &ChainHandle, ask: &Ask) -> List<Header, HEADERS_MAX> {
+    let mut headers = Vec::new();
+    let (mut bytes, mut height, mut id) = (0, ask.height, ask.id);
+    while height > ask.above && headers.len() < HEADERS_MAX && height <= *chain.committed.borrow() {
+        let Some(committed) = chain.headers.get(height).await else { break };
+        let header = committed.header;
+        bytes += header.encode_size();
+        if header.id() != id || bytes > ANSWER_BYTES_MAX {
+            break;
+        }
+        id = header.parent.block.id;
+        headers.push((*header).clone());
+        let Some(below) = height.0.checked_sub(1) else { break };
+        height = Height(below);
+    }
+    List::new(headers).expect("counted above")
 }

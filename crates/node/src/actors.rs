@@ -1,0 +1,306 @@
+//! The actors of a node on the mesh, and what connects them: on tokio and sockets in production ([`run`](crate::run)), on
+//! a deterministic scheduler with a simulated network and disk in tests.
+
+use crate::{
+    attestation,
+    consensus::{self, Chain},
+    dispersal::Manifests,
+    evidence, mempool,
+    mesh::Mesh,
+    payloads,
+    ports::ChainHandle,
+    reveal::RevealAt,
+    run::NodeError,
+    runtime::Context,
+    settlement,
+    store::{PayloadReader, PayloadStore},
+    sync,
+};
+use chorale_foundation::{
+    cryptography::ed25519::PublicKey,
+    p2p::{Receiver, Sender},
+    runtime::{Error as RuntimeError, Handle},
+};
+use chorale_hotstuff::{Parameters, Votes};
+use chorale_types::{
+    BlockReference, Bls, BuilderId, ConsensusSecret, Digest, Epoch, Genesis, NodeKey,
+    genesis::{GenesisParameters, RevealWhen, VotesTo},
+};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What the proposer may tell consensus at a time.
+const UPDATES_MAX: usize = 64;
+/// Revealed heights that wait for settlement.
+const REVEALED_MAX: usize = 16;
+/// Questions about headers that wait.
+const WANTS_MAX: usize = 16;
+/// How long after it was settled the attestation of a height is asked for.
+const ATTESTATION_ASK_AFTER_MS: u64 = 1_000;
+/// A node without consensus key builds nothing.
+const NO_BUILDER: BuilderId = BuilderId(Digest { 0: [0; 32] });
+/// Headers that consensus keeps above the committed one.
+const HEADERS_AHEAD_MAX: usize = 4_096;
+
+/// Who the node is.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    /// On the mesh.
+    pub(crate) me: NodeKey,
+    /// The key of a validator; none if the node only follows.
+    pub(crate) consensus: Option<ConsensusSecret>,
+    /// It has never run: no record of what it signed is missing.
+    pub(crate) is_new: bool,
+    /// What the names of its files begin with.
+    pub(crate) partition: String,
+}
+
+impl Identity {
+    fn partition(&self, name: &str) -> String {
+        format!("{}{name}", self.partition)
+    }
+}
+
+/// By which others ask the actors. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Handles {
+    pub(crate) chain: ChainHandle,
+    pub(crate) pool: mempool::Mailbox,
+    pub(crate) payloads: PayloadReader,
+    pub(crate) settlement: settlement::Mailbox,
+    pub(crate) attestation: attestation::Mailbox,
+    pub(crate) evidence: evidence::Register,
+}
+
+/// A node that has read its disk. It votes and settles once it is started.
+pub(crate) struct Node<E: Context, N, R> {
+    pub(crate) handles: Handles,
+    consensus: consensus::Actor<E, Bls, N, R>,
+    settlement: settlement::Actor<E>,
+    revealed: settlement::Connections,
+    attestation: attestation::Actor<E, Bls, N, R>,
+    evidence: evidence::Actor<E, Bls, N, R>,
+    mempool: mempool::Actor<E, N, R>,
+    sync: sync::Actor<E, N, R>,
+    manifests: Manifests,
+    /// Proposer, dispersal and reveal, which wait for consensus.
+    payloads: Handle<()>,
+}
+
+/// The actors that must not end before the node does.
+pub(crate) struct Running {
+    consensus: Handle<Result<(), consensus::Stopped>>,
+    settlement: Handle<Result<(), settlement::Stopped>>,
+    attestation: Handle<Result<(), attestation::Stopped>>,
+    evidence: Handle<Result<(), evidence::Stopped>>,
+    mempool: Handle<Result<(), mempool::Stopped>>,
+    payloads: Handle<()>,
+}
+
+impl Running {
+    /// Completes when one of them ends, with the reason.
+    pub(crate) async fn ended(self) -> NodeError {
+        fn reason<E: Into<NodeError>>(name: &'static str, ended: Result<Result<(), E>, RuntimeError>) -> NodeError {
+            match ended {
+                Ok(Err(stopped)) => stopped.into(),
+                Ok(Ok(())) | Err(_) => NodeError::Ended(name),
+            }
+        }
+        tokio::select! {
+            ended = self.consensus => reason("consensus", ended),
+            ended = self.settlement => reason("settlement", ended),
+            ended = self.attestation => reason("attestation", ended),
+            ended = self.evidence => reason("evidence", ended),
+            ended = self.mempool => reason("the mempool", ended),
+            _ = self.payloads => NodeError::Ended("dispersal or reveal"),
+        }
+    }
+}
+
+impl<E, N, R> Node<E, N, R>
+where
+    E: Context,
+    N: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    /// Reads what is on disk and connects the actors.
+    ///
+    /// # Errors
+    ///
+    /// A disk that cannot be read, or is of another chain.
+    pub(crate) async fn open(
+        context: &E,
+        genesis: &Genesis,
+        identity: Identity,
+        mesh: Mesh<N, R>,
+    ) -> Result<Self, NodeError> {
+        let Mesh { order, chunks, mempool, sync, attest, evidence, peers, membership } = mesh;
+        let me = identity.me;
+        let signs = identity.consensus.is_some();
+        let builder =
+            identity.consensus.as_ref().map_or(NO_BUILDER, |secret| BuilderId::of_validator(&secret.public()));
+        let scheme = identity.consensus.clone().map_or_else(Bls::verifier, Bls::signer);
+        let chain = open_chain(context, genesis, &identity).await?;
+        let handle = chain.handle();
+
+        let connections = evidence::Connections {
+            me,
+            scheme: scheme.clone(),
+            chain: handle.clone(),
+            peers: peers.clone(),
+            channel: evidence,
+        };
+        let (evidence, reporter, register) =
+            evidence::Actor::open(context.child("evidence"), &identity.partition("evidence"), connections).await?;
+
+        let kept = PayloadStore::open(context.child("kept"), &identity.partition("payloads")).await;
+        let kept = kept.map_err(NodeError::Storage)?;
+        let kept_reader = kept.reader();
+        let config = settlement::Config::new(genesis, &identity.partition("settlement"));
+        let (settlement_actor, settlement) =
+            settlement::Actor::open(context.child("settlement"), config, kept_reader.clone()).await?;
+
+        let connections = attestation::Connections {
+            me,
+            signs,
+            scheme: scheme.clone(),
+            chain: handle.clone(),
+            peers: peers.clone(),
+            reporter: reporter.clone(),
+            settlement: settlement.clone(),
+            channel: attest,
+        };
+        let config = attestation::Config {
+            retention_heights: genesis.parameters().retention_heights,
+            ask_after_ms: ATTESTATION_ASK_AFTER_MS,
+            partition: identity.partition("attestation"),
+        };
+        let restart = settlement_actor.restart();
+        let (attestation_actor, attestation) =
+            attestation::Actor::open(context.child("attestation"), config, restart, connections).await?;
+
+        let connections = mempool::Connections {
+            me,
+            chain: handle.clone(),
+            settlement: settlement.clone(),
+            channel: mempool,
+            peers: peers.clone(),
+        };
+        let rollups = genesis.rollups().iter().map(|rollup| rollup.id);
+        let config = chorale_mempool::Config::new(rollups, handle.position.borrow().epoch.validators.len() as u64);
+        let (mempool_actor, pool, known) =
+            mempool::Actor::open(context.child("mempool"), config, &identity.partition("mempool"), connections).await?;
+
+        let (updates_sender, updates) = mpsc::channel(UPDATES_MAX);
+        let (revealed_sender, revealed) = mpsc::channel(REVEALED_MAX);
+        let connections = payloads::Connections {
+            me,
+            builder,
+            scheme: scheme.clone(),
+            chain: handle.clone(),
+            peers: peers.clone(),
+            pool: pool.clone(),
+            consensus: updates_sender,
+            payloads: kept,
+            settlement: revealed_sender,
+            settled: known,
+        };
+        let config = payloads::Config::new(limits(genesis.parameters()), &identity.partition("payloads"));
+        let payloads = payloads::start(context.child("payloads"), config, chunks, connections).await?;
+
+        let (wants, wanted) = mpsc::channel(WANTS_MAX);
+        let (finds, found) = mpsc::channel(WANTS_MAX);
+        let connections = sync::Connections {
+            me,
+            chain: handle.clone(),
+            channel: sync,
+            peers: peers.clone(),
+            wants: wanted,
+            found: finds,
+        };
+        let sync = sync::Actor::new(context.child("sync"), connections);
+        let connections = consensus::Connections {
+            scheme,
+            channel: order,
+            peers,
+            reporter,
+            membership,
+            content: Box::new(payloads.content),
+            updates,
+            wants,
+            found,
+        };
+        let consensus = consensus::Actor::new(context.child("consensus"), chain, connections);
+        let handles =
+            Handles { chain: handle, pool, payloads: kept_reader, settlement, attestation, evidence: register };
+        Ok(Self {
+            handles,
+            consensus,
+            settlement: settlement_actor,
+            revealed: settlement::Connections { revealed },
+            attestation: attestation_actor,
+            evidence,
+            mempool: mempool_actor,
+            sync,
+            manifests: payloads.dispersal.manifests().clone(),
+            payloads: payloads.running,
+        })
+    }
+
+    /// Starts the actors.
+    pub(crate) fn start(self, context: &E) -> Running {
+        let Self { consensus, settlement, revealed, attestation, evidence, mempool, sync, manifests, payloads, .. } =
+            self;
+        context.child("sync").spawn(move |_| sync.run());
+        Running {
+            settlement: context.child("settlement").spawn(move |_| settlement.run(revealed)),
+            attestation: context.child("attestation").spawn(move |_| attestation.run()),
+            evidence: context.child("evidence").spawn(move |_| evidence.run()),
+            mempool: context.child("mempool").spawn(move |_| mempool.run(manifests)),
+            payloads,
+            // On a thread of its own: no other actor's long turn delays a vote.
+            consensus: context.child("order").dedicated().spawn(move |_| consensus.run()),
+        }
+    }
+}
+
+async fn open_chain<E: Context>(context: &E, genesis: &Genesis, identity: &Identity) -> Result<Chain<E>, NodeError> {
+    let source = genesis.clone();
+    let config = consensus::Config {
+        parameters: parameters(genesis.parameters()),
+        me: identity.me,
+        signs: identity.consensus.is_some(),
+        is_new: identity.is_new,
+        partition: identity.partition("consensus"),
+    };
+    let epochs = Arc::new(move |epoch: Epoch, start: BlockReference| Some(source.epoch(epoch, start)));
+    Ok(Chain::open(context.child("chain"), config, genesis.first_epoch(), epochs).await?)
+}
+
+fn limits(genesis: &GenesisParameters) -> payloads::Limits {
+    payloads::Limits {
+        payload_bytes_max: genesis.payload_bytes_max,
+        timeout_base_ms: genesis.timeout_base_ms,
+        reveal_at: match genesis.reveal {
+            RevealWhen::Committed => RevealAt::Committed,
+            RevealWhen::Certified => RevealAt::Certified,
+        },
+        retention_heights: genesis.retention_heights,
+    }
+}
+
+fn parameters(genesis: &GenesisParameters) -> Parameters {
+    Parameters {
+        votes: match genesis.votes {
+            VotesTo::Leaders => Votes::Leaders,
+            VotesTo::All => Votes::All,
+        },
+        timeout_base_ms: genesis.timeout_base_ms,
+        timeout_ms_max: genesis.timeout_ms_max,
+        clock_drift_ms: genesis.clock_drift_ms,
+        idle_interval_ms: genesis.idle_interval_ms,
+        pace_ms: genesis.pace_ms,
+        pace_bytes_per_ms: genesis.pace_bytes_per_ms,
+        headers_ahead_max: HEADERS_AHEAD_MAX,
+    }
+}
