@@ -8,6 +8,7 @@ use chorale_types::{
     codec_struct,
     limits::{PAYLOAD_BYTES_MAX, WEIGHT_TOTAL_MAX},
 };
+use std::ops::Range;
 
 /// Bytes of all chunks in one message: of all there are, if one validator had nearly all the weight. Less than three
 /// times the package, plus the rounding of every chunk.
@@ -91,15 +92,13 @@ impl ValidatorChunks {
         self.leaves(expected, assignment).map(drop)
     }
 
-    /// The leaves of the chunks in the tree, if they pass [`check`](Self::check).
-    pub(crate) fn leaves(
-        &self,
-        expected: &SealedReference,
-        assignment: &Assignment,
-    ) -> Result<Vec<Digest>, ChunkError> {
-        if self.reference != *expected {
-            return Err(ChunkError::Payload { expected: expected.commitment, actual: self.reference.commitment });
-        }
+    /// The part of [`check`](Self::check) that hashes nothing but names: the chunks are as many and as long as those of
+    /// this validator are in a payload with this commitment. Their content may be anything.
+    ///
+    /// # Errors
+    ///
+    /// The first thing wrong.
+    pub fn check_shape(&self, assignment: &Assignment) -> Result<(Range<u16>, Geometry), ChunkError> {
         let validator = self.validator;
         let range = assignment
             .range(validator)
@@ -115,11 +114,24 @@ impl ValidatorChunks {
         if !self.reference.commits_to(assignment, &self.root) {
             return Err(ChunkError::Commitment(self.reference.commitment));
         }
+        Ok((range, geometry))
+    }
+
+    /// The leaves of the chunks in the tree, if they pass [`check`](Self::check).
+    pub(crate) fn leaves(
+        &self,
+        expected: &SealedReference,
+        assignment: &Assignment,
+    ) -> Result<Vec<Digest>, ChunkError> {
+        if self.reference != *expected {
+            return Err(ChunkError::Payload { expected: expected.commitment, actual: self.reference.commitment });
+        }
+        let (range, geometry) = self.check_shape(assignment)?;
         let leaves: Vec<Digest> = self.chunks.chunks_exact(geometry.chunk_bytes()).map(chunk_digest).collect();
         let proof = Proof { leaf_count: assignment.total().into(), siblings: self.proof.to_vec() };
         proof
             .verify_range_inclusion::<Sha256>(range.start.into(), &leaves, &self.root)
-            .map_err(|_| ChunkError::Proof(validator))?;
+            .map_err(|_| ChunkError::Proof(self.validator))?;
         Ok(leaves)
     }
 

@@ -26,8 +26,10 @@ pub(crate) mod keys;
 pub mod manifests;
 pub mod message;
 mod offers;
+mod storing;
 #[cfg(test)]
 mod tests;
+mod waiting;
 pub mod wire;
 
 pub use actor::{Actor, Connections, Stopped};

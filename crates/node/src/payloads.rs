@@ -20,9 +20,6 @@ use chorale_types::{BuilderId, Height, NodeKey, Scheme};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-/// Messages from peers that wait for an actor. A message holds a validator's chunks of one payload at most.
-const INCOMING_MAX: usize = 64;
-
 /// What the actors are told once.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -78,7 +75,9 @@ impl Config {
                 patience: reveal::Patience { ask_after_ms: 200, ask_interval_ms_max: 2_000 },
                 window_heights: 16,
                 retention_heights,
+                payload_bytes_max,
                 answer_bytes_per_second: 16 * payload_bytes,
+                answer_bytes_max: payload_bytes,
             },
         }
     }
@@ -145,8 +144,9 @@ where
     let Connections { me, builder, scheme, chain, peers, pool, consensus, payloads, settlement, settled } = connections;
     let outbox = Outbox::new(channel.0);
     let (dispersal, requests) = dispersal::Mailbox::new();
-    let (for_dispersal, dispersal_incoming) = mpsc::channel(INCOMING_MAX);
-    let (for_reveal, reveal_incoming) = mpsc::channel(INCOMING_MAX);
+    // The inbox bounds what of each peer waits.
+    let (for_dispersal, dispersal_incoming) = mpsc::unbounded_channel();
+    let (for_reveal, reveal_incoming) = mpsc::unbounded_channel();
     let own = OwnPayloads::default();
     let message_bytes_max = dispersal::message::message_bytes_max(config.proposer.payload_bytes_max);
     let inbox = Inbox::new(peers.clone(), message_bytes_max, for_dispersal, for_reveal);

@@ -10,19 +10,21 @@
 //! - Chunks are sent only for payloads that a committed header references; with [`RevealAt::Certified`], that a header
 //!   certified in its own view does.
 //! - Heights are worked on side by side, within a window, and handed to settlement strictly in order.
-//! - What was opened is [kept](crate::store::PayloadStore) before the chunks it came from are let go. After a restart, heights that settlement
-//!   has not made durable are handed to it again, from that store, or else from peers.
+//! - What was opened is [kept](crate::store::PayloadStore) before the chunks it came from are let go. After a restart,
+//!   heights that settlement has not made durable are handed to it again, from that store, or else from peers.
 //! - A peer that sends wrong chunks, a wrong payload, or another's chunks is named and cut off. Answers are bounded per
 //!   peer and second.
 
 mod actor;
 mod answers;
 mod budget;
+mod collecting;
 mod early;
 pub mod exchange;
 mod own;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use actor::{Actor, Connections, Stopped};
 pub use exchange::Patience;
@@ -53,8 +55,12 @@ pub struct Config {
     pub window_heights: u64,
     /// Heights whose payloads are kept.
     pub retention_heights: u64,
+    /// The longest payload.
+    pub payload_bytes_max: u32,
     /// Bytes of answers to one peer in a second.
     pub answer_bytes_per_second: u64,
+    /// Bytes of the longest answer, roughly: what a question counts for until it is answered.
+    pub answer_bytes_max: u64,
 }
 
 /// One payload of a committed header, as every honest node finds it.

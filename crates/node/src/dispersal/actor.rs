@@ -4,11 +4,12 @@ use super::{
     Basis, Config, Request,
     acknowledgements::Aggregated,
     builder::{NotCertified, Own, expired},
-    custody::{Admission, Custody, stored_bytes},
+    custody::{Custody, stored_bytes},
     keys::{assignment_of, node_key, peer_of},
     manifests::{Known, Manifests},
-    message::{Acknowledge, Announce, Disperse, Message, Refuse, RefusedFor},
-    offers::{Announcement, check_addressed, check_announced},
+    message::{Acknowledge, Announce, Message, Refuse},
+    offers::{Announcement, check_announced},
+    storing::{Checked, Promise, StoredChunks},
     wire::{ForDispersal, Outbox, Received},
 };
 use crate::{
@@ -16,14 +17,14 @@ use crate::{
     runtime::Context,
     store::Vault,
 };
-use chorale_dispersal::{Assignment, ChunkError, ValidatorChunks};
+use chorale_dispersal::Assignment;
 use chorale_foundation::{
     cryptography::ed25519::PublicKey, p2p::Sender, runtime::Error as RuntimeError,
     storage::archive::Error as StorageError,
 };
 use chorale_types::{
-    Acknowledged, Commitment, Epoch, EpochInfo, Height, Manifest, Scheme, Statement, TimestampMs, ValidatorIndex, View,
-    codec::EncodeSize, codec_struct,
+    Acknowledged, Commitment, Epoch, EpochInfo, Height, Manifest, Scheme, TimestampMs, ValidatorIndex, View,
+    codec::EncodeSize,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -32,41 +33,10 @@ use std::{
     time::Duration,
 };
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
-
-/// Chunks of one sender that are checked at a time; what comes on top is dropped, and sent again by an honest sender.
-const CHECKS_PER_PEER_MAX: usize = 4;
+use tracing::debug;
 
 /// Heights after opening during which chunks are kept for nodes that are a little behind; later ones get the payload.
 const CHUNKS_KEPT_HEIGHTS: u64 = 32;
-
-/// Chunks on disk, with what was acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct StoredChunks {
-    epoch: Epoch,
-    /// The last committed height when they came.
-    height: Height,
-    acknowledged: Acknowledged,
-    manifest: Manifest,
-    chunks: ValidatorChunks,
-}
-codec_struct!(StoredChunks { epoch, height, acknowledged, manifest, chunks });
-
-/// Chunks that passed their check, or are this node's own.
-struct Checked {
-    /// To whom the acknowledgement goes; none if the payload is this node's own.
-    peer: Option<PublicKey>,
-    acknowledged: Acknowledged,
-    message: Disperse,
-    result: Result<(), ChunkError>,
-}
-
-/// An acknowledgement that may be sent once the chunks are on disk.
-struct Promise {
-    peer: Option<PublicKey>,
-    epoch: Epoch,
-    acknowledged: Acknowledged,
-}
 
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
@@ -81,34 +51,36 @@ pub enum Stopped {
 
 /// See the [module](super).
 pub struct Actor<E: Context, S, N> {
-    context: E,
-    config: Config,
-    scheme: S,
+    pub(super) context: E,
+    pub(super) config: Config,
+    pub(super) scheme: S,
     chain: ChainHandle,
-    peers: Peers,
-    outbox: Outbox<N>,
+    pub(super) peers: Peers,
+    pub(super) outbox: Outbox<N>,
     requests: mpsc::Receiver<Request>,
-    incoming: mpsc::Receiver<Received<ForDispersal>>,
+    incoming: mpsc::UnboundedReceiver<Received<ForDispersal>>,
     manifests: Manifests,
-    vault: Vault<E, StoredChunks>,
-    custody: Custody<u64>,
+    pub(super) vault: Vault<E, StoredChunks>,
+    pub(super) custody: Custody<u64>,
     /// The number of the next chunks on disk.
-    number: u64,
+    pub(super) number: u64,
     /// The last committed height that was looked at.
-    height: Height,
-    epoch: Arc<EpochInfo>,
-    assignment: Assignment,
-    own: BTreeMap<Commitment, Own>,
+    pub(super) height: Height,
+    pub(super) epoch: Arc<EpochInfo>,
+    pub(super) assignment: Assignment,
+    pub(super) own: BTreeMap<Commitment, Own>,
     /// Ordered payloads that opened to nothing: only their chunks show it.
     malformed: BTreeMap<Commitment, Height>,
     malformed_vault: Vault<E, Commitment>,
     /// Passed their check, to be written with the next batch.
-    batch: Vec<Checked>,
+    pub(super) batch: Vec<Checked>,
     /// Written, but not known to be on disk.
-    unsynced: BTreeSet<Commitment>,
-    checks: BTreeMap<PublicKey, usize>,
-    checking: FuturesUnordered<BoxFuture<'static, Result<Checked, RuntimeError>>>,
-    syncing: FuturesUnordered<BoxFuture<'static, Result<Vec<Promise>, RuntimeError>>>,
+    pub(super) unsynced: BTreeSet<Commitment>,
+    /// What was sent for chunks that are held: a builder that asks again costs no signature.
+    pub(super) acknowledgements: BTreeMap<Commitment, Acknowledge>,
+    pub(super) checks: BTreeMap<PublicKey, usize>,
+    pub(super) checking: FuturesUnordered<BoxFuture<'static, Result<Checked, RuntimeError>>>,
+    pub(super) syncing: FuturesUnordered<BoxFuture<'static, Result<Vec<Promise>, RuntimeError>>>,
     aggregating: FuturesUnordered<BoxFuture<'static, Result<(Commitment, Aggregated), RuntimeError>>>,
 }
 
@@ -125,7 +97,7 @@ pub struct Connections<S, N> {
     /// From this node.
     pub requests: mpsc::Receiver<Request>,
     /// From peers.
-    pub incoming: mpsc::Receiver<Received<ForDispersal>>,
+    pub incoming: mpsc::UnboundedReceiver<Received<ForDispersal>>,
     /// Written here.
     pub manifests: Manifests,
 }
@@ -158,6 +130,7 @@ where
             malformed_vault,
             batch: Vec::new(),
             unsynced: BTreeSet::new(),
+            acknowledgements: BTreeMap::new(),
             checks: BTreeMap::new(),
             checking: FuturesUnordered::new(),
             syncing: FuturesUnordered::new(),
@@ -246,13 +219,13 @@ where
         Duration::from_millis(due.0.saturating_sub(self.now().0).max(1))
     }
 
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         let position = self.chain.position.borrow();
         // In another epoch nothing of this one can be ordered; `follow` drops it.
         if position.epoch.epoch == self.epoch.epoch { position.view } else { View(u64::MAX) }
     }
 
-    fn me(&self) -> Option<ValidatorIndex> {
+    pub(super) fn me(&self) -> Option<ValidatorIndex> {
         let position = self.chain.position.borrow();
         position.index.filter(|_| position.epoch.epoch == self.epoch.epoch)
     }
@@ -351,13 +324,13 @@ where
     }
 
     fn receive(&mut self, received: Received<ForDispersal>) {
-        let Received { peer, message } = received;
+        let Received { peer, message, place } = received;
         let Some(from) = self.epoch.validators.index_of(&node_key(&peer)) else {
             debug!(%peer, "ignored a message about dispersal from who is no validator of this epoch");
             return;
         };
         match message {
-            ForDispersal::Disperse(message) => self.offered(peer, from, message),
+            ForDispersal::Disperse(message) => self.offered(peer, from, message, place),
             ForDispersal::Announce(announce) => self.announced(&peer, from, announce),
             ForDispersal::Acknowledge(Acknowledge { commitment, signature }) => {
                 if let Some(own) = self.own.get_mut(&commitment) {
@@ -376,125 +349,8 @@ where
         }
     }
 
-    /// A builder offers chunks: cheap checks here, the hash over the chunks beside this loop.
-    fn offered(&mut self, peer: PublicKey, from: ValidatorIndex, message: Disperse) {
-        let Some(me) = self.me() else { return };
-        let commitment = message.chunks.reference.commitment;
-        if message.epoch != self.epoch.epoch {
-            self.refuse(&peer, commitment, RefusedFor::Epoch);
-            return;
-        }
-        if let Err(reason) = check_addressed(&self.epoch, from, me, &message) {
-            self.peers.block(&peer, &reason);
-            return;
-        }
-        let acknowledged = message.acknowledged();
-        let more = stored_bytes(&message.chunks, message.manifest.encode_size());
-        match self.custody.admit(message.epoch, &acknowledged, more, self.view()) {
-            Ok(Admission::Held) if self.unsynced.contains(&commitment) => {}
-            Ok(Admission::Held) => {
-                self.acknowledge(vec![Promise { peer: Some(peer), epoch: message.epoch, acknowledged }]);
-            }
-            Ok(Admission::New) => self.check(peer, acknowledged, message),
-            Err(refusal) => {
-                debug!(%peer, %commitment, %refusal, "refused the chunks of a payload");
-                self.refuse(&peer, commitment, refusal.into());
-            }
-        }
-    }
-
-    fn check(&mut self, peer: PublicKey, acknowledged: Acknowledged, message: Disperse) {
-        let checks = self.checks.entry(peer.clone()).or_default();
-        if *checks >= CHECKS_PER_PEER_MAX {
-            debug!(%peer, "dropped chunks: too many of this builder are being checked");
-            return;
-        }
-        *checks += 1;
-        let assignment = self.assignment.clone();
-        let task = self.context.child("check").shared(true).spawn(move |_| async move {
-            let result = message.chunks.check(&message.chunks.reference, &assignment);
-            Checked { peer: Some(peer), acknowledged, message, result }
-        });
-        self.checking.push(task.boxed());
-    }
-
-    fn checked(&mut self, checked: Checked) {
-        let Some(peer) = &checked.peer else { return };
-        if let Some(checks) = self.checks.get_mut(peer) {
-            *checks -= 1;
-            if *checks == 0 {
-                self.checks.remove(peer);
-            }
-        }
-        match checked.result {
-            Ok(()) => self.batch.push(checked),
-            Err(error) => self.peers.block(peer, &format!("sent wrong chunks: {error}")),
-        }
-    }
-
-    /// Writes what has passed its check, as one batch with one sync. The next batch waits for that sync.
-    async fn write_batch(&mut self) -> Result<(), Stopped> {
-        if self.batch.is_empty() || !self.syncing.is_empty() {
-            return Ok(());
-        }
-        let mut promises = Vec::new();
-        for checked in std::mem::take(&mut self.batch) {
-            let Checked { peer, acknowledged, message, .. } = checked;
-            let Disperse { epoch, manifest, chunks, .. } = message;
-            let more = stored_bytes(&chunks, manifest.encode_size());
-            // Asked again: since the first time other chunks of this builder may have been taken.
-            match self.custody.admit(epoch, &acknowledged, more, self.view()) {
-                Ok(Admission::New) => {}
-                Ok(Admission::Held) => continue,
-                Err(refusal) => {
-                    debug!(commitment = %acknowledged.commitment, %refusal, "refused the chunks of a payload");
-                    match &peer {
-                        Some(peer) => self.refuse(peer, acknowledged.commitment, refusal.into()),
-                        None => warn!(%refusal, "this node cannot store the chunks of its own payload"),
-                    }
-                    continue;
-                }
-            }
-            let stored = StoredChunks { epoch, height: self.height, acknowledged, manifest, chunks };
-            self.vault.put(self.number, acknowledged.commitment.0, &stored).await?;
-            self.custody.insert(epoch, acknowledged, self.number, more);
-            self.learn(epoch, &acknowledged, stored.manifest);
-            self.number += 1;
-            self.unsynced.insert(acknowledged.commitment);
-            promises.push(Promise { peer, epoch, acknowledged });
-        }
-        if !promises.is_empty() {
-            let durable = self.vault.sync().await?;
-            self.syncing.push(durable.map(|done| done.map(|()| promises)).boxed());
-        }
-        Ok(())
-    }
-
-    /// Signs for chunks that are on disk.
-    fn acknowledge(&mut self, promises: Vec<Promise>) {
-        for Promise { peer, epoch, acknowledged } in promises {
-            let commitment = acknowledged.commitment;
-            self.unsynced.remove(&commitment);
-            let (Some(me), true) = (self.me(), epoch == self.epoch.epoch) else { continue };
-            let signature = self.scheme.sign(self.epoch.chain, epoch, &Statement::Acknowledgement(acknowledged));
-            match peer {
-                Some(peer) => self.outbox.send(&peer, &Message::Acknowledge(Acknowledge { commitment, signature })),
-                None => {
-                    if let Some(own) = self.own.get_mut(&commitment) {
-                        own.acknowledgements().add(me, signature);
-                        self.aggregate(&commitment);
-                    }
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, peer: &PublicKey, commitment: Commitment, reason: RefusedFor) {
-        self.outbox.send(peer, &Message::Refuse(Refuse { commitment, reason }));
-    }
-
     /// Verifies the signatures of a payload together, beside this loop, once they are a quorum's.
-    fn aggregate(&mut self, commitment: &Commitment) {
+    pub(super) fn aggregate(&mut self, commitment: &Commitment) {
         let Some(own) = self.own.get_mut(commitment) else { return };
         if own.aggregating || !own.acknowledgements().is_quorum() {
             return;
@@ -528,7 +384,7 @@ where
         }
     }
 
-    fn learn(&self, epoch: Epoch, acknowledged: &Acknowledged, manifest: Manifest) {
+    pub(super) fn learn(&self, epoch: Epoch, acknowledged: &Acknowledged, manifest: Manifest) {
         let known = Known {
             manifest: Arc::new(manifest),
             builder: acknowledged.builder,
@@ -576,6 +432,7 @@ where
             return Ok(());
         }
         self.manifests.forget(gone);
+        self.acknowledgements.retain(|commitment, _| !gone.contains(commitment));
         let lowest = self.custody.iter().map(|held| held.location).min().unwrap_or(self.number);
         Ok(self.vault.prune(lowest).await?)
     }

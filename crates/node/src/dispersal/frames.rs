@@ -16,7 +16,7 @@ pub const FRAME_BODY_BYTES_MAX: usize = 256 * 1024;
 pub const FRAME_BYTES_MAX: usize = FRAME_BODY_BYTES_MAX + 16;
 
 /// Messages of one peer that may be incomplete at a time. Honest peers send the frames of a message in one go, so more
-/// than one is incomplete only when frames were lost.
+/// than one is incomplete only when frames were lost. Together they have at most the bytes of the longest message.
 const PARTIAL_MESSAGES_MAX: usize = 4;
 
 /// A piece of a message.
@@ -130,10 +130,16 @@ impl Assembler {
         if partial.bodies.len() == usize::from(count) {
             return Ok(self.partial.remove(&message).map(|partial| partial.join()));
         }
-        if self.partial.len() > PARTIAL_MESSAGES_MAX {
+        while self.partial.len() > PARTIAL_MESSAGES_MAX
+            || self.partial.len() > 1 && self.bytes() > self.message_bytes_max
+        {
             self.partial.pop_first();
         }
         Ok(None)
+    }
+
+    fn bytes(&self) -> usize {
+        self.partial.values().flat_map(|partial| partial.bodies.values()).map(Bytes::len).sum()
     }
 
     fn check(&self, frame: &Frame) -> Result<(), FrameError> {

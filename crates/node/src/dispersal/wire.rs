@@ -3,6 +3,7 @@
 use super::{
     frames::{Assembler, FRAME_BYTES_MAX, Frame, split},
     message::{Acknowledge, Announce, Ask, Disperse, ManifestOf, Message, OpenedPayload, Refuse},
+    waiting::{Place, Waiting},
 };
 use crate::ports::Peers;
 use chorale_dispersal::ValidatorChunks;
@@ -50,12 +51,14 @@ impl<N: Sender<PublicKey = PublicKey>> Outbox<N> {
 }
 
 /// A message with its authenticated sender.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Received<M> {
     /// Who sent it.
     pub peer: PublicKey,
     /// What.
     pub message: M,
+    /// Its place among those that wait; free when this is dropped.
+    pub place: Place,
 }
 
 /// What the dispersal actor reads.
@@ -88,9 +91,14 @@ pub enum ForReveal {
 pub struct Inbox {
     peers: Peers,
     message_bytes_max: usize,
-    assemblers: BTreeMap<PublicKey, Assembler>,
-    dispersal: mpsc::Sender<Received<ForDispersal>>,
-    reveal: mpsc::Sender<Received<ForReveal>>,
+    senders: BTreeMap<PublicKey, Peer>,
+    dispersal: mpsc::UnboundedSender<Received<ForDispersal>>,
+    reveal: mpsc::UnboundedSender<Received<ForReveal>>,
+}
+
+struct Peer {
+    assembler: Assembler,
+    waiting: Waiting,
 }
 
 impl Inbox {
@@ -99,66 +107,66 @@ impl Inbox {
     pub const fn new(
         peers: Peers,
         message_bytes_max: usize,
-        dispersal: mpsc::Sender<Received<ForDispersal>>,
-        reveal: mpsc::Sender<Received<ForReveal>>,
+        dispersal: mpsc::UnboundedSender<Received<ForDispersal>>,
+        reveal: mpsc::UnboundedSender<Received<ForReveal>>,
     ) -> Self {
-        Self { peers, message_bytes_max, assemblers: BTreeMap::new(), dispersal, reveal }
+        Self { peers, message_bytes_max, senders: BTreeMap::new(), dispersal, reveal }
     }
 
     /// Reads until the channel or an actor is closed.
     pub async fn run(mut self, mut receiver: impl Receiver<PublicKey = PublicKey>) {
         while let Ok((peer, bytes)) = receiver.recv().await {
             match self.read(&peer, bytes.into()) {
-                Ok(Some(message)) => {
-                    if self.hand_on(peer, message).is_err() {
+                Ok(Some((message, place))) => {
+                    if self.hand_on(peer, message, place).is_err() {
                         return;
                     }
                 }
                 Ok(None) => {}
                 Err(reason) => {
-                    self.assemblers.remove(&peer);
+                    self.senders.remove(&peer);
                     self.peers.block(&peer, &reason);
                 }
             }
         }
     }
 
-    fn read(&mut self, peer: &PublicKey, bytes: Bytes) -> Result<Option<Message>, String> {
+    /// Takes a frame. Drops the message that it completes if too many of this peer wait already: whoever needs it sends it
+    /// again, and nobody takes the place of others.
+    fn read(&mut self, peer: &PublicKey, bytes: Bytes) -> Result<Option<(Message, Place)>, String> {
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(format!("a frame of {} bytes, at most {FRAME_BYTES_MAX} are allowed", bytes.len()));
         }
         let frame: Frame = decode(bytes).map_err(|error| format!("not a frame: {error}"))?;
         let max = self.message_bytes_max;
-        let assembler = self.assemblers.entry(peer.clone()).or_insert_with(|| Assembler::new(max));
-        let Some(bytes) = assembler.add(frame).map_err(|error| error.to_string())? else { return Ok(None) };
-        decode(bytes).map(Some).map_err(|error| format!("not a message about payloads: {error}"))
+        let new = || Peer { assembler: Assembler::new(max), waiting: Waiting::new(max) };
+        let sender = self.senders.entry(peer.clone()).or_insert_with(new);
+        let Some(bytes) = sender.assembler.add(frame).map_err(|error| error.to_string())? else { return Ok(None) };
+        let Some(place) = sender.waiting.place(bytes.len()) else {
+            debug!(%peer, "dropped a message about a payload: too many of this peer are waiting");
+            return Ok(None);
+        };
+        let message = decode(bytes).map_err(|error| format!("not a message about payloads: {error}"))?;
+        Ok(Some((message, place)))
     }
 
-    /// Drops the message if its actor is behind: whoever needs it sends it again, and a queue without end would only
-    /// hide that this node is too slow.
-    fn hand_on(&self, peer: PublicKey, message: Message) -> Result<(), Closed> {
+    fn hand_on(&self, peer: PublicKey, message: Message, place: Place) -> Result<(), Closed> {
+        let (dispersal, reveal) = (&self.dispersal, &self.reveal);
         match message {
-            Message::Disperse(it) => offer(&self.dispersal, peer, ForDispersal::Disperse(it)),
-            Message::Acknowledge(it) => offer(&self.dispersal, peer, ForDispersal::Acknowledge(it)),
-            Message::Refuse(it) => offer(&self.dispersal, peer, ForDispersal::Refuse(it)),
-            Message::Announce(it) => offer(&self.dispersal, peer, ForDispersal::Announce(it)),
-            Message::Release(it) => offer(&self.reveal, peer, ForReveal::Release(it)),
-            Message::Ask(it) => offer(&self.reveal, peer, ForReveal::Ask(it)),
-            Message::Manifest(it) => offer(&self.reveal, peer, ForReveal::Manifest(it)),
-            Message::Opened(it) => offer(&self.reveal, peer, ForReveal::Opened(it)),
+            Message::Disperse(it) => offer(dispersal, peer, ForDispersal::Disperse(it), place),
+            Message::Acknowledge(it) => offer(dispersal, peer, ForDispersal::Acknowledge(it), place),
+            Message::Refuse(it) => offer(dispersal, peer, ForDispersal::Refuse(it), place),
+            Message::Announce(it) => offer(dispersal, peer, ForDispersal::Announce(it), place),
+            Message::Release(it) => offer(reveal, peer, ForReveal::Release(it), place),
+            Message::Ask(it) => offer(reveal, peer, ForReveal::Ask(it), place),
+            Message::Manifest(it) => offer(reveal, peer, ForReveal::Manifest(it), place),
+            Message::Opened(it) => offer(reveal, peer, ForReveal::Opened(it), place),
         }
     }
 }
 
 struct Closed;
 
-fn offer<M>(to: &mpsc::Sender<Received<M>>, peer: PublicKey, message: M) -> Result<(), Closed> {
-    match to.try_send(Received { peer, message }) {
-        Ok(()) => Ok(()),
-        Err(mpsc::error::TrySendError::Full(dropped)) => {
-            debug!(peer = %dropped.peer, "dropped a message about a payload: too many are waiting");
-            Ok(())
-        }
-        Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),
-    }
+fn offer<M>(to: &mpsc::UnboundedSender<Received<M>>, peer: PublicKey, message: M, place: Place) -> Result<(), Closed> {
+    to.send(Received { peer, message, place }).map_err(|_| Closed)
 }

@@ -1,26 +1,27 @@
 //! The reveal actor.
 
 use super::{
-    Config, RevealAt, Revealed, RevealedPayload,
-    budget::Budgets,
-    early::Early,
-    exchange::{Exchange, reference_of},
-    own::OwnPayloads,
+    Config, RevealAt, Revealed, RevealedPayload, budget::Budgets, early::Early, exchange::Exchange, own::OwnPayloads,
 };
 use crate::{
     dispersal::{
         self, Basis,
-        keys::{assignment_of, node_key, peer_of},
-        message::{ManifestOf, Message, OpenedPayload},
+        keys::{assignment_of, peer_of},
+        message::{Message, OpenedPayload},
         wire::{ForReveal, Outbox, Received},
     },
     ports::{ChainEvent, ChainHandle, Peers},
     runtime::Context,
     store::{KeptPayload, PayloadStore},
 };
-use chorale_dispersal::{OpenError, Opened, Rotation, ValidatorChunks, verify_opened};
+use chorale_dispersal::{OpenError, Opened, Rotation, ValidatorChunks};
 use chorale_foundation::{
-    cryptography::ed25519::PublicKey, p2p::Sender, runtime::Error as RuntimeError,
+    cryptography::ed25519::PublicKey,
+    p2p::Sender,
+    runtime::{
+        Error as RuntimeError,
+        telemetry::metrics::{Counter, MetricsExt as _},
+    },
     storage::archive::Error as StorageError,
 };
 use chorale_types::{
@@ -34,13 +35,10 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{broadcast, mpsc};
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// A height so far behind the last committed one that nobody sends its chunks unasked any more.
 const LATE_HEIGHTS: u64 = 16;
-
-/// Payloads of which it is remembered that they are done, so that chunks that come late are dropped at once.
-const DONE_MAX: usize = 256;
 
 /// Proposed headers of which the certificate is awaited.
 const PROPOSED_MAX: usize = 16;
@@ -63,23 +61,23 @@ pub(super) struct Collecting {
     /// Where it is ordered. None while its header is certified only.
     pub(super) height: Option<Height>,
     /// The view of its header.
-    position: (Epoch, View),
+    pub(super) position: (Epoch, View),
     /// It is being opened, or an opened one is being checked.
-    busy: bool,
+    pub(super) busy: bool,
     /// Who was asked, and so may answer with the whole payload.
     pub(super) asked: BTreeSet<PublicKey>,
 }
 
 /// A payload that is opened.
-struct Ready {
-    payload: RevealedPayload,
-    archived: bool,
+pub(super) struct Ready {
+    pub(super) payload: RevealedPayload,
+    pub(super) archived: bool,
     /// The view of its header.
-    position: (Epoch, View),
+    pub(super) position: (Epoch, View),
 }
 
 /// What came of opening, beside the loop.
-enum Outcome {
+pub(super) enum Outcome {
     /// From chunks.
     Opened(Result<Opened, OpenError>),
     /// An opened payload from this peer, and whether it is the right one.
@@ -98,40 +96,42 @@ pub(super) enum Purpose {
     Answer(PublicKey, Height),
 }
 
-type Task<T> = FuturesUnordered<BoxFuture<'static, T>>;
+pub(super) type Task<T> = FuturesUnordered<BoxFuture<'static, T>>;
 
 /// See the [module](super).
 pub struct Actor<E: Context, N> {
     pub(super) context: E,
-    config: Config,
+    pub(super) config: Config,
     me: NodeKey,
     pub(super) chain: ChainHandle,
-    peers: Peers,
+    pub(super) peers: Peers,
     pub(super) outbox: Outbox<N>,
     pub(super) dispersal: dispersal::Mailbox,
-    incoming: mpsc::Receiver<Received<ForReveal>>,
+    incoming: mpsc::UnboundedReceiver<Received<ForReveal>>,
     settlement: mpsc::Sender<Revealed>,
     pub(super) payloads: PayloadStore<E>,
     /// The last height handed on.
-    handed_on: Height,
+    pub(super) handed_on: Height,
     epochs: BTreeMap<Epoch, Arc<EpochInfo>>,
     /// The next height to begin with.
     next: Height,
     /// Heights begun and not handed on.
-    window: BTreeMap<Height, Arc<Header>>,
+    pub(super) window: BTreeMap<Height, Arc<Header>>,
     pub(super) collecting: BTreeMap<Commitment, Collecting>,
     /// Opened, and not handed on.
-    opened: BTreeMap<Commitment, Ready>,
-    done: BTreeMap<Commitment, Height>,
-    early: Early,
+    pub(super) opened: BTreeMap<Commitment, Ready>,
+    pub(super) done: BTreeMap<Commitment, Height>,
+    pub(super) early: Early,
     own: OwnPayloads,
     proposed: BTreeMap<(View, BlockId), Header>,
     pub(super) budgets: Budgets,
+    /// How often a validator that acknowledged chunks did not show them when asked.
+    pub(super) withheld: Counter,
     fetching: Task<(Commitment, Purpose, Option<ValidatorChunks>)>,
-    opening: Task<Result<(Commitment, Outcome), RuntimeError>>,
+    pub(super) opening: Task<Result<(Commitment, Outcome), RuntimeError>>,
     /// Completes when all that was archived before is durable, with the last height handed on at that time.
-    archiving: Task<Result<Height, RuntimeError>>,
-    malformed: Vec<Commitment>,
+    pub(super) archiving: Task<Result<Height, RuntimeError>>,
+    pub(super) malformed: Vec<Commitment>,
 }
 
 /// What the actor is connected to.
@@ -149,7 +149,7 @@ pub struct Connections<E: Context, N> {
     /// What this node sealed.
     pub own: OwnPayloads,
     /// From peers.
-    pub incoming: mpsc::Receiver<Received<ForReveal>>,
+    pub incoming: mpsc::UnboundedReceiver<Received<ForReveal>>,
     /// Where opened payloads are kept.
     pub payloads: PayloadStore<E>,
     /// To settlement, in the order of heights.
@@ -168,8 +168,11 @@ where
     pub fn new(context: E, config: Config, connections: Connections<E, N>) -> Self {
         let Connections { me, chain, peers, outbox, dispersal, own, incoming, payloads, settlement, settled } =
             connections;
-        let budgets = Budgets::new(config.answer_bytes_per_second);
+        let budgets = Budgets::new(config.answer_bytes_per_second, config.answer_bytes_max);
+        let withheld =
+            context.counter("chunks_withheld", "Chunks that their validator acknowledged and did not show when asked");
         Self {
+            withheld,
             context,
             config,
             me,
@@ -236,7 +239,7 @@ where
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
                 received = self.incoming.recv() => match received {
-                    Some(Received { peer, message }) => self.receive(peer, message).await?,
+                    Some(Received { peer, message, place: _place }) => self.receive(peer, message).await?,
                     None => return Ok(()),
                 },
                 () = wake => {}
@@ -326,13 +329,6 @@ where
         Ok(())
     }
 
-    /// What was certified in a view before a committed header's, and is not committed, is lost.
-    fn forget_lost(&mut self, header: &Header) {
-        let at = (header.epoch, header.view);
-        self.collecting.retain(|_, it| it.height.is_some() || it.position > at);
-        self.opened.retain(|_, it| it.archived || it.position > at);
-    }
-
     fn epoch(&mut self, epoch: Epoch) -> Option<Arc<EpochInfo>> {
         if let Some(known) = self.epochs.get(&epoch) {
             return Some(known.clone());
@@ -365,9 +361,10 @@ where
             (Purpose::Open, Some(chunks)) => self.use_own(commitment, &chunks),
             // Not among those who acknowledged: the others have enough.
             (Purpose::Reveal(_) | Purpose::Open, None) => {}
-            (Purpose::Answer(peer, _), Some(chunks)) => self.answer(&peer, &Message::Release(chunks)),
+            (Purpose::Answer(peer, _), Some(chunks)) => self.answer(&peer, Some(&Message::Release(chunks))),
             (Purpose::Answer(peer, height), None) => {
-                self.answer_opened(&peer, height, commitment).await?;
+                let opened = self.opened(height, commitment).await?;
+                self.answer(&peer, opened.as_ref());
             }
         }
         Ok(())
@@ -393,170 +390,6 @@ where
             warn!(%commitment, %refused, "this node's own chunks do not pass their check");
         }
         self.open_complete(commitment);
-    }
-
-    async fn receive(&mut self, peer: PublicKey, message: ForReveal) -> Result<(), Stopped> {
-        match message {
-            ForReveal::Release(chunks) => {
-                let commitment = chunks.reference.commitment;
-                if self.collecting.contains_key(&commitment) {
-                    self.released(&peer, &chunks);
-                } else if !self.opened.contains_key(&commitment) && !self.done.contains_key(&commitment) {
-                    self.early.keep(peer, chunks);
-                }
-            }
-            ForReveal::Manifest(ManifestOf { commitment, manifest }) => {
-                if let Some(collecting) = self.collecting.get_mut(&commitment) {
-                    if !collecting.exchange.add_manifest(manifest) {
-                        self.peers.block(&peer, "sent another manifest than the certificate names");
-                    }
-                    self.open_complete(commitment);
-                }
-            }
-            ForReveal::Opened(opened) => self.offered(peer, opened),
-            ForReveal::Ask(ask) => self.asked(peer, ask).await?,
-        }
-        Ok(())
-    }
-
-    /// Chunks of a payload that is being collected. Only from their own validator: so what is wrong with them is its
-    /// fault, and it can spoil nobody else's.
-    fn released(&mut self, peer: &PublicKey, chunks: &ValidatorChunks) {
-        let commitment = chunks.reference.commitment;
-        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
-        let Some(sender) = collecting.epoch.validators.index_of(&node_key(peer)) else {
-            debug!(%peer, "ignored chunks from who is no validator of their epoch");
-            return;
-        };
-        if sender != chunks.validator {
-            self.peers.block(peer, &format!("sent the chunks of validator {} as {sender}", chunks.validator));
-            return;
-        }
-        match collecting.exchange.add(sender, chunks) {
-            Ok(_) => self.open_complete(commitment),
-            Err(refused) => self.peers.block(peer, &refused.to_string()),
-        }
-    }
-
-    /// Opens a payload beside the loop, once enough of it is here.
-    fn open_complete(&mut self, commitment: Commitment) {
-        let Some(collecting) = self.collecting.get_mut(&commitment) else { return };
-        if collecting.busy || !collecting.exchange.is_complete() {
-            return;
-        }
-        collecting.busy = true;
-        let opening = collecting.exchange.opening().clone();
-        let task = self.context.child("open").shared(true);
-        let task = task.spawn(move |_| async move { (commitment, Outcome::Opened(opening.open())) });
-        self.opening.push(task.boxed());
-    }
-
-    /// An opened payload, asked for. Sealing it again, beside the loop, shows whether it is the right one.
-    fn offered(&mut self, peer: PublicKey, offered: OpenedPayload) {
-        let Some(collecting) = self.collecting.get_mut(&offered.commitment) else { return };
-        if collecting.busy || !collecting.asked.remove(&peer) {
-            return;
-        }
-        let certificate = collecting.exchange.certificate();
-        if offered.manifest.digest() != certificate.acknowledged.manifest {
-            self.peers.block(&peer, "sent another manifest than the certificate names");
-            return;
-        }
-        collecting.busy = true;
-        let (reference, assignment) = (reference_of(certificate), collecting.exchange.assignment().clone());
-        let task = self.context.child("verify").shared(true).spawn(move |_| async move {
-            let right = verify_opened(&offered.opened(), &reference, &assignment);
-            (offered.commitment, Outcome::Checked(peer, Box::new(offered), right))
-        });
-        self.opening.push(task.boxed());
-    }
-
-    async fn concluded(&mut self, commitment: Commitment, outcome: Outcome) -> Result<(), Stopped> {
-        let Some(collecting) = self.collecting.get_mut(&commitment) else { return Ok(()) };
-        collecting.busy = false;
-        let (manifest, opened) = match outcome {
-            Outcome::Opened(Err(OpenError::NotYet { .. })) => return Ok(()),
-            Outcome::Opened(Err(OpenError::Malformed(malformed))) => (None, Err(malformed)),
-            Outcome::Opened(Ok(opened)) => (None, Ok(opened)),
-            Outcome::Checked(peer, _, false) => {
-                self.peers.block(&peer, "sent a payload that is not the one asked for");
-                self.open_complete(commitment);
-                return Ok(());
-            }
-            Outcome::Checked(_, offered, true) => (Some(offered.manifest.clone()), Ok(offered.opened())),
-            Outcome::Own(manifest, opened) => (Some(manifest), Ok(opened)),
-        };
-        let Some(manifest) = manifest.or_else(|| collecting.exchange.manifest().cloned()) else { return Ok(()) };
-        let certificate = collecting.exchange.certificate().clone();
-        if let Err(malformed) = &opened {
-            warn!(%commitment, builder = ?certificate.builder(), %malformed, "an ordered payload is malformed");
-        }
-        let (height, position) = (collecting.height, collecting.position);
-        let payload = RevealedPayload { certificate, manifest: Arc::new(manifest), opened };
-        self.collecting.remove(&commitment);
-        self.opened.insert(commitment, Ready { payload, archived: false, position });
-        self.store_opened(commitment, height).await
-    }
-
-    /// Archives an opened payload, once it is ordered.
-    async fn store_opened(&mut self, commitment: Commitment, height: Option<Height>) -> Result<(), Stopped> {
-        let (Some(height), Some(ready)) = (height, self.opened.get_mut(&commitment)) else { return Ok(()) };
-        if ready.archived {
-            return Ok(());
-        }
-        ready.archived = true;
-        let RevealedPayload { certificate, manifest, opened } = &ready.payload;
-        let kept = KeptPayload { manifest: (**manifest).clone(), opened: opened.clone() };
-        let durable = self.payloads.put(height, &certificate.into(), &kept).await?;
-        let handed_on = self.handed_on;
-        self.archiving.push(durable.map(move |done| done.map(|()| handed_on)).boxed());
-        Ok(())
-    }
-
-    fn first_of_window(&self) -> Option<&Arc<Header>> {
-        self.window.first_key_value().map(|(_, header)| header)
-    }
-
-    fn is_ready(&self) -> bool {
-        let opened = |certificate: &AvailabilityCertificate| {
-            self.opened.get(&certificate.commitment()).is_some_and(|ready| ready.archived)
-        };
-        self.first_of_window().is_some_and(|header| header.payloads.iter().all(opened))
-    }
-
-    /// Takes the lowest height out of the window, with its content.
-    fn hand_on(&mut self) -> Option<Revealed> {
-        let (height, header) = self.window.pop_first()?;
-        let opened = |certificate: &AvailabilityCertificate| {
-            let ready = self.opened.get(&certificate.commitment())?;
-            // One payload may be ordered twice, by two certificates; the second is void, and still named.
-            Some(RevealedPayload { certificate: certificate.clone(), ..ready.payload.clone() })
-        };
-        let payloads: Vec<RevealedPayload> = header.payloads.iter().filter_map(opened).collect();
-        for payload in &payloads {
-            let commitment = payload.certificate.commitment();
-            if payload.opened.is_err() {
-                self.malformed.push(commitment);
-            }
-            let again = |header: &Arc<Header>| header.payloads.iter().any(|it| it.commitment() == commitment);
-            if !self.window.values().any(again) {
-                self.opened.remove(&commitment);
-            }
-            self.done.insert(commitment, height);
-        }
-        if self.done.len() > DONE_MAX {
-            let oldest = Height(height.0.saturating_sub(DONE_MAX as u64 / 4));
-            self.done.retain(|_, at| *at >= oldest);
-        }
-        self.handed_on = height;
-        Some(Revealed { header, payloads })
-    }
-
-    /// Everything up to this height is durable here: the chunks may go.
-    async fn archived(&mut self, height: Height) -> Result<(), Stopped> {
-        self.dispersal.archived(height, std::mem::take(&mut self.malformed)).await;
-        let below = Height(height.0.saturating_sub(self.config.retention_heights));
-        Ok(self.payloads.prune(below).await?)
     }
 
     /// On a chain that reveals at certification: a header that is certified in its own view is begun with.

@@ -39,34 +39,35 @@ where
     /// is looked up by committed headers.
     pub(super) async fn asked(&mut self, peer: PublicKey, ask: Ask) -> Result<(), Stopped> {
         let Ask { height, commitment, wants } = ask;
-        if !self.budgets.allows(&peer, self.context.now_ms()) {
+        if !self.budgets.open(&peer, self.context.now_ms()) {
             debug!(%peer, %commitment, "left a question unanswered: the peer asked for too much in this second");
             return Ok(());
         }
         match wants {
             Wants::Chunks => self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height)),
-            Wants::Payload => {
-                if !self.answer_opened(&peer, height, commitment).await? {
-                    self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height));
-                }
-            }
+            Wants::Payload => match self.opened(height, commitment).await? {
+                Some(opened) => self.answer(&peer, Some(&opened)),
+                None => self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height)),
+            },
             Wants::Manifest => {
                 let known = self.dispersal.manifests().get(&commitment).map(|manifest| (*manifest).clone());
                 let manifest = match known {
                     Some(manifest) => Some(manifest),
                     None => self.kept(height, commitment).await?.map(|kept| kept.manifest),
                 };
-                if let Some(manifest) = manifest {
-                    self.answer(&peer, &Message::Manifest(ManifestOf { commitment, manifest }));
-                }
+                let answer = manifest.map(|manifest| Message::Manifest(ManifestOf { commitment, manifest }));
+                self.answer(&peer, answer.as_ref());
             }
         }
         Ok(())
     }
 
-    pub(super) fn answer(&mut self, peer: &PublicKey, message: &Message) {
-        self.budgets.spend(peer, message.encode_size() as u64);
-        self.outbox.send(peer, message);
+    /// Answers a question, or leaves it.
+    pub(super) fn answer(&mut self, peer: &PublicKey, message: Option<&Message>) {
+        self.budgets.close(peer, message.map_or(0, |message| message.encode_size() as u64));
+        if let Some(message) = message {
+            self.outbox.send(peer, message);
+        }
     }
 
     /// What is kept of a payload that the header of a height orders.
@@ -79,17 +80,11 @@ where
         }
     }
 
-    /// Answers with the opened payload, if there is one.
-    pub(super) async fn answer_opened(
-        &mut self,
-        peer: &PublicKey,
-        height: Height,
-        commitment: Commitment,
-    ) -> Result<bool, Stopped> {
+    /// The opened payload as an answer, if there is one.
+    pub(super) async fn opened(&mut self, height: Height, commitment: Commitment) -> Result<Option<Message>, Stopped> {
         let Some(KeptPayload { manifest, opened: Ok(opened) }) = self.kept(height, commitment).await? else {
-            return Ok(false);
+            return Ok(None);
         };
-        self.answer(peer, &Message::Opened(OpenedPayload::new(commitment, manifest, opened)));
-        Ok(true)
+        Ok(Some(Message::Opened(OpenedPayload::new(commitment, manifest, opened))))
     }
 }

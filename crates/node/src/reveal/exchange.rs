@@ -2,7 +2,7 @@
 
 use chorale_dispersal::{Added, Assignment, Opening, Refused, Rotation, SealedReference, ValidatorChunks};
 use chorale_types::{AvailabilityCertificate, Commitment, EpochInfo, Manifest, TimestampMs, ValidatorIndex};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::dispersal::message::Wants;
 
@@ -38,6 +38,8 @@ pub struct Exchange {
     next_payload: usize,
     round: u32,
     ask_at: TimestampMs,
+    /// Who was asked for chunks first when.
+    asked: BTreeMap<ValidatorIndex, TimestampMs>,
     patience: Patience,
 }
 
@@ -84,6 +86,7 @@ impl Exchange {
             next_payload: 0,
             round,
             ask_at,
+            asked: BTreeMap::new(),
             patience,
         }
     }
@@ -163,7 +166,7 @@ impl Exchange {
                 take_turn(&self.order, &mut self.next_payload).map(|to| Question { to, wants: Wants::Payload }),
             );
         } else {
-            self.ask_for_chunks(&mut questions);
+            self.ask_for_chunks(now, &mut questions);
             if self.manifest.is_none() {
                 questions.extend(
                     take_turn(&self.order, &mut self.next_manifest).map(|to| Question { to, wants: Wants::Manifest }),
@@ -176,8 +179,17 @@ impl Exchange {
         questions
     }
 
+    /// Who acknowledged chunks and did not show them when asked, with time enough to answer. No proof of anything: it may
+    /// be down, or its answer lost.
+    pub fn withheld(&self, now: TimestampMs) -> impl Iterator<Item = ValidatorIndex> {
+        let late = move |asked: &TimestampMs| now.0 >= asked.0.saturating_add(self.patience.ask_after_ms);
+        let owes =
+            move |index: ValidatorIndex| self.certificate.signers.contains(index) && !self.opening.contains(index);
+        self.asked.iter().filter(move |(index, asked)| late(asked) && owes(**index)).map(|(index, _)| *index)
+    }
+
     /// As many as hold what is missing, if all of them answer.
-    fn ask_for_chunks(&mut self, questions: &mut Vec<Question>) {
+    fn ask_for_chunks(&mut self, now: TimestampMs, questions: &mut Vec<Question>) {
         let mut missing = self.opening.missing();
         for _ in 0..self.order.len() {
             if missing == 0 {
@@ -187,6 +199,7 @@ impl Exchange {
             if !self.opening.contains(to) {
                 missing = missing.saturating_sub(self.assignment.weight(to));
                 questions.push(Question { to, wants: Wants::Chunks });
+                self.asked.entry(to).or_insert(now);
             }
         }
     }
