@@ -31,9 +31,10 @@ pub use keeper::{Keeper, Verified};
 pub use message::Message;
 pub use store::Error as StorageError;
 
+use crate::watch;
 use chorale_types::{Attestation, Epoch, Height, Outcome, codec_struct};
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Requests that wait for the actor at most.
 const REQUESTS_MAX: usize = 256;

@@ -24,5 +24,6 @@ pub mod store;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 pub use run::{NodeError, read_genesis, run};

@@ -16,10 +16,13 @@ mod tests;
 
 pub use actor::{Actor, Connections, Stopped};
 
-use crate::proposer::{Pool, Selection};
+use crate::{
+    proposer::{Pool, Selection},
+    watch,
+};
 use chorale_mempool::{Admitted, Figures, Rejected, Status};
 use chorale_types::{PayloadUnit, Unit, UnitId};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Requests that wait for the actor at most.
 const REQUESTS_MAX: usize = 256;

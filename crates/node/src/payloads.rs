@@ -10,6 +10,7 @@ use crate::{
     reveal::{self, OwnPayloads, Revealed},
     runtime::Context,
     store::PayloadStore,
+    watch,
 };
 use chorale_foundation::{
     cryptography::ed25519::PublicKey,
@@ -17,7 +18,7 @@ use chorale_foundation::{
     runtime::Handle,
 };
 use chorale_types::{BuilderId, Height, NodeKey, Scheme};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::error;
 
 /// What the actors are told once.

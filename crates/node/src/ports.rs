@@ -4,7 +4,7 @@
 //! last height on, and learns from [`ChainHandle::committed`] that there are more. So consensus waits for nobody, and a
 //! restart is no special case.
 
-use crate::store::Headers;
+use crate::{store::Headers, watch};
 use chorale_foundation::{cryptography::ed25519::PublicKey, p2p::Blocker};
 use chorale_types::{
     AvailabilityCertificate, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, QuorumCertificate, Tip,
@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tracing::warn;
 
 /// Something that consensus saw.

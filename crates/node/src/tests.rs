@@ -3,7 +3,11 @@
 mod chain;
 pub(crate) mod cluster;
 mod damage;
+mod liar;
+mod lies;
 mod log;
 mod loopback;
 pub(crate) mod network;
+mod nodes;
+mod ordering;
 mod sync;

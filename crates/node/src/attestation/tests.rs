@@ -9,6 +9,7 @@ use crate::{
     settlement::tests::{Context, EPOCH_HEIGHTS, Node as Settlement, chain, config, revealed, run, single},
     store::HeaderStore,
     tests::network::linked,
+    watch,
 };
 use chorale_foundation::{
     codec::Encode as _,
@@ -29,7 +30,7 @@ use chorale_types::{
     tagged_hash,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 
 const VALIDATORS: u16 = 4;
 
@@ -138,7 +139,7 @@ impl World {
     async fn attested(&self, index: u16, height: u64) {
         let mut attested = self.nodes[&index].mailbox.attested();
         tokio::select! {
-            reached = attested.wait_for(|attested| attested.0 >= height) => drop(reached.unwrap()),
+            reached = attested.wait_for(|attested| attested.0 >= height) => reached.unwrap(),
             () = self.sleep_ms(60_000) => panic!("height {height} is not attested on node {index}"),
         }
     }

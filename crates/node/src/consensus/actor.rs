@@ -13,6 +13,7 @@ use crate::{
     proposer::Update,
     runtime::Context,
     store::{Farewells, HeaderStore, SafetyStore},
+    watch,
 };
 use chorale_foundation::{
     Bytes,
@@ -28,7 +29,7 @@ use chorale_types::{
 };
 use futures::FutureExt as _;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, info};
 
 /// Messages that are taken in one turn, with one sync for all that they promise.

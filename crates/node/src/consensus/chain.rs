@@ -5,11 +5,12 @@ use crate::{
     ports::{ChainHandle, Epochs, Position},
     runtime::Context,
     store::{Farewells, HeaderStore, Recovered, SafetyStore, is_damage},
+    watch,
 };
 use chorale_hotstuff::Record;
 use chorale_types::{BlockReference, EpochInfo, Height, Message, ValidatorIndex, View};
 use std::sync::Arc;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tracing::{error, info, warn};
 
 /// Hints kept for a subscriber that is slow.

@@ -9,6 +9,7 @@ use crate::{
         cluster::{epochs, first_epoch, identity, node_key, secret},
         network::linked,
     },
+    watch,
 };
 use chorale_foundation::{
     Bytes,
@@ -25,7 +26,7 @@ use chorale_types::{
     codec::Encode as _, tagged_hash,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 const NODES: usize = 4;
 const EPOCH_HEIGHTS: u64 = 100;

@@ -8,6 +8,7 @@ use crate::{
     runtime::Context,
     settlement,
     store::{HeaderStore, KeptPayload, PayloadStore},
+    watch,
 };
 use chorale_api::{ChoraleApiClient as _, ErrorCode};
 use chorale_client::{Node, Nodes};
@@ -19,7 +20,7 @@ use chorale_light::{HandOver, Light, LightError};
 use chorale_types::{Attestation, Digest, EpochInfo, Genesis, Header, Height, Outcome};
 use jsonrpsee::core::client::Error as CallError;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, error, info};
 
 /// The pause between two looks at the tip.

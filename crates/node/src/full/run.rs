@@ -10,13 +10,14 @@ use crate::{
     run::{NodeError, STOP_TIMEOUT, read_genesis},
     settlement,
     store::{HeaderStore, PayloadStore},
+    watch,
 };
 use chorale_client::Nodes;
 use chorale_foundation::runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use chorale_light::Light;
 use chorale_types::{Genesis, View};
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tracing::info;
 
 /// How long a node that is followed may take to answer.

@@ -3,6 +3,7 @@
 use crate::{
     ports::{ChainEvent, ChainHandle},
     runtime::Context,
+    watch,
 };
 use chorale_api::{Passed, State};
 use chorale_types::{Height, TimestampMs, View};
@@ -10,7 +11,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 /// Heights that are remembered, the newest.
 const HEIGHTS_MAX: usize = 16 * 1024;

@@ -9,7 +9,7 @@ use crate::{
     ports::{ChainEvent, ChainHandle, Peers},
     proposer::Selection,
     runtime::Context,
-    settlement,
+    settlement, watch,
 };
 use chorale_foundation::{
     Bytes,
@@ -25,7 +25,7 @@ use chorale_mempool::{
 use chorale_types::{Commitment, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{collections::BTreeSet, time::Duration};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{debug, warn};
 
 /// Submissions that are taken in one turn, with one sync for all.

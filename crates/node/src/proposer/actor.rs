@@ -10,6 +10,7 @@ use crate::{
     ports::{ChainEvent, ChainHandle, Content as Answer, ContentSource, Position},
     reveal::OwnPayloads,
     runtime::Context,
+    watch,
 };
 use chorale_dispersal::{Opened, seal};
 use chorale_foundation::Bytes;
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, warn};
 
 /// The part of a payload that is for entries that have waited too long, as a divisor.

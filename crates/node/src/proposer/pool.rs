@@ -1,8 +1,8 @@
 //! What the proposer needs of the mempool.
 
+use crate::watch;
 use chorale_types::{Height, Manifest, PayloadUnit, TimestampMs, UnitId};
 use std::{collections::BTreeSet, future::Future, sync::Arc};
-use tokio::sync::watch;
 
 /// What a selection may take.
 #[derive(Clone, Debug)]

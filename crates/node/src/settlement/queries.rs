@@ -4,11 +4,12 @@ use super::{
     Fate, Record,
     recent::{Recent, Registry},
 };
+use crate::watch;
 use chorale_ledger::Included;
 use chorale_light::{Claim, LaneClaim};
 use chorale_types::{Height, LaneAbsence, Outcome, RegistryProof, RollupId, UnitId, prove_bundle, prove_transaction};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 /// Requests that wait for the actor at most.
 const REQUESTS_MAX: usize = 256;

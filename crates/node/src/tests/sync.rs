@@ -10,6 +10,7 @@ use crate::{
     ports::{ChainHandle, Epochs, Peers, Position},
     store::HeaderStore,
     sync::{self, chain::check, message},
+    watch,
 };
 use chorale_foundation::{
     Bytes,
@@ -26,7 +27,7 @@ use chorale_types::{
     codec::{Encode as _, List, decode},
 };
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 
 const NODES: usize = 4;
 const QUOTA: u32 = 1_000;
