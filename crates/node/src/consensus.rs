@@ -10,7 +10,7 @@
 mod actor;
 mod chain;
 pub(crate) mod pings;
-pub(crate) mod wire;
+pub mod wire;
 
 pub use actor::{Actor, Connections};
 pub use chain::Chain;

@@ -1,6 +1,7 @@
 //! Validators that attack: their identity on the mesh is real, what they send is not.
 
 use crate::{cluster::Cluster, network::eventually};
+use chorale_dispersal::{Assignment, seal};
 use chorale_foundation::{
     Bytes,
     codec::{DecodeExt as _, Encode as _},
@@ -11,10 +12,18 @@ use chorale_foundation::{
 use chorale_node::{
     attestation,
     config::{Keys, NodeConfig},
+    consensus::wire::Wire,
+    dispersal::{
+        frames::split,
+        message::{self, Disperse},
+    },
     mesh::{self, SocketMesh},
     read_genesis,
 };
-use chorale_types::Height;
+use chorale_types::{
+    BlockId, BlockReference, Bls, BuilderId, ConsensusSecret, EpochInfo, Genesis, Height, Message, Payload,
+    PayloadUnit, Scheme as _, Statement, Transaction, Unit, ValidatorIndex, View, Vote, codec::Blob, tagged_hash,
+};
 use std::{
     path::Path,
     sync::{
@@ -40,7 +49,7 @@ impl Attacker {
     fn start(
         folder: &Path,
         cluster: &Cluster,
-        attack: impl Fn(&mut SocketMesh<runtime::Context>, &[PublicKey]) + Send + 'static,
+        mut attack: impl FnMut(&mut SocketMesh<runtime::Context>, &[PublicKey]) + Send + 'static,
     ) -> Self {
         let config = NodeConfig::read(&cluster.config(ATTACKER)).unwrap();
         let genesis = read_genesis(&cluster.genesis()).unwrap();
@@ -90,6 +99,93 @@ fn order_goes_on(cluster: &Cluster, name: &str) {
     }
 }
 
+/// Every honest node names the attacker in a log line, with what it did, and that it is cut off.
+fn all_cut_off(cluster: &Cluster, reason: &str) {
+    let attacker = identity(cluster, ATTACKER).to_string();
+    for node in HONEST {
+        eventually(&format!("node {node} cuts the attacker off"), || {
+            let log = cluster.log(node);
+            let names = |line: &str| line.contains("is cut off") && line.contains(&attacker) && line.contains(reason);
+            log.lines().any(names).then_some(())
+        });
+    }
+}
+
+/// The keys of the attacker's validator, and the chain.
+fn validator(cluster: &Cluster) -> (ConsensusSecret, Genesis) {
+    let keys = Keys::read(&NodeConfig::read(&cluster.config(ATTACKER)).unwrap().keys).unwrap();
+    (keys.consensus.unwrap(), read_genesis(&cluster.genesis()).unwrap())
+}
+
+/// Where the chain may be soon: an attacker does not know, and says everything for each.
+fn views() -> impl FnMut() -> View {
+    let mut round = 0;
+    move || {
+        round += 1;
+        View(1 + round % 100)
+    }
+}
+
+#[test]
+fn who_votes_for_two_blocks_of_one_view_is_proven_guilty_and_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    HONEST.iter().for_each(|node| cluster.start(*node));
+    let (secret, genesis) = validator(&cluster);
+    let info = genesis.first_epoch();
+    let (scheme, author) = (Bls::signer(secret.clone()), index(&info, &secret));
+    let mut next = views();
+    let _attacker = Attacker::start(folder.path(), &cluster, move |mesh, _| {
+        let view = next();
+        for name in [b"one", b"two"] {
+            let id = BlockId(tagged_hash("test/block", &[name]));
+            let block = BlockReference { view, parent: View(0), height: Height(1), id };
+            let signature = scheme.sign(info.chain, info.epoch, &Statement::Vote { view, block });
+            let vote = Message::Vote(Vote { epoch: info.epoch, view, block, author, signature });
+            let _ = mesh.order.0.send(Recipients::All, Wire::Consensus(vote).encode(), true);
+        }
+    });
+    all_cut_off(&cluster, "provably broke the rules");
+    order_goes_on(&cluster, "after equivocation");
+}
+
+#[test]
+fn who_disperses_wrong_chunks_is_named_and_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    HONEST.iter().for_each(|node| cluster.start(*node));
+    let (secret, genesis) = validator(&cluster);
+    let info = genesis.first_epoch();
+    let assignment = Assignment::new(&info.validators.weights()).unwrap();
+    let unit = Unit::Transaction(Transaction { rollup: genesis.rollups()[0].id, data: Blob::new(vec![7]).unwrap() });
+    let (_, manifest, payload) = Payload::build(vec![PayloadUnit::new(unit)], [1; 32]).unwrap();
+    let sealed = seal(&payload, &[2; 32], BuilderId::of_validator(&secret.public()), &assignment).unwrap();
+    let mut next = views();
+    let _attacker = Attacker::start(folder.path(), &cluster, move |mesh, nodes| {
+        let expiry = View(next().0 + 20);
+        for (index, validator) in info.validators.iter() {
+            let Some(node) = nodes.iter().find(|node| node.as_ref() == validator.node.0) else { continue };
+            let mut chunks = sealed.chunks_of(index).unwrap();
+            let mut bytes = chunks.chunks.to_vec();
+            bytes[0] ^= 1;
+            chunks.chunks = Blob::new(bytes).unwrap();
+            let message = Disperse { epoch: info.epoch, expiry, manifest: manifest.clone(), chunks };
+            let message = message::Message::Disperse(message).encode();
+            for frame in split(expiry.0, &message) {
+                let _ = mesh.chunks.0.send(Recipients::One(node.clone()), frame.encode(), false);
+            }
+        }
+    });
+    all_cut_off(&cluster, "sent wrong chunks");
+    order_goes_on(&cluster, "after wrong chunks");
+}
+
+/// The attacker's place among the validators.
+fn index(info: &EpochInfo, secret: &ConsensusSecret) -> ValidatorIndex {
+    let mut validators = info.validators.iter();
+    validators.find(|(_, validator)| validator.key == secret.public()).map(|(index, _)| index).unwrap()
+}
+
 /// Each of the mesh's channels: who sends garbage on it is named, with what it did, and cut off, and the others go on.
 #[test]
 fn who_sends_garbage_is_named_and_cut_off_on_every_channel() {
@@ -107,13 +203,7 @@ fn who_sends_garbage_is_named_and_cut_off_on_every_channel() {
                 let _ = channel.send(Recipients::One(node.clone()), GARBAGE, false);
             }
         });
-        let attacker = identity(&cluster, ATTACKER).to_string();
-        for node in HONEST {
-            eventually(&format!("round {round}: node {node} names the attacker"), || {
-                let log = cluster.log(node);
-                log.lines().any(|line| line.contains("is cut off") && line.contains(&attacker)).then_some(())
-            });
-        }
+        all_cut_off(&cluster, "");
         order_goes_on(&cluster, "after garbage");
     }
 }

@@ -5,7 +5,7 @@ use chorale_types::{Message, codec_enum};
 /// A message of the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one is alive at a time")]
-pub(crate) enum Wire {
+pub enum Wire {
     /// A message of consensus.
     Consensus(Message),
     /// Asks for an answer with the same number: the sender's clock in milliseconds.

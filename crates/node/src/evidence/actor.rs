@@ -8,6 +8,7 @@ use crate::{
 };
 use chorale_foundation::{
     Bytes,
+    codec::DecodeExt as _,
     cryptography::ed25519::PublicKey,
     p2p::{Receiver, Recipients, Sender},
     storage::journal::Error as StorageError,
@@ -174,10 +175,12 @@ where
         let Proven { validator, fault, evidence } = proven;
         let validator = hex::encode(validator.0);
         error!(%validator, ?fault, epoch = %evidence.epoch, ?evidence, "a validator provably broke the rules");
+        self.say(&evidence);
         if proven.validator == self.me {
             error!("this node's own keys did: do two nodes run with them? Stop them all but one");
+        } else if let Ok(peer) = PublicKey::decode(Bytes::copy_from_slice(&proven.validator.0)) {
+            self.peers.block(&peer, "provably broke the rules");
         }
-        self.say(&evidence);
         Ok(())
     }
 
