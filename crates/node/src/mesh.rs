@@ -2,7 +2,11 @@
 //!
 //! Two networks, each with its own connections: one carries the messages of consensus alone, so that megabytes on the
 //! other never stand before a vote. Identities are ed25519 keys; who is not of an epoch's validators (or of the one
-//! before) is refused.
+//! before) is refused. Who [floods](Metered) a channel is cut off.
+
+mod flood;
+
+pub use flood::Metered;
 
 use crate::{
     config::{ConfigError, Keys, NodeConfig},
@@ -132,7 +136,7 @@ pub struct Mesh<N, R> {
 }
 
 /// The mesh on sockets.
-pub type SocketMesh<E> = Mesh<Sender<PublicKey, E>, Receiver<PublicKey>>;
+pub type SocketMesh<E> = Mesh<Sender<PublicKey, E>, Metered<E, Receiver<PublicKey>>>;
 
 /// Whom the mesh connects to, by epoch.
 #[derive(Clone)]
@@ -170,18 +174,21 @@ where
             network(context.child("order"), config, b"order", config.listen.order, ORDER_MESSAGE_BYTES_MAX);
         let (mut bulk_network, bulk_oracle) =
             network(context.child("bulk"), config, b"bulk", config.listen.bulk, BULK_MESSAGE_BYTES_MAX);
+        let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
         // Several times what an honest node sends to one peer. The networks make room for a second of it for every peer
         // that there may be, before any comes.
-        let quota = |per_second: NonZeroU32| Quota::per_second(per_second);
-        let order = order_network.register(0, quota(NZU32!(512)));
-        let chunks = bulk_network.register(channel::CHUNKS, quota(NZU32!(1_024)));
-        let mempool = bulk_network.register(channel::MEMPOOL, quota(NZU32!(512)));
-        let sync = bulk_network.register(channel::SYNC, quota(NZU32!(256)));
-        let attest = bulk_network.register(channel::ATTEST, quota(NZU32!(512)));
-        let evidence = bulk_network.register(channel::EVIDENCE, quota(NZU32!(64)));
+        let register = |network: &mut Network<E, Handshake>, number, name, per_second: NonZeroU32| {
+            let (sender, receiver) = network.register(number, Quota::per_second(per_second));
+            (sender, Metered::new(context.child(name), receiver, name, per_second, peers.clone()))
+        };
+        let order = register(&mut order_network, 0, "order", NZU32!(512));
+        let chunks = register(&mut bulk_network, channel::CHUNKS, "chunks", NZU32!(1_024));
+        let mempool = register(&mut bulk_network, channel::MEMPOOL, "mempool", NZU32!(512));
+        let sync = register(&mut bulk_network, channel::SYNC, "sync", NZU32!(256));
+        let attest = register(&mut bulk_network, channel::ATTEST, "attest", NZU32!(512));
+        let evidence = register(&mut bulk_network, channel::EVIDENCE, "evidence", NZU32!(64));
         order_network.start();
         bulk_network.start();
-        let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
         let membership = Membership { oracles: [order_oracle, bulk_oracle], addresses: config.peers.clone() };
         Self { order, chunks, mempool, sync, attest, evidence, peers, membership: Some(membership) }
     }

@@ -9,9 +9,14 @@ use std::time::UNIX_EPOCH;
 pub trait Context: Spawner + Clock + Metrics + Storage + CryptoRng {
     /// The node's clock.
     fn now_ms(&self) -> TimestampMs {
-        let since = self.current().duration_since(UNIX_EPOCH).unwrap_or_default();
-        TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        now_ms(self)
     }
+}
+
+/// The time of a clock.
+pub(crate) fn now_ms(clock: &(impl Clock + ?Sized)) -> TimestampMs {
+    let since = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl<T: Spawner + Clock + Metrics + Storage + CryptoRng> Context for T {}

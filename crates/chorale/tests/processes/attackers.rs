@@ -208,9 +208,9 @@ fn who_sends_garbage_is_named_and_cut_off_on_every_channel() {
     }
 }
 
-/// Questions that are allowed, as fast as they go: they take nothing from the others.
+/// Questions that are allowed, as fast as they go: they take nothing from the others, and end.
 #[test]
-fn who_floods_holds_nobody_up() {
+fn who_floods_holds_nobody_up_and_is_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::new(folder.path(), 4, &[]);
     HONEST.iter().for_each(|node| cluster.start(*node));
@@ -223,4 +223,6 @@ fn who_floods_holds_nobody_up() {
         }
     });
     (0..3).for_each(|round| order_goes_on(&cluster, &format!("during {round}")));
+    all_cut_off(&cluster, "floods the channel attest");
+    order_goes_on(&cluster, "after");
 }

@@ -28,6 +28,8 @@ use tracing::{debug, error, warn};
 
 /// Heights that are signed together at most: one write to disk for all of them.
 const BATCH_MAX: u64 = 64;
+/// Heights behind the last committed one whose signatures are sent unasked.
+const RECENT_HEIGHTS: u64 = 64;
 /// Bytes of the largest message.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Heights between syncs of attestations.
@@ -238,8 +240,12 @@ where
             }
             // Durable before sent: one write for the whole batch.
             self.signed.sync().await?;
+            // What is long settled elsewhere is attested there. If it is not, this node's signature is asked for.
+            let recent = self.chain.committed.borrow().0.saturating_sub(RECENT_HEIGHTS);
             for vote in fresh {
-                self.broadcast(&Message::Vote(vote));
+                if vote.height.0 >= recent {
+                    self.broadcast(&Message::Vote(vote));
+                }
                 self.votes.insert(vote);
             }
             for height in from.0..=until.0 {
