@@ -9,6 +9,11 @@
 //! Who says something false is named in the log and not asked again; who does not answer is asked again later. A node
 //! can still withhold, for as long as no other one that is followed is honest and reachable.
 //!
+//! # Speed
+//!
+//! A node that is behind asks for the next blocks while it settles one, so that it becomes level also over long distances.
+//! It is ready as long as it has what those that it follows have.
+//!
 //! # Durability
 //!
 //! Payloads, header, attestation, and at the end of an epoch who validates next, are durable before a height is settled.
@@ -20,6 +25,7 @@
 //! sees no votes, so it knows of no evidence.
 
 mod actor;
+mod ahead;
 mod block;
 mod run;
 

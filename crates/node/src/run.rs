@@ -140,6 +140,7 @@ async fn start(
         timeline,
         evidence,
         subscriptions: gateway::places_for_subscriptions(),
+        level: None,
     };
     let metrics = context.child("metrics");
     let gateway = gateway::start(config.listen_rpc, config.rpc_limits(), backend, move || metrics.encode()).await?;

@@ -3,6 +3,7 @@
 mod chain;
 pub(crate) mod cluster;
 mod damage;
+mod formats;
 mod liar;
 mod lies;
 mod log;

@@ -264,6 +264,10 @@ fn a_full_node_serves_what_validators_do_and_survives_crashes() {
         is_same(&cluster, &full, further - 5);
     }
     second.wait_for(cluster.heights(0).0);
+    let is_ready = |node: &FullNode| node.ask("chorale_ready", &json!([])) == "ready";
+    eventually("the second full node is level with the first", || is_ready(&second).then_some(()));
+    full.kill();
+    eventually("it is not ready without anybody to follow", || (!is_ready(&second)).then_some(()));
 }
 
 /// Whatever one node says, a full node that follows an honest one as well has the truth, and names the liar; alone with a

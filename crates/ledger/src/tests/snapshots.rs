@@ -35,6 +35,19 @@ fn a_restored_ledger_goes_on_as_if_nothing_had_been() {
     assert_eq!(restored, ledger);
 }
 
+/// A difference is a change of format. Written anew only by `UPDATE_FIXTURES=1 cargo test -p chorale-ledger`.
+#[test]
+fn snapshots_are_as_they_were() {
+    let (ledger, _) = lived();
+    let bytes = ledger.snapshot().encode();
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let path = std::path::PathBuf::from("fixtures/snapshot.hex");
+    if std::env::var_os("UPDATE_FIXTURES").is_some_and(|value| value == "1") {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(path).unwrap(), "the format of snapshots changed");
+}
+
 #[test]
 fn a_strangers_snapshot_has_to_be_the_attested_state() {
     let (ledger, settled) = lived();
@@ -65,6 +78,19 @@ fn a_snapshot_of_another_genesis_is_refused() {
     let other = Config { chain: ChainId(tagged_hash("test", &[b"other"])), ..config() };
     let error = Ledger::restore_attested(other, snapshot, &settled.outcome).unwrap_err();
     assert_eq!(error, RestoreError::Outcome(Height(9)));
+}
+
+/// A node writes the transactions of each height once: one that is lost must not go unnoticed.
+#[test]
+fn a_snapshot_that_misses_transactions_is_refused() {
+    let (ledger, _) = lived();
+    let snapshot = ledger.snapshot();
+    let heights: Vec<u64> =
+        config().remembered(Height(9)).filter(|height| ledger.transactions_of(Height(*height)).is_some()).collect();
+    assert_eq!(heights, [8, 9]);
+    let fewer = snapshot.transactions[1..].to_vec();
+    let fewer = Snapshot { transactions: List::new(fewer).unwrap(), ..snapshot };
+    assert!(matches!(Ledger::restore(config(), fewer), Err(RestoreError::Digest { .. })));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The loop of a full node: one height after the other, from whichever node has it.
 
-use super::block::{Block, check};
+use super::{
+    ahead::Ahead,
+    block::{Block, check},
+};
 use crate::{
     attestation::{Closing, Verified},
     ports::{ChainEvent, Committed, Epochs, Position},
@@ -10,8 +13,8 @@ use crate::{
     store::{HeaderStore, KeptPayload, PayloadStore},
     watch,
 };
-use chorale_api::{ChoraleApiClient as _, ErrorCode};
-use chorale_client::{Node, Nodes};
+use chorale_api::ErrorCode;
+use chorale_client::Nodes;
 use chorale_foundation::{
     runtime::Error as RuntimeError,
     storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
@@ -27,6 +30,9 @@ use tracing::{debug, error, info};
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The pause after none of the nodes had an answer.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// So many blocks in a row that were there already: this node is behind.
+const BEHIND_HEIGHTS: u64 = 16;
 
 /// Heights between two times that old payloads are let go.
 const PRUNE_HEIGHTS: u64 = 64;
@@ -98,6 +104,8 @@ pub(super) struct Connections<E: Context> {
     pub(super) position: watch::Sender<Position>,
     pub(super) events: broadcast::Sender<ChainEvent>,
     pub(super) epochs: Epochs,
+    /// Whether this node has what those that it follows have.
+    pub(super) level: watch::Sender<bool>,
     /// The last height that settlement has made durable.
     pub(super) settled: Height,
     /// What is attested of it.
@@ -108,14 +116,15 @@ pub(super) struct Connections<E: Context> {
 pub(super) struct Actor<E: Context> {
     context: E,
     on: Connections<E>,
+    ahead: Ahead<E>,
     /// The last height that was settled here and is attested.
     last: Height,
 }
 
 impl<E: Context> Actor<E> {
     pub(super) fn new(context: E, on: Connections<E>) -> Self {
-        let last = on.settled;
-        Self { context, on, last }
+        let (last, ahead) = (on.settled, Ahead::new(context.child("blocks")));
+        Self { context, on, ahead, last }
     }
 
     /// Runs until the node is shut down.
@@ -145,15 +154,24 @@ impl<E: Context> Actor<E> {
     async fn find(&mut self, height: Height) -> Result<Block, Stopped> {
         let (mut silent, mut pruned) = (0, 0);
         loop {
-            let Some(Node { url, client }) = self.on.nodes.current().cloned() else { return Err(Stopped::AllFalse) };
-            let said = client.block(height.0).await;
+            let Some(node) = self.on.nodes.current().cloned() else { return Err(Stopped::AllFalse) };
+            let said = self.ahead.ask(&node, height).await;
             let is_pruned = matches!(&said, Err(CallError::Call(error)) if error.code() == ErrorCode::Pruned.code());
             // Only if all say so one after the other: one that lies about it must not speak for those away.
             pruned = if is_pruned { pruned + 1 } else { 0 };
             match said {
                 Ok(answer) => match check(answer, height, &self.on.light) {
-                    Ok(Some(block)) => return Ok(block),
-                    Ok(None) => silent = 0,
+                    Ok(Some(block)) => {
+                        self.ahead.had();
+                        if self.ahead.row() > BEHIND_HEIGHTS {
+                            self.level(false);
+                        }
+                        return Ok(block);
+                    }
+                    Ok(None) => {
+                        silent = 0;
+                        self.level(true);
+                    }
                     Err(wrong) => {
                         self.on.nodes.drop_current(format!("height {height}: {wrong}"));
                         continue;
@@ -162,21 +180,33 @@ impl<E: Context> Actor<E> {
                 Err(CallError::Call(error)) if is_pruned && pruned >= self.on.nodes.len() => {
                     return Err(Stopped::Pruned { height, message: error.message().to_owned() });
                 }
-                Err(CallError::Call(error)) if error.code() == ErrorCode::NotYet.code() => silent = 0,
+                Err(CallError::Call(error)) if error.code() == ErrorCode::NotYet.code() => {
+                    silent = 0;
+                    self.level(true);
+                }
                 Err(CallError::ParseError(wrong)) => {
                     self.on.nodes.drop_current(format!("height {height}: an answer that is none: {wrong}"));
                     continue;
                 }
                 Err(error) => {
-                    debug!(%url, %height, %error, "a node has no answer");
+                    debug!(url = %node.url, %height, %error, "a node has no answer");
                     silent += 1;
                 }
             }
             // Who says that there is nothing yet may be withholding it.
             self.on.nodes.next_turn();
+            self.ahead.forget();
             let all_are_silent = silent >= self.on.nodes.len();
+            if all_are_silent {
+                self.level(false);
+            }
             self.context.sleep(if all_are_silent { RETRY_INTERVAL } else { POLL_INTERVAL }).await;
         }
+    }
+
+    /// Says whether this node is level with those that it follows.
+    fn level(&self, is_level: bool) {
+        self.on.level.send_if_modified(|level| std::mem::replace(level, is_level) != is_level);
     }
 
     /// Keeps a block with all that later ones are verified by, and then settles it. False: the node is being shut down.

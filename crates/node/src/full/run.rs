@@ -88,6 +88,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         headers: headers.headers(),
         epochs: epochs.clone(),
     };
+    let (level, level_now) = watch::channel(false);
     let timeline = gateway::Timeline::default();
     let (seen, settled_now, attested) = (chain.clone(), settlement.settled(), attestation.attested());
     let recorded = timeline.clone();
@@ -104,6 +105,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         timeline,
         evidence: Register::default(),
         subscriptions: gateway::places_for_subscriptions(),
+        level: Some(level_now),
     };
     let metrics = context.child("metrics");
     let _gateway = gateway::start(config.listen_rpc, config.rpc_limits(), backend, move || metrics.encode()).await?;
@@ -123,6 +125,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         position,
         events,
         epochs,
+        level,
         settled,
         attested: settled_attestation,
     };

@@ -6,6 +6,7 @@ use crate::{
     ports::{ChainHandle, Committed},
     settlement::{self, Fate, Unavailable},
     store::{KeptPayload, PayloadReader},
+    watch,
 };
 use chorale_api::{
     Base64Bytes, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, ChoraleApiServer, EVIDENCE_MAX,
@@ -56,6 +57,8 @@ pub struct Backend {
     pub evidence: Register,
     /// Bounds the subscriptions of all clients together.
     pub subscriptions: Places,
+    /// Whether a full node has what those that it follows have.
+    pub level: Option<watch::Receiver<bool>>,
 }
 
 fn transaction(request: TransactionRequest) -> Result<Transaction, chorale_types::codec::TooLong> {
@@ -370,6 +373,11 @@ impl ChoraleApiServer for Backend {
         let (committed, settled) = (self.chain.committed.borrow().0, self.settlement.settled().borrow().0);
         if committed == 0 || committed > settled + SETTLING_LAG_MAX {
             let message = format!("not ready: height {committed} is committed, {settled} settled");
+            return Err(ErrorCode::NotYet.with(message));
+        }
+        if self.level.as_ref().is_some_and(|level| !*level.borrow()) {
+            let message =
+                format!("not ready: at height {settled}, behind the nodes that this one follows, or they are silent");
             return Err(ErrorCode::NotYet.with(message));
         }
         Ok("ready".to_owned())
