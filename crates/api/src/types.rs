@@ -55,8 +55,8 @@ pub struct BatchRejection {
     pub message: String,
 }
 
-/// Where a transaction or bundle is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a transaction or bundle is: the states in the order in which they are passed, and then ends without effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// In the pool of this node.
@@ -87,7 +87,7 @@ pub enum State {
 pub struct StatusAnswer {
     /// Where it is.
     pub state: State,
-    /// The height it stands in, once that is known.
+    /// The height it stands in; before it is revealed, that of the block whose payload carries it, says its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
     /// Its payload at that height, and its number in the payload's order.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement may stop at the first surprise")]
 
 use chorale_foundation::Bytes;
-use chorale_mempool::{Config, Entry, Incoming, Mempool, Message, Output, PeerId, Push, Reveal, Source};
+use chorale_mempool::{Carrier, Config, Entry, Incoming, Mempool, Message, Output, PeerId, Push, Reveal, Source};
 use chorale_types::{
     Commitment, Height, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
     codec::{Blob, Encode, List},
@@ -86,7 +86,7 @@ fn main() {
             let units = picked.into_iter().map(Entry::into_unit).collect();
             let manifest = Arc::new(Payload::build(units, [7; 32]).unwrap().1);
             let start = Instant::now();
-            pool.manifest_seen(payload, &manifest, View(height.0), now);
+            pool.manifest_seen(payload, &manifest, Carrier { height, view: View(height.0) }, now);
             pool.certified(&payload, now);
             pool.committed(&payload, now);
             claim += start.elapsed();

@@ -21,10 +21,19 @@ pub(crate) type Flights = BTreeMap<Commitment, Flight>;
 /// repeat at worst.
 const LOOKED_AT_MIN: usize = 65_536;
 
+/// The block whose header references a payload in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its height.
+    pub height: Height,
+    /// Its view.
+    pub view: View,
+}
+
 /// One payload in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
-    view: View,
+    carrier: Carrier,
     stage: Stage,
     /// Kept while some of its short ids match nothing pooled: the entry may still arrive.
     unmatched: Option<(Arc<Manifest>, usize)>,
@@ -47,17 +56,17 @@ pub struct Reveal<'a> {
 impl Mempool {
     /// Marks what the manifest of a payload in flight carries as proposed, also what arrives after it.
     ///
-    /// Only for payloads that a header of `view` references: a manifest of a payload nobody proposed would keep entries
-    /// out of selection for nothing. Returns false if the payload is known already, or no more can be tracked.
+    /// Only for payloads that the header of a block, `carrier`, references: a manifest of a payload nobody proposed would
+    /// keep entries out of selection for nothing. Returns false if the payload is known already, or no more can be tracked.
     pub fn manifest_seen(
         &mut self,
         payload: Commitment,
         manifest: &Arc<Manifest>,
-        view: View,
+        carrier: Carrier,
         now: TimestampMs,
     ) -> bool {
         self.advance(now);
-        if self.flights.contains_key(&payload) || !self.make_flight_room(view) {
+        if self.flights.contains_key(&payload) || !self.make_flight_room(carrier.view) {
             return false;
         }
         let mut unmatched = manifest.entries();
@@ -85,7 +94,7 @@ impl Mempool {
         }
         let unmatched = (unmatched > 0).then(|| (manifest.clone(), unmatched));
         self.change(&entries, |store, sequence| store.mark(sequence, Stage::Proposed));
-        self.flights.insert(payload, Flight { view, stage: Stage::Proposed, unmatched, entries });
+        self.flights.insert(payload, Flight { carrier, stage: Stage::Proposed, unmatched, entries });
         true
     }
 
@@ -114,7 +123,7 @@ impl Mempool {
     /// ancestors were reported, none of them can be. Not across an epoch's end, where views start again: see
     /// [`Mempool::epoch_ended`].
     pub fn manifests_dropped_below(&mut self, view: View, now: TimestampMs) {
-        self.drop_flights(now, |flight| flight.view < view);
+        self.drop_flights(now, |flight| flight.carrier.view < view);
     }
 
     /// Drops all payloads that are not committed: an epoch ended, and what is sealed for it can no longer be ordered.
@@ -146,6 +155,15 @@ impl Mempool {
             self.manifest_dropped(payload, now);
         }
         expiry::sweep(self);
+    }
+
+    /// The block that is furthest on its way with a pooled entry, as its payload's manifest says.
+    #[must_use]
+    pub fn carrier(&self, id: &UnitId) -> Option<Carrier> {
+        let sequence = self.store.sequence(id)?;
+        let furthest = self.store.slot(sequence)?.marks.furthest()?;
+        let carries = |flight: &&Flight| flight.stage == furthest && flight.entries.contains(&sequence);
+        self.flights.values().find(carries).map(|flight| flight.carrier)
     }
 
     /// Marks a new entry with the payloads that claimed to carry it before it arrived.
@@ -220,8 +238,9 @@ impl Mempool {
         if self.flights.len() < self.config.payloads_max {
             return true;
         }
-        let proposed = self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Proposed && flight.view < view);
-        let Some((&lowest, _)) = proposed.min_by_key(|(_, flight)| flight.view) else { return false };
+        let proposed =
+            self.flights.iter().filter(|(_, flight)| flight.stage == Stage::Proposed && flight.carrier.view < view);
+        let Some((&lowest, _)) = proposed.min_by_key(|(_, flight)| flight.carrier.view) else { return false };
         let now = self.now;
         self.manifest_dropped(&lowest, now)
     }

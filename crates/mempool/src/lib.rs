@@ -98,7 +98,7 @@ mod tests;
 pub use config::{BURST_IN_S, Config, ConfigError, Standing};
 pub use entry::Entry;
 pub use figures::{Figures, Held};
-pub use flight::Reveal;
+pub use flight::{Carrier, Reveal};
 pub use message::{
     ANNOUNCE_IDS_MAX, Announce, Bodies, Incoming, MESSAGE_BYTES_MAX, Message, MessageError, PUSH_UNITS_MAX, Push,
     REQUEST_IDS_MAX, Request,

@@ -17,9 +17,9 @@ mod persistence;
 mod random;
 mod selection;
 
-use crate::{Config, Entry, Mempool, Output, PeerId, Record, Status};
+use crate::{Carrier, Config, Entry, Mempool, Output, PeerId, Record, Status};
 use chorale_types::{
-    Atomicity, Bundle, Commitment, Height, Manifest, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId,
+    Atomicity, Bundle, Commitment, Height, Manifest, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
     codec::{Blob, List},
     tagged_hash,
 };
@@ -29,6 +29,11 @@ const T0: TimestampMs = TimestampMs(1_700_000_000_000);
 
 fn at(ms: u64) -> TimestampMs {
     TimestampMs(T0.0 + ms)
+}
+
+/// A block of this view, ten heights below it.
+fn carrier(view: u64) -> Carrier {
+    Carrier { height: Height(view.saturating_sub(10)), view: View(view) }
 }
 
 /// A transaction's entry of `bytes` encoded bytes, of which `number` makes it distinct.

@@ -20,7 +20,7 @@ use crate::{
     proposer::{Pool, Selection},
     watch,
 };
-use chorale_mempool::{Admitted, Figures, Rejected, Status};
+use chorale_mempool::{Admitted, Carrier, Figures, Rejected, Status};
 use chorale_types::{PayloadUnit, Unit, UnitId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -54,12 +54,15 @@ pub struct Changed {
     pub status: Status,
 }
 
+/// The status of a unit, and the block that is furthest on its way with it, if one is.
+pub type Known = (Status, Option<Carrier>);
+
 /// Answers to a submission, in its order.
 pub type Submitted = Vec<Result<Admitted, Rejected>>;
 
 enum Request {
     Submit { units: Vec<Unit>, reply: oneshot::Sender<Submitted> },
-    Status { id: UnitId, reply: oneshot::Sender<Option<Status>> },
+    Status { id: UnitId, reply: oneshot::Sender<Option<Known>> },
     Figures { reply: oneshot::Sender<Figures> },
 }
 
@@ -95,7 +98,7 @@ impl Mailbox {
     }
 
     /// The status of a unit as far as this pool knows it.
-    pub async fn status(&self, id: UnitId) -> Option<Status> {
+    pub async fn status(&self, id: UnitId) -> Option<Known> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Status { id, reply }).await.ok()?;
         answer.await.ok()?

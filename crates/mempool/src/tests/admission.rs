@@ -118,7 +118,7 @@ fn an_entry_in_flight_is_evicted_only_when_nothing_else_is_left() {
     let mut pool = pool(small());
     fill(&mut pool, 1, 30);
     let newest = entry(1, 29, 100);
-    pool.manifest_seen(super::commitment(1), &super::manifest(&[newest.clone()]), chorale_types::View(1), at(0));
+    pool.manifest_seen(super::commitment(1), &super::manifest(&[newest.clone()]), super::carrier(1), at(0));
     pool.submit(entry(2, 0, 100), Source::Local, at(0)).unwrap();
     assert_eq!(pool.status(&newest.id()), Some(Status::Proposed));
     assert!(matches!(pool.status(&entry(1, 28, 100).id()), Some(Status::Ended(_))));

@@ -1,6 +1,6 @@
 //! Manifests are claims: they mark entries, and nothing is lost when they lie or are dropped.
 
-use super::{at, bundle, commitment, entry, manifest, pool, roomy, statuses};
+use super::{at, bundle, carrier, commitment, entry, manifest, pool, roomy, statuses};
 use crate::{Entry, Mempool, Outcome, Reveal, SkipReason, Skipped, Source, Status};
 use chorale_types::{Height, UnitId, View};
 
@@ -16,11 +16,27 @@ fn reveal(pool: &mut Mempool, height: u64, payload: u64, included: &[UnitId], sk
 }
 
 #[test]
+fn it_is_known_which_block_carries_what_is_in_flight() {
+    let mut pool = pool(roomy());
+    let one = submitted(&mut pool, entry(1, 1, 100));
+    let id = one.id();
+    assert_eq!(pool.carrier(&id), None, "pending");
+    pool.manifest_seen(commitment(1), &manifest(&[one.clone()]), carrier(11), at(0));
+    pool.manifest_seen(commitment(2), &manifest(&[one.clone()]), carrier(12), at(0));
+    pool.certified(&commitment(2), at(0));
+    assert_eq!(pool.carrier(&id), Some(carrier(12)), "the one that is furthest");
+    pool.manifest_dropped(&commitment(2), at(0));
+    assert_eq!(pool.carrier(&id), Some(carrier(11)));
+    pool.manifest_dropped(&commitment(1), at(0));
+    assert_eq!(pool.carrier(&id), None);
+}
+
+#[test]
 fn statuses_follow_the_payload_to_its_end() {
     let mut pool = pool(roomy());
     let one = submitted(&mut pool, entry(1, 1, 100));
     let payload = commitment(1);
-    assert!(pool.manifest_seen(payload, &manifest(&[one.clone()]), View(1), at(0)));
+    assert!(pool.manifest_seen(payload, &manifest(&[one.clone()]), carrier(1), at(0)));
     assert!(pool.certified(&payload, at(0)));
     assert!(pool.committed(&payload, at(0)));
     reveal(&mut pool, 1, 1, &[one.id()], &[]);
@@ -35,7 +51,7 @@ fn an_entry_that_a_manifest_lied_about_waits_again_in_its_old_place() {
     let mut pool = pool(roomy());
     let first = submitted(&mut pool, entry(1, 1, 100));
     let second = submitted(&mut pool, entry(1, 2, 100));
-    pool.manifest_seen(commitment(1), &manifest(&[first.clone()]), View(1), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&[first.clone()]), carrier(1), at(0));
     pool.committed(&commitment(1), at(0));
     assert_eq!(pool.select(1_000, 10, Height(1), |_| false), [second.clone()]);
     reveal(&mut pool, 1, 1, &[], &[]);
@@ -48,8 +64,8 @@ fn an_entry_that_a_manifest_lied_about_waits_again_in_its_old_place() {
 fn an_entry_in_two_payloads_has_the_status_of_the_further_one() {
     let mut pool = pool(roomy());
     let one = submitted(&mut pool, entry(1, 1, 100));
-    pool.manifest_seen(commitment(1), &manifest(&[one.clone()]), View(1), at(0));
-    pool.manifest_seen(commitment(2), &manifest(&[one.clone()]), View(2), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&[one.clone()]), carrier(1), at(0));
+    pool.manifest_seen(commitment(2), &manifest(&[one.clone()]), carrier(2), at(0));
     pool.certified(&commitment(1), at(0));
     assert_eq!(pool.status(&one.id()), Some(Status::Certified));
     pool.manifest_dropped(&commitment(1), at(0));
@@ -62,7 +78,7 @@ fn an_entry_in_two_payloads_has_the_status_of_the_further_one() {
 fn what_arrives_after_the_manifest_is_marked_when_it_arrives() {
     let mut pool = pool(roomy());
     let late = bundle(&[(1, 50), (2, 80)], 100, 1);
-    pool.manifest_seen(commitment(1), &manifest(&[entry(1, 1, 100), late.clone()]), View(1), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&[entry(1, 1, 100), late.clone()]), carrier(1), at(0));
     pool.certified(&commitment(1), at(0));
     pool.submit(late.clone(), Source::Local, at(0)).unwrap();
     assert_eq!(pool.status(&late.id()), Some(Status::Certified));
@@ -74,7 +90,7 @@ fn payloads_that_lost_are_dropped_by_view_and_at_the_end_of_the_epoch() {
     let mut pool = pool(roomy());
     let entries: Vec<Entry> = (0..3).map(|number| submitted(&mut pool, entry(1, number, 100))).collect();
     for (view, one) in (1..).zip(&entries) {
-        pool.manifest_seen(commitment(view), &manifest(std::slice::from_ref(one)), View(view), at(0));
+        pool.manifest_seen(commitment(view), &manifest(std::slice::from_ref(one)), carrier(view), at(0));
     }
     pool.committed(&commitment(2), at(0));
     pool.manifests_dropped_below(View(2), at(0));
@@ -92,13 +108,13 @@ fn the_lowest_proposed_view_makes_room_for_a_later_payload() {
     let entries: Vec<Entry> = (0..3).map(|number| submitted(&mut pool, entry(1, number, 100))).collect();
     for view in 1..=2 {
         let of_view = manifest(&[entries[usize::try_from(view).unwrap() - 1].clone()]);
-        assert!(pool.manifest_seen(commitment(view), &of_view, View(view), at(0)));
-        assert!(!pool.manifest_seen(commitment(view), &of_view, View(view), at(0)), "known already");
+        assert!(pool.manifest_seen(commitment(view), &of_view, carrier(view), at(0)));
+        assert!(!pool.manifest_seen(commitment(view), &of_view, carrier(view), at(0)), "known already");
     }
     let third = manifest(&[entries[2].clone()]);
-    assert!(!pool.manifest_seen(commitment(3), &third, View(1), at(0)), "an old view displaces nothing");
+    assert!(!pool.manifest_seen(commitment(3), &third, carrier(1), at(0)), "an old view displaces nothing");
     pool.committed(&commitment(1), at(0));
-    assert!(pool.manifest_seen(commitment(3), &third, View(3), at(0)));
+    assert!(pool.manifest_seen(commitment(3), &third, carrier(3), at(0)));
     assert_eq!(pool.status(&entries[0].id()), Some(Status::Committed));
     assert_eq!(pool.status(&entries[1].id()), Some(Status::Pending));
 }
@@ -159,7 +175,7 @@ fn entries_are_found_deep_in_queues_and_across_rollups() {
     for salt in 0..5 {
         carried.push(submitted(&mut pool, bundle(&[(1, 20), (2, 200), (3, 30)], 100, salt)));
     }
-    pool.manifest_seen(commitment(1), &manifest(&carried), View(1), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&carried), carrier(1), at(0));
     for one in &carried {
         assert_eq!(pool.status(&one.id()), Some(Status::Proposed));
     }

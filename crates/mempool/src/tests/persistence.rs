@@ -1,8 +1,8 @@
 //! Accepted entries survive a restart, and those that ended do not come back.
 
-use super::{at, bundle, commitment, entry, journal, manifest, pool, roomy, small};
+use super::{at, bundle, carrier, commitment, entry, journal, manifest, pool, roomy, small};
 use crate::{Entry, EvictReason, Mempool, Outcome, PeerId, Record, Reveal, Source, Status};
-use chorale_types::{Height, View};
+use chorale_types::Height;
 
 fn restored(config: crate::Config, records: impl IntoIterator<Item = Record>) -> Mempool {
     let mut pool = pool(config);
@@ -17,7 +17,7 @@ fn what_was_accepted_waits_in_its_old_order_after_a_restart() {
     let all: Vec<Entry> = (0..20).map(|number| entry(1, number, 100)).chain([bundle(&[(1, 50)], 90, 7)]).collect();
     assert!(before.submit_batch(all.clone(), Source::Local, at(0)).iter().all(Result::is_ok));
     before.submit(entry(2, 1, 100), Source::Peer(PeerId(1)), at(0)).unwrap();
-    before.manifest_seen(commitment(1), &manifest(&all[..2]), View(1), at(0));
+    before.manifest_seen(commitment(1), &manifest(&all[..2]), carrier(1), at(0));
     let included = [all[0].id()];
     let payloads = [commitment(1)];
     before.revealed(&Reveal { height: Height(1), payloads: &payloads, included: &included, skipped: &[] }, at(1));

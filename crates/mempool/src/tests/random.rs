@@ -1,6 +1,6 @@
 //! Random use, with everything that must always hold checked after every step.
 
-use super::{bundle, commitment, entry, manifest, small};
+use super::{bundle, carrier, commitment, entry, manifest, small};
 use crate::{
     Announce, Config, Entry, Incoming, Mempool, Message, Outcome, Output, PeerId, Push, Reveal, SkipReason, Source,
     Standing, Status,
@@ -116,7 +116,7 @@ impl World {
                 assert!(overdue.len() <= 10 && overdue.iter().map(Entry::bytes).sum::<u64>() <= bytes);
             }
             Step::Manifest { payload, from, count, view } => {
-                pool.manifest_seen(commitment(payload), &manifest(&some(from, count)), View(view), now);
+                pool.manifest_seen(commitment(payload), &manifest(&some(from, count)), carrier(view), now);
             }
             Step::Certified { payload } => drop(pool.certified(&commitment(payload), now)),
             Step::Committed { payload } => drop(pool.committed(&commitment(payload), now)),

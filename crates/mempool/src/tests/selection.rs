@@ -1,8 +1,8 @@
 //! What goes into payloads: oldest first, fair, within the budget.
 
-use super::{at, bundle, commitment, entry, ids, manifest, pool, roomy};
+use super::{at, bundle, carrier, commitment, entry, ids, manifest, pool, roomy};
 use crate::{Entry, Mempool, Reveal, Source};
-use chorale_types::{Height, RollupId, View};
+use chorale_types::{Height, RollupId};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ fn what_a_payload_in_flight_carries_or_is_too_late_is_left_out() {
     let carried = submit(&mut pool, entry(1, 1, 100));
     let late = submit(&mut pool, bundle(&[(1, 20), (2, 50)], 5, 1));
     let other = submit(&mut pool, entry(1, 2, 100));
-    pool.manifest_seen(commitment(1), &manifest(&[carried]), View(1), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&[carried]), carrier(1), at(0));
     assert_eq!(pool.select(10_000, 10, Height(5), |_| false), [other.clone(), late]);
     assert_eq!(pool.select(10_000, 10, Height(6), |_| false), [other]);
 }
@@ -59,10 +59,10 @@ fn the_claim_of_a_payload_that_no_header_references_counts_for_a_bounded_time() 
 fn a_claim_keeps_an_entry_from_being_overdue_until_it_proves_false() {
     let mut pool = pool(roomy());
     let claimed = submit(&mut pool, entry(1, 1, 100));
-    pool.manifest_seen(commitment(1), &manifest(&[claimed.clone()]), View(1), at(0));
+    pool.manifest_seen(commitment(1), &manifest(&[claimed.clone()]), carrier(1), at(0));
     assert!(pool.overdue(10_000, 10, Height(9), Height(10), |_| false, |_| false).is_empty(), "it is on its way");
     pool.revealed(&Reveal { height: Height(9), payloads: &[commitment(1)], included: &[], skipped: &[] }, at(0));
-    pool.manifest_seen(commitment(2), &manifest(&[claimed.clone()]), View(2), at(0));
+    pool.manifest_seen(commitment(2), &manifest(&[claimed.clone()]), carrier(2), at(0));
     assert!(pool.select(10_000, 10, Height(10), |_| false).is_empty());
     assert_eq!(
         pool.overdue(10_000, 10, Height(9), Height(10), |_| false, |_| false),
@@ -103,7 +103,7 @@ proptest! {
             for entry in &picked {
                 *given.entry(entry.home()).or_default() += entry.bytes();
             }
-            pool.manifest_seen(commitment(number), &manifest(&picked), View(1), at(0));
+            pool.manifest_seen(commitment(number), &manifest(&picked), carrier(1), at(0));
             let waiting = |rollup: &RollupId| pool.store.queues().get(rollup).is_some_and(|it| it.pending > 0);
             let of_waiting: Vec<u64> = given.iter().filter(|(rollup, _)| waiting(rollup)).map(|(_, it)| *it).collect();
             if of_waiting.len() < 3 {
@@ -126,7 +126,7 @@ proptest! {
             if picked.is_empty() {
                 break;
             }
-            pool.manifest_seen(commitment(number), &manifest(&picked), View(1), at(0));
+            pool.manifest_seen(commitment(number), &manifest(&picked), carrier(1), at(0));
             selected.extend(ids(&picked));
         }
         prop_assert_eq!(selected.len(), all.len());

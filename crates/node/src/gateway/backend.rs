@@ -108,7 +108,11 @@ impl Backend {
             let passed = self.timeline.passed(place.height);
             return Ok(StatusAnswer { state, height: Some(place.height.0), position, reason, passed });
         }
-        self.pool.status(id).await
+        let answer = self.pool.status(id).await?;
+        let Some(height) = answer.height.filter(|_| answer.passed.is_empty()) else { return Ok(answer) };
+        // Of the block that carries it, as its payload's manifest says.
+        let passed = self.timeline.passed(Height(height)).into_iter().filter(|passed| passed.state <= answer.state);
+        Ok(StatusAnswer { passed: passed.collect(), ..answer })
     }
 
     async fn prove(&self, id: UnitId) -> RpcResult<HexBytes> {

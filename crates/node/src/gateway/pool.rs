@@ -74,8 +74,10 @@ impl Pool {
         match self {
             Self::Shared(pool) => {
                 let status = pool.status(id).await;
-                let status = status.ok_or_else(|| ErrorCode::NotFound.with(format!("this node does not know {id}")))?;
-                Ok(status_answer(status))
+                let known = status.ok_or_else(|| ErrorCode::NotFound.with(format!("this node does not know {id}")))?;
+                let (status, carrier) = known;
+                let answer = status_answer(status);
+                Ok(StatusAnswer { height: answer.height.or(carrier.map(|carrier| carrier.height.0)), ..answer })
             }
             Self::Upstream(upstream) => {
                 let answer = upstream
@@ -89,7 +91,10 @@ impl Pool {
                     .await?;
                 // Where it stands is said here once this node has settled it, and can prove it.
                 let is_ahead = matches!(answer.state, State::Revealed | State::OrderAttested | State::Skipped);
-                Ok(if is_ahead { answer_of(State::Committed) } else { answer })
+                let passed = answer.passed.iter().copied().filter(|passed| passed.state <= State::Committed);
+                let here =
+                    StatusAnswer { height: answer.height, passed: passed.collect(), ..answer_of(State::Committed) };
+                Ok(if is_ahead { here } else { answer })
             }
         }
     }

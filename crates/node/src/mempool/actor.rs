@@ -20,7 +20,7 @@ use chorale_foundation::{
 };
 use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
-    Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
+    Carrier, Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
 use chorale_types::{Commitment, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -261,7 +261,8 @@ where
             let commitment = certificate.commitment();
             // Without chunks of its own this node has no manifest. What is ordered twice for that is a repeat.
             if let Some(manifest) = self.manifests.get(&commitment) {
-                self.pool.manifest_seen(commitment, &manifest, header.view, now);
+                let carrier = Carrier { height: header.height, view: header.view };
+                self.pool.manifest_seen(commitment, &manifest, carrier, now);
             }
         }
     }
@@ -307,7 +308,10 @@ where
                 let submitted = entries.map(|entry| self.pool.submit(entry, Source::Local, now)).collect();
                 self.answers.push((reply, submitted));
             }
-            Request::Status { id, reply } => drop(reply.send(self.pool.status(&id))),
+            Request::Status { id, reply } => {
+                let status = self.pool.status(&id);
+                let _ = reply.send(status.map(|status| (status, self.pool.carrier(&id))));
+            }
             Request::Figures { reply } => drop(reply.send(self.pool.figures())),
         }
     }

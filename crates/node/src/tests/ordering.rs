@@ -5,12 +5,13 @@ use chorale_foundation::runtime::{
     Runner as _,
     deterministic::{Config, Runner},
 };
+use chorale_mempool::Status;
 use chorale_types::{
     BuilderId, Epoch, Height,
     genesis::{GenesisParameters, RevealWhen, VotesTo},
 };
 use rand_core::Rng as _;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 const WAYS: [(VotesTo, RevealWhen); 4] = [
     (VotesTo::All, RevealWhen::Committed),
@@ -43,6 +44,37 @@ fn what_is_submitted_anywhere_is_settled_and_attested_everywhere_alike() {
             assert_eq!(nodes.cut_off().await, [], "honest nodes cut nobody off");
         });
     }
+}
+
+#[test]
+fn what_is_in_flight_names_the_block_that_orders_it() {
+    Runner::seeded(54).start(|context| async move {
+        let mut nodes = Nodes::new(context, 4, parameters(VotesTo::Leaders, RevealWhen::Committed), link(0)).await;
+        nodes.start_all().await;
+        let mut seen = BTreeMap::new();
+        for name in 0..20 {
+            let [id] = nodes.submit(0, [name]).await[..] else { panic!("one was submitted") };
+            let mut named = None;
+            nodes
+                .until("it is revealed", async || match nodes.handles(1).pool.status(id).await {
+                    Some((Status::Ended(_), carrier)) => {
+                        assert_eq!(carrier, None);
+                        true
+                    }
+                    Some((status, carrier)) => {
+                        assert_eq!(status == Status::Pending, carrier.is_none(), "{status:?}");
+                        named = carrier.map(|carrier| carrier.height).or(named);
+                        *seen.entry(format!("{status:?}")).or_insert(0) += 1;
+                        false
+                    }
+                    None => false,
+                })
+                .await;
+            let found = nodes.handles(1).settlement.find(id).await.unwrap().unwrap();
+            assert_eq!(named, Some(found.place.height));
+        }
+        assert_eq!(seen.into_keys().collect::<Vec<_>>(), ["Certified", "Committed", "Pending", "Proposed"]);
+    });
 }
 
 #[test]
