@@ -13,7 +13,7 @@ use crate::{
 use chorale_dispersal::ValidatorChunks;
 use chorale_foundation::{
     cryptography::{Signer as _, ed25519::PublicKey},
-    runtime::{Runner as _, deterministic::Runner},
+    runtime::{Metrics as _, Runner as _, deterministic::Runner},
 };
 use chorale_types::{
     Commitment, Height, ValidatorIndex,
@@ -170,6 +170,36 @@ fn who_acknowledges_and_never_shows_its_chunks_stops_nobody() {
     is_survived(67, |message| match message {
         Message::Release(_) | Message::Opened(_) | Message::Manifest(_) => None,
         other => Some(other),
+    });
+}
+
+#[test]
+fn chunks_that_are_acknowledged_and_not_shown_are_counted() {
+    Runner::seeded(73).start(|context| async move {
+        let mut nodes = Nodes::new(context, 4, parameters(), link(0)).await;
+        let lie = |_: &PublicKey, message: Message, _: &mut dyn FnMut(&PublicKey, &Message)| match message {
+            Message::Release(_) | Message::Opened(_) => None,
+            other => Some(other),
+        };
+        nodes.lies(LIAR, Arc::new(lie));
+        nodes.start_all().await;
+        // With one node less, the liar's chunks are missed.
+        nodes.crash(2).await;
+        let mut ids = Vec::new();
+        for name in 0..60 {
+            ids.extend(nodes.submit(usize::try_from(name % 2).unwrap(), [name]).await);
+            nodes.sleep_ms(60).await;
+        }
+        nodes.crash(LIAR).await;
+        nodes.start(2).await;
+        nodes.until_settled(&ids).await;
+        let metrics = nodes.context.encode();
+        let counted = |line: &str| {
+            let value = line.split_once("chunks_withheld_total")?.1.rsplit_once(' ')?.1;
+            value.parse::<u64>().ok()
+        };
+        let counted: u64 = metrics.lines().filter(|line| !line.starts_with('#')).filter_map(counted).sum();
+        assert!(counted > 0, "{metrics}");
     });
 }
 
