@@ -6,7 +6,7 @@
 
 mod flood;
 
-pub use flood::Metered;
+pub use flood::{Capped, Metered};
 
 use crate::{
     config::{ConfigError, Keys, NodeConfig},
@@ -50,6 +50,9 @@ pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
 /// Messages that wait inside the networks, for each peer and between their parts. Room for them is made at the start.
 const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 
+/// Of a channel's quota, how much this node sends to a peer at most.
+const SEND_PERCENT: u32 = 50;
+
 /// How long a peer that misbehaved stays cut off.
 const BLOCK_DURATION: Duration = Duration::from_secs(10 * 60);
 
@@ -91,6 +94,8 @@ pub struct Config {
     pub peers_max: usize,
     /// How long a peer that misbehaved stays cut off.
     pub block_duration: Duration,
+    /// How much of what others let through is sent at most. Who sends all of it for a while is cut off.
+    pub send_percent: u32,
 }
 
 impl Config {
@@ -111,6 +116,7 @@ impl Config {
             peers_max: addresses.len().min(VALIDATORS_MAX),
             peers: addresses,
             block_duration: BLOCK_DURATION,
+            send_percent: SEND_PERCENT,
         })
     }
 }
@@ -136,7 +142,7 @@ pub struct Mesh<N, R> {
 }
 
 /// The mesh on sockets.
-pub type SocketMesh<E> = Mesh<Sender<PublicKey, E>, Metered<E, Receiver<PublicKey>>>;
+pub type SocketMesh<E> = Mesh<Capped<E, Sender<PublicKey, E>>, Metered<E, Receiver<PublicKey>>>;
 
 /// Whom the mesh connects to, by epoch.
 #[derive(Clone)]
@@ -179,6 +185,8 @@ where
         // that there may be, before any comes.
         let register = |network: &mut Network<E, Handshake>, number, name, per_second: NonZeroU32| {
             let (sender, receiver) = network.register(number, Quota::per_second(per_second));
+            let cap = per_second.get().saturating_mul(config.send_percent) / 100;
+            let sender = Capped::new(context.child(name), sender, cap);
             (sender, Metered::new(context.child(name), receiver, name, per_second, peers.clone()))
         };
         let order = register(&mut order_network, 0, "order", NZU32!(512));

@@ -160,6 +160,11 @@ impl Peers {
     /// Names a peer that did what no honest node does, and cuts it off.
     pub fn block(&self, peer: &PublicKey, reason: &str) {
         warn!(%peer, reason, "a peer misbehaved and is cut off");
+        self.keep_out(peer);
+    }
+
+    /// Cuts off a peer that was named before.
+    pub fn keep_out(&self, peer: &PublicKey) {
         for block in self.block.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             block(peer.clone());
         }

@@ -54,7 +54,8 @@ impl Attacker {
         let config = NodeConfig::read(&cluster.config(ATTACKER)).unwrap();
         let genesis = read_genesis(&cluster.genesis()).unwrap();
         let keys = Keys::read(&config.keys).unwrap();
-        let config = mesh::Config::new(&config, &genesis, &keys).unwrap();
+        // As fast as the others let it.
+        let config = mesh::Config { send_percent: 1_000, ..mesh::Config::new(&config, &genesis, &keys).unwrap() };
         let nodes: Vec<PublicKey> = (0..=ATTACKER).map(|node| identity(cluster, node)).collect();
         let settings = runtime::Config::default().with_storage_directory(folder.join("attacker"));
         let done = Arc::new(AtomicBool::new(false));

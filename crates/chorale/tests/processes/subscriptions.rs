@@ -1,12 +1,16 @@
 //! Subscriptions to a rollup over WebSocket.
 
-use crate::network::{Devnet, signal};
+use crate::{
+    cluster::Cluster,
+    network::{Devnet, signal},
+};
 use chorale_api::{ChoraleApiClient as _, ErrorCode, LaneAnswer, RollupEvent};
 use jsonrpsee::{
     core::client::{Error, Subscription},
     http_client::HttpClientBuilder,
     ws_client::WsClientBuilder,
 };
+use std::{io::Write as _, net::TcpStream};
 use tokio::runtime::Runtime;
 
 const ROLLUP: u64 = 1_001;
@@ -70,4 +74,65 @@ fn a_subscriber_is_told_every_height_once_whichever_nodes_it_uses() {
     });
     devnet.wait_for_line("node-0 runs again");
     devnet.end("TERM");
+}
+
+/// Whoever comes too late is told so, and from where on there is something.
+#[test]
+fn what_is_pruned_cannot_be_subscribed_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[("retention_heights", 64), ("idle_interval_ms", 20)]);
+    cluster.start_all();
+    let id = cluster.submit(0, "to be forgotten");
+    cluster.wait_until_attested(&id);
+    cluster.wait_for(0, 300);
+    Runtime::new().unwrap().block_on(async {
+        let client = WsClientBuilder::default().build(cluster.url(0).replace("http", "ws")).await.unwrap();
+        let refused = client.subscribe_rollup(ROLLUP, 1).await.unwrap_err();
+        let Error::Call(refused) = refused else { panic!("{refused}") };
+        assert_eq!(refused.code(), ErrorCode::Pruned.code(), "{refused:?}");
+        let now = cluster.heights(0).0;
+        let mut subscription = client.subscribe_rollup(ROLLUP, now).await.unwrap();
+        cluster.submit(1, "after it");
+        assert_eq!(lanes(&mut subscription, 1).await.0.len(), 1);
+    });
+}
+
+/// A frame of text from a client, RFC 6455 section 5.2.
+fn frame(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap();
+    // The mask is all zeros.
+    let mut frame = vec![0x81, 0x80 | 126];
+    frame.extend(length.to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(text.as_bytes());
+    frame
+}
+
+#[test]
+fn who_subscribes_and_does_not_read_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    cluster.start_all();
+    let address = cluster.url(0).replace("http://", "");
+    let mut deaf = TcpStream::connect(&address).unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    deaf.write_all(upgrade.as_bytes()).unwrap();
+    for id in 0..8 {
+        let ask = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"chorale_subscribeRollup","params":[{ROLLUP},1]}}"#);
+        deaf.write_all(&frame(&ask)).unwrap();
+    }
+    // In hexadecimal, eight times: more than what sockets hold.
+    let large = "x".repeat(100_000);
+    for round in 0..40 {
+        let id = cluster.submit(0, &format!("{round} {large}"));
+        cluster.wait_until_attested(&id);
+    }
+    Runtime::new().unwrap().block_on(async {
+        let client = WsClientBuilder::default().build(cluster.url(0).replace("http", "ws")).await.unwrap();
+        let mut subscription = client.subscribe_rollup(ROLLUP, 1).await.unwrap();
+        let (told, _) = lanes(&mut subscription, 40).await;
+        assert_eq!(told.len(), 40, "somebody who reads is told everything meanwhile");
+    });
+    drop(deaf);
 }

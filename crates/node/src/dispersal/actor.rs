@@ -300,7 +300,7 @@ where
     fn begin(&mut self, me: ValidatorIndex, own: Own) {
         let acknowledged = *own.acknowledged();
         if let Some(message) = own.message_for(me) {
-            self.batch.push(Checked { peer: None, acknowledged, message, result: Ok(()) });
+            self.batch.push(Checked { peer: None, acknowledged, message, result: Ok(()), place: None });
         }
         self.own.insert(acknowledged.commitment, own);
     }

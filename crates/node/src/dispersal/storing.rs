@@ -39,6 +39,8 @@ pub(super) struct Checked {
     pub(super) acknowledged: Acknowledged,
     pub(super) message: Disperse,
     pub(super) result: Result<(), ChunkError>,
+    /// Of its message among those of its sender that wait: taken until it is written.
+    pub(super) place: Option<Place>,
 }
 
 /// An acknowledgement that may be sent once the chunks are on disk.
@@ -91,8 +93,7 @@ where
         let assignment = self.assignment.clone();
         let task = self.context.child("check").shared(true).spawn(move |_| async move {
             let result = message.chunks.check(&message.chunks.reference, &assignment);
-            drop(place);
-            Checked { peer: Some(peer), acknowledged, message, result }
+            Checked { peer: Some(peer), acknowledged, message, result, place: Some(place) }
         });
         self.checking.push(task.boxed());
     }
@@ -118,7 +119,7 @@ where
         }
         let mut promises = Vec::new();
         for checked in std::mem::take(&mut self.batch) {
-            let Checked { peer, acknowledged, message, .. } = checked;
+            let Checked { peer, acknowledged, message, place: _place, .. } = checked;
             let Disperse { epoch, manifest, chunks, .. } = message;
             let more = stored_bytes(&chunks, manifest.encode_size());
             // Asked again: since the first time other chunks of this builder may have been taken.

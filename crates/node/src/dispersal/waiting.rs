@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Messages of one peer that wait at most: an honest one has a few payloads in the air at a time.
-const MESSAGES_MAX: usize = 32;
+/// Messages of one peer that wait at most. An honest one has a few payloads in the air at a time; one that is behind asks for
+/// several parts of each of those of 16 heights.
+const MESSAGES_MAX: usize = 256;
 
 /// Counts what of one peer waits. Nobody waits longer because another peer sends too much.
 #[derive(Debug)]
@@ -61,14 +62,14 @@ mod tests {
 
     #[test]
     fn a_peer_waits_within_its_messages_and_bytes() {
-        let waiting = Waiting::new(100);
+        let waiting = Waiting::new(1_000);
         let places: Vec<_> = (0..MESSAGES_MAX).map(|_| waiting.place(1).unwrap()).collect();
         assert!(waiting.place(1).is_none(), "too many messages");
         drop(places);
-        let half = waiting.place(60).unwrap();
-        assert!(waiting.place(60).is_none(), "too many bytes");
-        assert!(waiting.place(40).is_some());
+        let half = waiting.place(600).unwrap();
+        assert!(waiting.place(600).is_none(), "too many bytes");
+        assert!(waiting.place(400).is_some());
         drop(half);
-        assert!(waiting.place(1_000).is_some(), "one fits always");
+        assert!(waiting.place(10_000).is_some(), "one fits always");
     }
 }

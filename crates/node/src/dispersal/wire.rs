@@ -124,7 +124,10 @@ impl Inbox {
                 }
                 Ok(None) => {}
                 Err(reason) => {
-                    self.senders.remove(&peer);
+                    // What of it waits still counts.
+                    if let Some(sender) = self.senders.get_mut(&peer) {
+                        sender.assembler = Assembler::new(self.message_bytes_max);
+                    }
                     self.peers.block(&peer, &reason);
                 }
             }

@@ -21,6 +21,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
+/// After so many repeats who is guilty is cut off again: the networks let everybody in again after ten minutes.
+const KEEP_OUT_REPEATS: u64 = 256;
+
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
@@ -67,6 +70,8 @@ pub struct Actor<E: Context, S, N, R> {
     register: Register,
     /// What is said again next, and when.
     turn: usize,
+    /// How often something was repeated.
+    repeats: u64,
     repeat_at: TimestampMs,
 }
 
@@ -99,7 +104,7 @@ where
             }
         }
         let (reporter, reports) = Reporter::new();
-        let (turn, repeat_at) = (0, TimestampMs(0));
+        let (turn, repeats, repeat_at) = (0, 0, TimestampMs(0));
         let actor = Self {
             context,
             me,
@@ -112,6 +117,7 @@ where
             log,
             register: register.clone(),
             turn,
+            repeats,
             repeat_at,
         };
         Ok((actor, reporter, register))
@@ -178,15 +184,26 @@ where
         self.say(&evidence);
         if proven.validator == self.me {
             error!("this node's own keys did: do two nodes run with them? Stop them all but one");
-        } else if let Ok(peer) = PublicKey::decode(Bytes::copy_from_slice(&proven.validator.0)) {
+        } else if let Some(peer) = peer_of(&proven) {
             self.peers.block(&peer, "provably broke the rules");
         }
         Ok(())
     }
 
+    /// Cuts off whom the networks have let in again since, or this node since it was restarted.
+    fn keep_out(&self, proven: &Proven) {
+        if let Some(peer) = peer_of(proven).filter(|_| proven.validator != self.me) {
+            self.peers.keep_out(&peer);
+        }
+    }
+
     /// Says something again, each in its turn.
     fn repeat(&mut self) {
         self.repeat_at = TimestampMs(self.context.now_ms().0.saturating_add(REPEAT_MS));
+        if self.repeats.is_multiple_of(KEEP_OUT_REPEATS) {
+            self.register.list(0, usize::MAX).iter().for_each(|proven| self.keep_out(proven));
+        }
+        self.repeats += 1;
         if self.turn >= self.register.len() {
             self.turn = 0;
         }
@@ -199,6 +216,11 @@ where
     fn say(&mut self, evidence: &Evidence) {
         let _ = self.sender.send(Recipients::All, evidence.encode(), false);
     }
+}
+
+/// The validator on the mesh.
+fn peer_of(proven: &Proven) -> Option<PublicKey> {
+    PublicKey::decode(Bytes::copy_from_slice(&proven.validator.0)).ok()
 }
 
 /// Whom and what it accuses, signatures aside.

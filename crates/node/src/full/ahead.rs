@@ -38,6 +38,7 @@ impl<E: Context> Ahead<E> {
             self.url.clone_from(&node.url);
         }
         self.open = self.open.split_off(&height);
+        let is_old = self.open.contains_key(&height);
         for height in (height.0..=height.0 + self.row.min(AHEAD_MAX - 1)).map(Height) {
             let client = node.client.clone();
             let ask = || self.context.child("ahead").spawn(move |_| async move { client.block(height.0).await });
@@ -45,7 +46,10 @@ impl<E: Context> Ahead<E> {
         }
         let Some(answer) = self.open.remove(&height) else { return Err(CallError::RequestTimeout) };
         // A task ends without an answer when the node is shut down.
-        answer.await.unwrap_or(Err(CallError::RequestTimeout))
+        let said = answer.await.unwrap_or(Err(CallError::RequestTimeout));
+        // What was asked ahead may be there since.
+        let is_there = matches!(&said, Ok(block) if block.attestation.is_some());
+        if is_old && !is_there { node.client.block(height.0).await } else { said }
     }
 
     /// A block was there at once.

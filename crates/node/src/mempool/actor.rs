@@ -24,7 +24,10 @@ use chorale_mempool::{
 };
 use chorale_types::{Commitment, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{debug, warn};
 
@@ -32,6 +35,9 @@ use tracing::{debug, warn};
 const BATCH_MAX: usize = 64;
 /// How often the pool looks at what is due by time.
 const TICK_MS: u64 = 50;
+/// How long a submission waits at most for others, to go to peers in one message with them. The first after a pause goes at
+/// once.
+const FLUSH_MS: u64 = 10;
 /// What no submitter waits for is synced after so many ticks: how much of what left the pool a crash may bring back into
 /// it, to be recognised as ordered or to wait again.
 const SYNC_TICKS: u32 = 20;
@@ -88,6 +94,10 @@ pub struct Actor<E: Context, N, R> {
     height: Height,
     known: watch::Sender<Height>,
     unsynced: bool,
+    /// Something was accepted that peers have not been told of.
+    unflushed: bool,
+    /// When they may be told next.
+    flush_at: SystemTime,
     ticks: u32,
     /// Wait for the next sync.
     answers: Vec<Answer>,
@@ -148,6 +158,8 @@ where
             height: Height(height.0.saturating_sub(REPLAY_HEIGHTS)),
             known,
             unsynced: false,
+            unflushed: false,
+            flush_at: UNIX_EPOCH,
             ticks: 0,
             answers: Vec::new(),
             syncing: FuturesUnordered::new(),
@@ -171,6 +183,8 @@ where
         let mut tick_at = self.context.current();
         loop {
             let wake = self.context.sleep_until(tick_at);
+            let flush = self.context.sleep_until(self.flush_at);
+            let flushes = self.unflushed;
             self.pool.set_status_events(self.events.receiver_count() > 0);
             tokio::select! {
                 biased;
@@ -193,6 +207,7 @@ where
                     self.tick().await?;
                     tick_at = self.context.current() + Duration::from_millis(TICK_MS);
                 }
+                () = flush, if flushes => self.flush(),
                 Some(request) = self.requests.recv() => self.serve_batch(request),
                 received = self.receiver.recv() => match received {
                     Ok((peer, bytes)) => self.receive(&peer, bytes.into()),
@@ -295,8 +310,18 @@ where
             let Ok(request) = self.requests.try_recv() else { break };
             self.serve(request);
         }
+        self.unflushed = true;
+        if self.context.current() >= self.flush_at {
+            self.flush();
+        }
+    }
+
+    /// Tells peers what was accepted.
+    fn flush(&mut self) {
         let now = self.now();
         self.pool.flush(now);
+        self.unflushed = false;
+        self.flush_at = self.context.current() + Duration::from_millis(FLUSH_MS);
     }
 
     fn serve(&mut self, request: Request) {

@@ -1,10 +1,13 @@
-//! Who floods: the networks let nobody send faster than a channel's quota, and honest nodes stay far below it. Who fills
-//! it second after second keeps others from being heard on the same connection's side, and is cut off.
+//! Who floods a channel.
+//!
+//! The networks let nobody's messages through faster than a channel's quota. This node sends at most half of it to a peer
+//! ([`Capped`]), whatever its clients and its peers make it say, and so does every honest one. Who fills the quota second
+//! after second is cut off ([`Metered`]).
 
 use crate::{ports::Peers, runtime::now_ms};
 use chorale_foundation::{
     cryptography::ed25519::PublicKey,
-    p2p::{Message, Receiver},
+    p2p::{LimitedSender, Message, Receiver, Recipients},
     runtime::Clock,
 };
 use chorale_types::TimestampMs;
@@ -12,10 +15,16 @@ use std::{
     collections::BTreeMap,
     fmt,
     num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Seconds in a row in which a peer fills the quota before it is cut off.
 const SECONDS: u32 = 10;
+/// After so many seconds without a message of anybody this node may have been stopped.
+const GAP_SECONDS: u64 = 5;
+/// For how long it then reads what has waited meanwhile, as fast as it is let.
+const BACKLOG_SECONDS: u64 = 60;
 
 /// A channel on which floods are noticed.
 pub struct Metered<E, R> {
@@ -62,6 +71,8 @@ impl<E: Clock, R: Receiver<PublicKey = PublicKey>> Receiver for Metered<E, R> {
 struct Rates {
     quota: u32,
     second: u64,
+    /// Until then nobody floods.
+    backlog_until: u64,
     peers: BTreeMap<PublicKey, Rate>,
 }
 
@@ -75,18 +86,21 @@ struct Rate {
 
 impl Rates {
     const fn new(quota: u32) -> Self {
-        Self { quota, second: 0, peers: BTreeMap::new() }
+        Self { quota, second: 0, backlog_until: 0, peers: BTreeMap::new() }
     }
 
     /// Counts a message. Whether the peer floods; said once, until it has been quiet.
     fn count(&mut self, peer: &PublicKey, now: TimestampMs) -> bool {
         let second = now.0 / 1_000;
         if second != self.second {
-            let is_next = second == self.second + 1;
+            if self.second != 0 && second.abs_diff(self.second) > GAP_SECONDS {
+                self.backlog_until = second + BACKLOG_SECONDS;
+            }
+            let counts = second == self.second + 1 && second >= self.backlog_until;
             self.second = second;
             let full = self.quota - self.quota / 8;
             self.peers.retain(|_, rate| {
-                let is_full = is_next && rate.messages >= full;
+                let is_full = counts && rate.messages >= full;
                 *rate = Rate { messages: 0, full: if is_full { rate.full.saturating_add(1) } else { 0 } };
                 is_full
             });
@@ -97,19 +111,110 @@ impl Rates {
     }
 }
 
+/// Sends at most so many messages to a peer in a second; what is above that is not sent.
+pub struct Capped<E, S> {
+    clock: Arc<E>,
+    inner: S,
+    sent: Arc<Mutex<Sent>>,
+}
+
+impl<E, S> Capped<E, S> {
+    pub(super) fn new(clock: E, inner: S, cap: u32) -> Self {
+        Self { clock: Arc::new(clock), inner, sent: Arc::new(Mutex::new(Sent::new(cap))) }
+    }
+}
+
+impl<E, S: Clone> Clone for Capped<E, S> {
+    fn clone(&self) -> Self {
+        Self { clock: self.clock.clone(), inner: self.inner.clone(), sent: self.sent.clone() }
+    }
+}
+
+impl<E, S> LimitedSender for Capped<E, S>
+where
+    E: Clock + Send + Sync + 'static,
+    S: LimitedSender<PublicKey = PublicKey>,
+{
+    type PublicKey = PublicKey;
+    type Checked<'a>
+        = S::Checked<'a>
+    where
+        Self: 'a;
+
+    fn check(&mut self, recipients: Recipients<PublicKey>) -> Result<S::Checked<'_>, SystemTime> {
+        let now = now_ms(&*self.clock);
+        let allowed = self.sent.lock().unwrap_or_else(PoisonError::into_inner).allow(recipients, now);
+        let Some(allowed) = allowed else {
+            return Err(UNIX_EPOCH + Duration::from_secs(now.0 / 1_000 + 1));
+        };
+        self.inner.check(allowed)
+    }
+}
+
+/// What was sent in the current second.
+#[derive(Debug)]
+struct Sent {
+    cap: u32,
+    second: u64,
+    to_all: u32,
+    to: BTreeMap<PublicKey, u32>,
+}
+
+impl Sent {
+    const fn new(cap: u32) -> Self {
+        Self { cap, second: 0, to_all: 0, to: BTreeMap::new() }
+    }
+
+    /// Those of the recipients who may be sent one more message now, which counts as sent; none if nobody may.
+    fn allow(&mut self, recipients: Recipients<PublicKey>, now: TimestampMs) -> Option<Recipients<PublicKey>> {
+        let second = now.0 / 1_000;
+        if second != self.second {
+            (self.second, self.to_all) = (second, 0);
+            self.to.clear();
+        }
+        match recipients {
+            Recipients::All => {
+                let most = self.to_all + self.to.values().max().copied().unwrap_or_default();
+                (most < self.cap).then(|| {
+                    self.to_all += 1;
+                    Recipients::All
+                })
+            }
+            Recipients::One(peer) => self.allow_one(&peer).then_some(Recipients::One(peer)),
+            Recipients::Some(mut peers) => {
+                peers.retain(|peer| self.allow_one(peer));
+                (!peers.is_empty()).then_some(Recipients::Some(peers))
+            }
+        }
+    }
+
+    fn allow_one(&mut self, peer: &PublicKey) -> bool {
+        let to = self.to.entry(peer.clone()).or_default();
+        let is_allowed = self.to_all + *to < self.cap;
+        *to += u32::from(is_allowed);
+        is_allowed
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Rates, SECONDS};
+    use super::{BACKLOG_SECONDS, Rates, SECONDS, Sent};
     use crate::tests::cluster::identity;
-    use chorale_foundation::cryptography::{Signer as _, ed25519::PublicKey};
+    use chorale_foundation::{
+        cryptography::{Signer as _, ed25519::PublicKey},
+        p2p::Recipients,
+    };
     use chorale_types::TimestampMs;
 
     const QUOTA: u32 = 100;
 
+    fn second(second: u32) -> TimestampMs {
+        TimestampMs(u64::from(second) * 1_000 + 999)
+    }
+
     /// So many messages within a second. How often it was said that the peer floods.
-    fn send(rates: &mut Rates, peer: &PublicKey, second: u32, messages: u32) -> usize {
-        let now = TimestampMs(u64::from(second) * 1_000 + 999);
-        (0..messages).filter(|_| rates.count(peer, now)).count()
+    fn send(rates: &mut Rates, peer: &PublicKey, at: u32, messages: u32) -> usize {
+        (0..messages).filter(|_| rates.count(peer, second(at))).count()
     }
 
     #[test]
@@ -117,9 +222,9 @@ mod tests {
         let mut rates = Rates::new(QUOTA);
         let [flooder, honest] = [0, 1].map(|i| identity(i).public_key());
         let mut said = 0;
-        for second in 0..3 * SECONDS {
-            said += send(&mut rates, &flooder, second, QUOTA);
-            assert_eq!(send(&mut rates, &honest, second, QUOTA / 2), 0);
+        for at in 1..3 * SECONDS {
+            said += send(&mut rates, &flooder, at, QUOTA);
+            assert_eq!(send(&mut rates, &honest, at, QUOTA / 2), 0);
         }
         assert_eq!(said, 1);
     }
@@ -128,8 +233,37 @@ mod tests {
     fn a_burst_and_a_pause_are_no_flood() {
         let mut rates = Rates::new(QUOTA);
         let peer = identity(0).public_key();
-        for second in (0..10 * SECONDS).filter(|second| second % SECONDS != 0) {
-            assert_eq!(send(&mut rates, &peer, second, QUOTA), 0);
+        for at in (1..10 * SECONDS).filter(|at| at % SECONDS != 0) {
+            assert_eq!(send(&mut rates, &peer, at, QUOTA), 0);
         }
+    }
+
+    #[test]
+    fn what_waited_while_this_node_was_stopped_is_no_flood() {
+        let mut rates = Rates::new(QUOTA);
+        let peer = identity(0).public_key();
+        send(&mut rates, &peer, 1, 1);
+        let backlog = u32::try_from(BACKLOG_SECONDS).unwrap();
+        let said = |rates: &mut Rates, seconds: std::ops::Range<u32>| -> usize {
+            seconds.map(|at| send(rates, &peer, 1_000 + at, QUOTA)).sum()
+        };
+        assert_eq!(said(&mut rates, 0..backlog), 0);
+        assert_eq!(said(&mut rates, backlog..backlog + 2 * SECONDS), 1, "it goes on");
+    }
+
+    #[test]
+    fn nobody_is_sent_more_than_half_of_the_quota() {
+        let mut sent = Sent::new(QUOTA / 2);
+        let [one, other] = [0, 1].map(|i| identity(i).public_key());
+        let count = |sent: &mut Sent, recipients: Recipients<PublicKey>, at| {
+            (0..QUOTA).filter(|_| sent.allow(recipients.clone(), second(at)).is_some()).count()
+        };
+        assert_eq!(count(&mut sent, Recipients::One(one.clone()), 1), 50);
+        assert_eq!(count(&mut sent, Recipients::All, 1), 0);
+        let both = Recipients::Some(vec![one.clone(), other.clone()]);
+        let Some(Recipients::Some(allowed)) = sent.allow(both, second(1)) else { panic!("one may be sent more") };
+        assert_eq!(allowed, [other.clone()]);
+        assert_eq!(count(&mut sent, Recipients::All, 2), 50);
+        assert_eq!(count(&mut sent, Recipients::One(other), 2), 0);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     store::KeptPayload,
 };
 use chorale_foundation::{cryptography::ed25519::PublicKey, p2p::Sender};
-use chorale_types::{Commitment, Height, codec::EncodeSize};
+use chorale_types::{AvailabilityCertificate, Commitment, Height, Manifest, codec::EncodeSize};
 use tracing::debug;
 
 impl<E, N> Actor<E, N>
@@ -50,11 +50,7 @@ where
                 None => self.fetch(commitment, Basis::Ordered, Purpose::Answer(peer, height)),
             },
             Wants::Manifest => {
-                let known = self.dispersal.manifests().get(&commitment).map(|manifest| (*manifest).clone());
-                let manifest = match known {
-                    Some(manifest) => Some(manifest),
-                    None => self.kept(height, commitment).await?.map(|kept| kept.manifest),
-                };
+                let manifest = self.manifest(height, commitment).await?;
                 let answer = manifest.map(|manifest| Message::Manifest(ManifestOf { commitment, manifest }));
                 self.answer(&peer, answer.as_ref());
             }
@@ -70,13 +66,28 @@ where
         }
     }
 
+    /// How the header of a height orders a payload, if it does.
+    async fn ordered(&mut self, height: Height, commitment: Commitment) -> Option<AvailabilityCertificate> {
+        let committed = self.chain.headers.get(height).await?;
+        let mut payloads = committed.header.payloads.iter();
+        payloads.find(|certificate| certificate.commitment() == commitment).cloned()
+    }
+
     /// What is kept of a payload that the header of a height orders.
     async fn kept(&mut self, height: Height, commitment: Commitment) -> Result<Option<KeptPayload>, Stopped> {
-        let Some(committed) = self.chain.headers.get(height).await else { return Ok(None) };
-        let mut payloads = committed.header.payloads.iter();
-        match payloads.find(|certificate| certificate.commitment() == commitment) {
-            Some(certificate) => Ok(self.payloads.get(&certificate.into()).await?),
+        match self.ordered(height, commitment).await {
+            Some(certificate) => Ok(self.payloads.get(&(&certificate).into()).await?),
             None => Ok(None),
+        }
+    }
+
+    /// The manifest that the header of a height orders a payload with. Its builder may have sent this node another one.
+    async fn manifest(&mut self, height: Height, commitment: Commitment) -> Result<Option<Manifest>, Stopped> {
+        let Some(certificate) = self.ordered(height, commitment).await else { return Ok(None) };
+        let known = self.dispersal.manifests().get(&commitment);
+        match known.filter(|manifest| manifest.digest() == certificate.acknowledged.manifest) {
+            Some(manifest) => Ok(Some((*manifest).clone())),
+            None => Ok(self.payloads.get(&(&certificate).into()).await?.map(|kept| kept.manifest)),
         }
     }
 

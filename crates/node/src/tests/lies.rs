@@ -2,7 +2,7 @@
 //! go on.
 
 use super::{
-    cluster::identity,
+    cluster::{identity, secret},
     liar::Lie,
     nodes::{Nodes, link},
 };
@@ -16,7 +16,7 @@ use chorale_foundation::{
     runtime::{Metrics as _, Runner as _, deterministic::Runner},
 };
 use chorale_types::{
-    Commitment, Height, ValidatorIndex,
+    BuilderId, Commitment, Digest, Height, ValidatorIndex,
     codec::Blob,
     genesis::{GenesisParameters, RevealWhen},
 };
@@ -220,6 +220,70 @@ fn who_refuses_everything_stops_nobody() {
             }
             other => other,
         })
+    });
+}
+
+/// One node has another manifest than the one that was ordered: whoever asks it would take an answer with that for a lie.
+#[test]
+fn whom_its_builder_gave_another_manifest_answers_with_the_one_that_is_ordered() {
+    Runner::seeded(74).start(|context| async move {
+        let mut nodes = Nodes::new(context, 4, parameters(), link(0)).await;
+        let chain: Arc<Mutex<Option<ChainHandle>>> = Arc::default();
+        let victim = identity(0).public_key();
+        let lied_to = victim.clone();
+        let lie = move |to: &PublicKey, message: Message, _: &mut dyn FnMut(&PublicKey, &Message)| match message {
+            Message::Disperse(mut it) if *to == lied_to => {
+                it.manifest.salt[0] ^= 1;
+                Some(Message::Disperse(it))
+            }
+            other => Some(other),
+        };
+        nodes.lies(LIAR, Arc::new(lie));
+        // Asks about the last payloads that it has shown its own chunks of, again and again.
+        let (asks_at, shown) = (chain.clone(), Mutex::new(Vec::new()));
+        let ask = move |_: &PublicKey, message: Message, send: &mut dyn FnMut(&PublicKey, &Message)| {
+            let mut shown = shown.lock().unwrap();
+            if let Message::Release(chunks) = &message {
+                shown.push(chunks.reference.commitment);
+            }
+            let committed = asks_at.lock().unwrap().as_ref().map_or(0, |chain| chain.committed.borrow().0);
+            for commitment in shown.iter().rev().take(6).copied() {
+                for height in (committed.saturating_sub(5)..=committed).map(Height) {
+                    send(&victim, &Message::Ask(Ask { height, commitment, wants: Wants::Manifest }));
+                }
+            }
+            Some(message)
+        };
+        nodes.lies(1, Arc::new(ask));
+        let answers: Arc<Mutex<Vec<(Commitment, Digest)>>> = Arc::default();
+        let answered = answers.clone();
+        let observe = move |_: &PublicKey, message: Message, _: &mut dyn FnMut(&PublicKey, &Message)| {
+            if let Message::Manifest(it) = &message {
+                answered.lock().unwrap().push((it.commitment, it.manifest.digest()));
+            }
+            Some(message)
+        };
+        nodes.lies(0, Arc::new(observe));
+        nodes.start_all().await;
+        *chain.lock().unwrap() = Some(nodes.handles(1).chain.clone());
+        let mut ids = Vec::new();
+        for name in 0..80 {
+            ids.extend(nodes.submit(LIAR, [name]).await);
+            nodes.sleep_ms(60).await;
+        }
+        nodes.until_settled(&ids).await;
+        let mut ordered = BTreeMap::new();
+        let builder = BuilderId::of_validator(&secret(LIAR).public());
+        for height in (1..=nodes.agree().await.len() as u64).map(Height) {
+            let header = nodes.handles(0).chain.headers.get(height).await.unwrap().header;
+            for certificate in header.payloads.iter().filter(|certificate| certificate.builder() == builder) {
+                ordered.insert(certificate.commitment(), certificate.acknowledged.manifest);
+            }
+        }
+        let answers = answers.lock().unwrap();
+        let of_liar: Vec<_> = answers.iter().filter(|(commitment, _)| ordered.contains_key(commitment)).collect();
+        assert!(!of_liar.is_empty(), "{} answers, {} payloads", answers.len(), ordered.len());
+        assert!(of_liar.iter().all(|(commitment, digest)| ordered[commitment] == *digest));
     });
 }
 
