@@ -22,7 +22,7 @@ fn it_is_known_which_block_carries_what_is_in_flight() {
     let id = one.id();
     assert_eq!(pool.carrier(&id), None, "pending");
     pool.manifest_seen(commitment(1), &manifest(&[one.clone()]), carrier(11), at(0));
-    pool.manifest_seen(commitment(2), &manifest(&[one.clone()]), carrier(12), at(0));
+    pool.manifest_seen(commitment(2), &manifest(&[one]), carrier(12), at(0));
     pool.certified(&commitment(2), at(0));
     assert_eq!(pool.carrier(&id), Some(carrier(12)), "the one that is furthest");
     pool.manifest_dropped(&commitment(2), at(0));
