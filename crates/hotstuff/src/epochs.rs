@@ -38,7 +38,7 @@ pub(crate) struct Epochs {
     ahead: Option<(Epoch, ValidatorIndex)>,
     /// When this node last asked one.
     asked: Option<TimestampMs>,
-    answered: BTreeMap<ValidatorIndex, (Epoch, TimestampMs)>,
+    answered: BTreeMap<ValidatorIndex, TimestampMs>,
 }
 
 impl<S: Scheme> Core<S> {
@@ -214,19 +214,30 @@ impl<S: Scheme> Core<S> {
 
     fn bid_farewell(&mut self, peer: ValidatorIndex, epoch: Epoch) {
         let pause_ms = self.timer.resend_ms() / 4;
-        let lately =
-            |(to, at): &(Epoch, TimestampMs)| *to == epoch && self.now < after(*at, pause_ms) && self.now >= *at;
+        // Whatever epoch it names: who names many would have each answered.
+        let lately = |at: &TimestampMs| self.now < after(*at, pause_ms) && self.now >= *at;
         if self.epochs.answered.get(&peer).is_some_and(lately) {
             return;
         }
         if self.epochs.answered.len() >= ANSWERED_MAX {
             self.epochs.answered.clear();
         }
-        self.epochs.answered.insert(peer, (epoch, self.now));
+        self.epochs.answered.insert(peer, self.now);
         match self.epochs.farewells.get(&epoch).cloned() {
             Some(farewell) => farewell.into_iter().for_each(|message| self.send(To::One(peer), message)),
             None => self.out.push(Output::Behind { peer, epoch }),
         }
+    }
+
+    /// Those who spoke early stand at other places of the next set, or at none.
+    fn follow_senders(&mut self, next: &EpochInfo) {
+        let before = &self.rules.info.validators;
+        let place = |old: ValidatorIndex| next.validators.index_of(&before.get(old)?.node);
+        self.epochs.ahead = self.epochs.ahead.and_then(|(epoch, peer)| Some((epoch, place(peer)?)));
+        let early = std::mem::take(&mut self.epochs.early);
+        self.epochs.early = early.into_iter().filter_map(|(from, message)| Some((place(from)?, message))).collect();
+        // Whom farewells were sent is known by the old places.
+        self.epochs.answered.clear();
     }
 
     /// The next epoch starts.
@@ -236,6 +247,7 @@ impl<S: Scheme> Core<S> {
         }
         let rules = Rules::new(info, self.rules.mutations);
         let validators = rules.validators();
+        self.follow_senders(&rules.info);
         self.index = index.filter(|index| rules.is_member(*index));
         self.record = Record::start(&rules.info, rules.info.start);
         self.tree = Tree::new(rules.info.start, rules.info.closing);

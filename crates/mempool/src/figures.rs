@@ -96,7 +96,7 @@ impl Mempool {
             peers: self.store.origins().iter().map(|(&peer, &usage)| (peer, held(usage))).collect(),
             payloads_in_flight: self.flights.len(),
             wanted: self.gossip.wanted(),
-            remembered: self.history.len() + self.ordered.len(),
+            remembered: self.history.len() + self.history_of_peers.len() + self.ordered.len(),
             admitted: counters.admitted,
             rejected: Rejected::LABELS.into_iter().zip(counters.rejected).collect(),
             revealed: counters.revealed,

@@ -229,7 +229,7 @@ impl Mempool {
         if let Some(sequence) = self.store.sequence(id) {
             self.end(sequence, outcome);
         } else if ended != Some(outcome) {
-            self.record_end(*id, outcome, false);
+            self.record_end(*id, outcome, None, false);
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Mempool {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) history: History<Ended>,
+    /// The same of what only peers brought: they must not push out what users ask for.
+    pub(crate) history_of_peers: History<Ended>,
     pub(crate) refused: History<(Rejected, TimestampMs)>,
     pub(crate) ordered: Ordered,
     pub(crate) flights: Flights,
@@ -89,6 +91,7 @@ impl Mempool {
         Ok(Self {
             store: Store::new(config.hash_key),
             history: History::new(config.ended_entries_max),
+            history_of_peers: History::new(config.ended_entries_max),
             refused: History::new(config.refused_entries_max),
             ordered: Ordered::new(config.ordered_entries_max, config.hash_key),
             flights: Flights::default(),
@@ -155,7 +158,8 @@ impl Mempool {
     /// How an entry that is no longer pooled ended, as far as that is remembered. That it was ordered overrules that it
     /// expired or was evicted here.
     pub(crate) fn ended(&self, id: &UnitId) -> Option<Ended> {
-        self.ordered.get(id).or_else(|| self.history.get(id).copied())
+        let unordered = || self.history.get(id).or_else(|| self.history_of_peers.get(id)).copied();
+        self.ordered.get(id).or_else(unordered)
     }
 
     /// When a pooled entry came.
@@ -221,6 +225,7 @@ impl Mempool {
         let entry = if entry.bytes() * 2 < frame.0 { entry.detached() } else { entry };
         let admitted = Admitted { id: entry.id(), arrived_at: self.now, arrival_height: self.height };
         self.history.remove(&admitted.id);
+        self.history_of_peers.remove(&admitted.id);
         self.refused.remove(&admitted.id);
         self.gossip.arrived(&admitted.id);
         self.counters.admitted += 1;
@@ -371,27 +376,28 @@ impl Mempool {
     /// Takes a pooled entry out, for good.
     pub(crate) fn end(&mut self, sequence: Sequence, outcome: Outcome) {
         let slot = self.store.remove(sequence).expect("only pooled entries end here");
-        self.record_end(slot.entry.id(), outcome, self.journals(slot.origin));
+        self.record_end(slot.entry.id(), outcome, slot.origin, true);
     }
 
-    pub(crate) fn remember(&mut self, id: UnitId, ended: Ended) {
+    pub(crate) fn remember(&mut self, id: UnitId, ended: Ended, origin: Option<PeerId>) {
         match ended.outcome {
             Outcome::Revealed(height) => self.ordered.insert(&id, height, None, ended.at),
             Outcome::Skipped(Skipped { height, reason }) => {
                 self.ordered.insert(&id, height, Some(reason), ended.at);
             }
-            Outcome::Evicted(_) | Outcome::Expired(_) => self.history.insert(id, ended),
+            Outcome::Evicted(_) | Outcome::Expired(_) if origin.is_none() => self.history.insert(id, ended),
+            Outcome::Evicted(_) | Outcome::Expired(_) => self.history_of_peers.insert(id, ended),
         }
     }
 
     /// Remembers, journals and reports how an entry ended.
-    pub(crate) fn record_end(&mut self, id: UnitId, outcome: Outcome, journaled: bool) {
+    pub(crate) fn record_end(&mut self, id: UnitId, outcome: Outcome, origin: Option<PeerId>, was_pooled: bool) {
         let ended = Ended { outcome, at: self.now };
         self.counters.ended(&outcome);
-        self.remember(id, ended);
+        self.remember(id, ended, origin);
         self.refused.remove(&id);
         self.gossip.arrived(&id);
-        if journaled {
+        if self.journals(origin) && was_pooled {
             self.output(Output::Journal(Record::Remove(Remove { id, ended })));
         }
         self.status_event(id, Status::Ended(ended));

@@ -23,6 +23,7 @@ impl Mempool {
                         continue;
                     }
                     self.history.remove(&entry.id());
+                    self.history_of_peers.remove(&entry.id());
                     self.height = self.height.max(arrival_height);
                     self.insert(entry, None, arrived_at, arrival_height);
                 }
@@ -30,7 +31,7 @@ impl Mempool {
                     if let Some(sequence) = self.store.sequence(&id) {
                         self.store.remove(sequence);
                     }
-                    self.remember(id, ended);
+                    self.remember(id, ended, None);
                 }
             }
         }

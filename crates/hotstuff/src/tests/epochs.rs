@@ -1,9 +1,13 @@
 //! Rule 10: epochs end with their closing block, for all the same.
 
 use super::net::{Bench, Net, parameters};
-use crate::{Input, Output, Votes, tests::objects::epoch};
+use crate::{
+    Input, Output, Votes,
+    tests::objects::{Maker, epoch},
+};
 use chorale_types::{
-    CommitPair, CommitProof, Entry, Epoch, High, Message, Nudge, Proposal, ValidatorIndex, View, codec::List,
+    CommitPair, CommitProof, Entry, Epoch, High, Message, Nudge, Proposal, Validator, ValidatorIndex, ValidatorSet,
+    View, codec::List,
 };
 
 fn bench(closing: u64) -> Bench {
@@ -80,6 +84,54 @@ fn the_end_is_told_to_all_and_again_to_whoever_is_still_in_the_epoch() {
 }
 
 #[test]
+fn who_speaks_early_is_not_blamed_for_standing_elsewhere_in_the_next_epoch() {
+    let mut bench = bench(1);
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 2);
+    // Without validator 1, those after it stand one place lower.
+    let before: Vec<Validator> = bench.maker.info.validators.iter().map(|(_, validator)| validator.clone()).collect();
+    let mut next = bench.maker.info.clone();
+    next.epoch = Epoch(1);
+    next.validators = ValidatorSet::new([0, 2, 3].map(|index| before[index].clone()).into()).unwrap();
+    next.start = chain[0].0.header.reference();
+    (next.start.view, next.start.parent) = (View(0), View(0));
+    next.closing.0 = 10;
+    let maker = Maker::new(next.clone());
+    let timeout = |by| Message::Timeout(maker.timeout(by, 1, High::Certified(maker.start()), None));
+    bench.hear(2, timeout(1));
+    bench.hear(3, timeout(2));
+    bench.hear(1, timeout(2));
+    bench.hear(1, Message::Proposal(Proposal::Fresh(chain[0].0.clone())));
+    bench.hear(1, Message::Entry(Entry::Certified(chain[0].1.clone())));
+    bench.hear(1, Message::Entry(Entry::Certified(chain[1].1.clone())));
+    bench.step(Input::Epoch { info: next, index: Some(ValidatorIndex(0)) });
+    assert_eq!(bench.blamed(), [0; 0]);
+    // They count: a third of the others has given the view up, so this node does.
+    assert!(bench.sent().iter().any(|message| matches!(message, Message::Timeout(_))), "{:?}", bench.sent());
+}
+
+#[test]
+fn who_names_one_epoch_after_another_is_answered_no_more_often() {
+    let mut bench = bench(1);
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 2);
+    bench.hear(1, Message::Proposal(Proposal::Fresh(chain[0].0.clone())));
+    bench.hear(1, Message::Entry(Entry::Certified(chain[0].1.clone())));
+    bench.hear(1, Message::Entry(Entry::Certified(chain[1].1.clone())));
+    let mut next = bench.maker.info.clone();
+    next.epoch = Epoch(2);
+    next.start = chain[0].0.header.reference();
+    (next.start.view, next.start.parent) = (View(0), View(0));
+    next.closing.0 = 10;
+    bench.step(Input::Epoch { info: next, index: None });
+    let mut answered = 0;
+    for epoch in [0, 1, 0, 1, 0] {
+        let nudge = Nudge { epoch: Epoch(epoch), view: View(1) };
+        let out = bench.hear(2, Message::Nudge(nudge));
+        answered += out.iter().filter(|it| matches!(it, Output::Send { .. } | Output::Behind { .. })).count();
+    }
+    assert_eq!(answered, 1);
+}
+
+#[test]
 fn a_farewell_shows_the_end_also_if_only_a_descendant_is_proven() {
     let mut first = bench(1);
     let maker = first.maker.clone();
@@ -136,7 +188,7 @@ fn a_node_that_was_away_for_epochs_catches_up() {
 #[test]
 fn a_node_that_stopped_at_the_end_of_an_epoch_asks_for_the_next_again() {
     let info = epoch(&[1; 4], 1);
-    let chain = super::objects::Maker::new(info.clone()).chain(&info.start_certificate(), 1, 1);
+    let chain = Maker::new(info.clone()).chain(&info.start_certificate(), 1, 1);
     let config = crate::Config {
         parameters: parameters(Votes::Leaders),
         index: Some(ValidatorIndex(0)),

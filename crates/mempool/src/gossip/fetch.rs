@@ -68,6 +68,12 @@ impl Fetch {
             for asked in source.requests.into_values() {
                 asked.ids.iter().for_each(|id| self.ask_another(id));
             }
+            // What it was to be asked for next may be in the queue of nobody else.
+            for id in source.to_ask {
+                if self.wanted.get(&id).is_some_and(|wanted| wanted.asked.is_none()) {
+                    self.ask_another(&id);
+                }
+            }
         }
         self.wanted.retain(|_, wanted| wanted.asked.is_some() || !wanted.announcers.is_empty());
         for peer in peers {

@@ -1,10 +1,24 @@
 //! Accepted entries survive a restart, and those that ended do not come back.
 
 use super::{at, bundle, carrier, commitment, entry, journal, manifest, pool, roomy, small};
-use crate::{Entry, EvictReason, Mempool, Outcome, PeerId, Record, Reveal, Source, Status};
+use crate::{Config, Entry, EvictReason, Mempool, Outcome, PeerId, Record, Reveal, Source, Status};
 use chorale_types::Height;
 
-fn restored(config: crate::Config, records: impl IntoIterator<Item = Record>) -> Mempool {
+#[test]
+fn what_peers_bring_pushes_out_no_reason_that_users_ask_for() {
+    let mut pool = pool(Config { ended_entries_max: 4, ..roomy() });
+    let expiring = |salt| bundle(&[(1, 10)], 1, salt);
+    let own = expiring(0);
+    pool.submit(own.clone(), Source::Local, at(0)).unwrap();
+    for salt in 1..20 {
+        pool.submit(expiring(salt), Source::Peer(PeerId(1)), at(0)).unwrap();
+    }
+    pool.revealed(&Reveal { height: Height(1), payloads: &[], included: &[], skipped: &[] }, at(1));
+    assert!(matches!(pool.status(&own.id()), Some(Status::Ended(_))), "{:?}", pool.status(&own.id()));
+    assert!(pool.snapshot().iter().any(|record| matches!(record, Record::Remove(it) if it.id == own.id())));
+}
+
+fn restored(config: Config, records: impl IntoIterator<Item = Record>) -> Mempool {
     let mut pool = pool(config);
     pool.restore(records, at(10_000));
     pool.store.check();

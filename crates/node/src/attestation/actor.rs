@@ -23,7 +23,11 @@ use chorale_types::{
     TimestampMs, ValidatorIndex,
     codec::{Encode, decode},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tracing::{debug, error, warn};
 
 /// Heights that are signed together at most: one write to disk for all of them.
@@ -117,6 +121,8 @@ pub struct Actor<E: Context, S, N, R> {
     votes: Votes,
     /// The last settled height that was looked at.
     last: Height,
+    /// The last height that was settled before the node was started.
+    restart: Height,
     missing: Missing,
     /// Attestations of heights that are not settled here yet, not verified.
     early: BTreeMap<Height, Attestation>,
@@ -131,7 +137,8 @@ where
     N: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    /// Reads what was signed and attested. `restart` is settlement's: what it has settled before is not looked at again.
+    /// Reads what was signed and attested. `restart` is settlement's: up to there, only what is not attested is looked at
+    /// again.
     ///
     /// # Errors
     ///
@@ -164,25 +171,23 @@ where
             attestations,
             votes: Votes::default(),
             last: restart,
+            restart,
             missing: Missing::default(),
             early: BTreeMap::new(),
             answers: BTreeMap::new(),
             synced: restart,
         };
-        actor.reopen(restart);
+        actor.reopen();
         Ok((actor, mailbox))
     }
 
-    /// Goes on with the last heights that were settled before a restart and are not attested here.
-    fn reopen(&mut self, restart: Height) {
-        let attested: std::collections::BTreeSet<u64> = self.attestations.heights().into_iter().collect();
-        let oldest = restart.0.saturating_sub(self.config.retention_heights).max(1);
-        for height in (oldest..=restart.0).filter(|height| !attested.contains(height)) {
-            // What this node signed says what it found, without asking settlement, which does not run yet.
-            let Some(vote) = self.signed.get(Height(height)).copied() else { continue };
-            self.wait_for(vote.height, vote.root, vote.epoch);
-        }
-        self.publish(restart);
+    /// Goes on with the first height that was settled before a restart and is not attested here: it may not even be signed.
+    fn reopen(&mut self) {
+        let attested: BTreeSet<u64> = self.attestations.heights().into_iter().collect();
+        let oldest = self.restart.0.saturating_sub(self.config.retention_heights).max(1);
+        let missing = (oldest..=self.restart.0).find(|height| !attested.contains(height));
+        self.last = missing.map_or(self.restart, |height| Height(height - 1));
+        self.publish(self.last);
     }
 
     /// Runs until the node is shut down.
@@ -229,8 +234,17 @@ where
             let mut fresh = Vec::new();
             while self.last < until {
                 let height = self.last.next();
-                let record = self.settlement.record(height).await;
-                let record = record.map_err(|error| Stopped::Record { height, error })?;
+                if height <= self.restart && self.attestations.get(height).await?.is_some() {
+                    self.last = height;
+                    continue;
+                }
+                let record = match self.settlement.record(height).await {
+                    Err(settlement::Unavailable::Pruned { .. }) if height <= self.restart => {
+                        self.last = height;
+                        continue;
+                    }
+                    record => record.map_err(|error| Stopped::Record { height, error })?,
+                };
                 self.last = height;
                 let outcome = record.outcome();
                 if let Some(vote) = self.sign(height, outcome.epoch, outcome.root()).await? {

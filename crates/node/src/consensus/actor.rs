@@ -275,11 +275,20 @@ where
         let mut turns = VecDeque::from([outputs]);
         while let Some(outputs) = turns.pop_front() {
             self.persist(&outputs).await?;
+            let mut ended = None;
             for output in outputs {
+                if let Output::EpochEnded { start, farewell } = output {
+                    // What else comes of this turn is for the peers of the epoch that ends.
+                    ended = Some((start, farewell));
+                    continue;
+                }
                 let more = self.carry_out_one(output).await?;
                 if !more.is_empty() {
                     turns.push_back(more);
                 }
+            }
+            if let Some((start, farewell)) = ended {
+                turns.push_back(self.next_epoch(start, farewell).await?);
             }
         }
         Ok(())
@@ -305,7 +314,8 @@ where
 
     async fn carry_out_one(&mut self, output: Output) -> Result<Vec<Output>, Stopped> {
         match output {
-            Output::Persist(_) | Output::PersistHeader(_) => {}
+            // The end of an epoch is the end of a turn.
+            Output::Persist(_) | Output::PersistHeader(_) | Output::EpochEnded { .. } => {}
             Output::Send { to, message } => self.send_to(to, message),
             Output::WantContent { view, parent, .. } => return Ok(self.propose(view, &parent)),
             Output::WantHeaders { id, height, above } => {
@@ -323,7 +333,6 @@ where
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
             Output::Committed { headers, proof } => self.commit(headers, proof).await?,
             Output::Entered(view) => self.enter(view),
-            Output::EpochEnded { start, farewell } => return self.next_epoch(start, farewell).await,
             Output::Behind { peer, epoch } => self.say_farewell(peer, epoch).await?,
             Output::Conflict { committed, proof } => {
                 return Err(Stopped::Conflict { committed, proof: Box::new(proof) });

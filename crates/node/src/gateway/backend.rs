@@ -175,11 +175,15 @@ impl Backend {
 
     /// From the first epoch to this one.
     async fn hand_overs<const MAX: usize>(&self, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
+        let too_many = || ErrorCode::Pruned.with("more epochs than a proof file holds");
+        if to.0 > MAX as u64 {
+            return Err(too_many());
+        }
         let mut hand_overs = Vec::new();
         for epoch in 0..to.0 {
             hand_overs.push(self.hand_over_from(Epoch(epoch)).await?);
         }
-        List::new(hand_overs).map_err(|_| ErrorCode::Pruned.with("more epochs than a proof file holds"))
+        List::new(hand_overs).map_err(|_| too_many())
     }
 }
 

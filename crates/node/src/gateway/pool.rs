@@ -91,10 +91,9 @@ impl Pool {
                     .await?;
                 // Where it stands is said here once this node has settled it, and can prove it.
                 let is_ahead = matches!(answer.state, State::Revealed | State::OrderAttested | State::Skipped);
-                let passed = answer.passed.iter().copied().filter(|passed| passed.state <= State::Committed);
-                let here =
-                    StatusAnswer { height: answer.height, passed: passed.collect(), ..answer_of(State::Committed) };
-                Ok(if is_ahead { here } else { answer })
+                let passed = answer.passed.iter().copied().filter(|passed| passed.state <= State::Committed).collect();
+                let here = StatusAnswer { position: None, passed, ..answer };
+                Ok(if is_ahead { StatusAnswer { state: State::Committed, reason: None, ..here } } else { here })
             }
         }
     }

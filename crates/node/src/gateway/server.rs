@@ -5,9 +5,9 @@ use super::{
     limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
     places::{Place, Places},
-    throttle::{Client, Throttle, Throttled},
+    throttle::{Client, Throttle, Throttled, refusal},
 };
-use chorale_api::ChoraleApiServer as _;
+use chorale_api::{ChoraleApiServer as _, ErrorCode};
 use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
     middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
@@ -24,7 +24,7 @@ pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Connections at a time.
 const CONNECTIONS_MAX: u32 = 1_024;
-/// Connections of one client at a time.
+/// Connections of one client at a time, and requests.
 const CONNECTIONS_OF_CLIENT_MAX: usize = 256;
 /// Subscriptions of one connection.
 const SUBSCRIPTIONS_PER_CONNECTION_MAX: u32 = 32;
@@ -75,6 +75,8 @@ pub async fn start(
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])
         .expect("the paths are constants that begin with a slash");
     let throttle = Throttle::new(Clients::new(limits));
+    // One connection may carry many requests at a time.
+    let requests = Places::new(CONNECTIONS_MAX as usize, CONNECTIONS_OF_CLIENT_MAX);
     let bodies = throttle.clone();
     let calls = RpcServiceBuilder::new().layer_fn(move |inner| Throttled { inner, throttle: throttle.clone() });
     let service = ServerBuilder::with_config(config)
@@ -86,14 +88,22 @@ pub async fn start(
     let methods = jsonrpsee::Methods::from(backend.into_rpc());
     let serve = move |stream: TcpStream, client: SocketAddr, stop: StopHandle, place: Place| {
         let (service, methods, bodies) = (service.clone(), methods.clone(), bodies.clone());
+        let requests = requests.clone();
         let (stopped, place) = (stop.clone(), Arc::new(place));
         let answer = tower::service_fn(move |mut request: HttpRequest<_>| {
             // Whom the limits are for.
             let (address, is_counted) = (client.ip(), !ws::is_upgrade_request(&request));
             request.extensions_mut().insert(Client { address, is_counted, _place: place.clone() });
-            let refused = if is_counted { bodies.refuse_body(address, &request) } else { None };
+            let (own, refused) = match requests.take(address) {
+                Ok(own) => (Some(own), if is_counted { bodies.refuse_body(address, &request) } else { None }),
+                Err(full) => {
+                    (None, Some(refusal(&ErrorCode::TooManyRequests.with(format!("requests: {full}")), 1_000)))
+                }
+            };
             let mut service = service.clone().build(methods.clone(), stop.clone());
             async move {
+                // Held as long as the request takes, also while its body comes.
+                let _own = own;
                 match refused {
                     Some(refused) => Ok(refused),
                     None => service.call(request).await,

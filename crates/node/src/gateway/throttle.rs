@@ -51,13 +51,7 @@ impl Throttle {
             None => u64::from(REQUEST_BYTES_MAX),
         };
         let wait_ms = self.ask(client, 0, bytes).err()?;
-        let error = too_many(client, wait_ms);
-        let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error });
-        let mut answer = HttpResponse::new(HttpBody::from(body.to_string()));
-        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-        answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-        answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1_000)));
-        Some(answer)
+        Some(refusal(&too_many(client, wait_ms), wait_ms))
     }
 
     /// The error for a call that comes too early.
@@ -75,6 +69,16 @@ impl Throttle {
         let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).ask(client, requests, bytes, now_ms)
     }
+}
+
+/// The answer to an HTTP request that is not looked at, and when to come again.
+pub(super) fn refusal(error: &ErrorObjectOwned, wait_ms: u64) -> HttpResponse {
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error });
+    let mut answer = HttpResponse::new(HttpBody::from(body.to_string()));
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1_000)));
+    answer
 }
 
 fn too_many(client: IpAddr, wait_ms: u64) -> ErrorObjectOwned {

@@ -22,7 +22,9 @@ use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
     Carrier, Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
-use chorale_types::{Commitment, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode};
+use chorale_types::{
+    Commitment, Epoch, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode,
+};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     collections::BTreeSet,
@@ -94,6 +96,8 @@ pub struct Actor<E: Context, N, R> {
     height: Height,
     known: watch::Sender<Height>,
     unsynced: bool,
+    /// Whose validators it gossips with.
+    epoch: Epoch,
     /// Something was accepted that peers have not been told of.
     unflushed: bool,
     /// When they may be told next.
@@ -159,6 +163,7 @@ where
             known,
             unsynced: false,
             unflushed: false,
+            epoch: epoch.epoch,
             flush_at: UNIX_EPOCH,
             ticks: 0,
             answers: Vec::new(),
@@ -191,8 +196,8 @@ where
                 _ = &mut stopped => return Ok(self.journal.sync().await?),
                 event = events.recv() => match event {
                     Ok(event) => self.observe(event),
-                    // Statuses lag; the content of heights tells all in the end.
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    // Statuses lag; the content of heights tells all in the end. But for an epoch that began.
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up(),
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
                 Some(durable) = self.syncing.next() => answer(durable?),
@@ -222,8 +227,18 @@ where
         self.context.now_ms()
     }
 
+    /// An event may have been missed that said that an epoch began.
+    fn catch_up(&mut self) {
+        let epoch = self.chain.position.borrow().epoch.clone();
+        if epoch.epoch != self.epoch {
+            self.pool.epoch_ended(self.now());
+            self.enter(&epoch);
+        }
+    }
+
     /// Gossips with the validators of this epoch from now on.
     fn enter(&mut self, epoch: &EpochInfo) {
+        self.epoch = epoch.epoch;
         let now = self.now();
         let peers = self.roster.enter(epoch);
         self.pool.set_peers(peers, now);

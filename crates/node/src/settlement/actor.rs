@@ -189,7 +189,8 @@ impl<E: Context> Actor<E> {
                 let _ = reply.send(found);
             }
             Request::NextContent { rollup, after, reply } => {
-                let _ = reply.send(self.next_content(rollup, after));
+                let next = self.next_content(rollup, after).await?;
+                let _ = reply.send(next);
             }
         }
         Ok(())
@@ -222,16 +223,27 @@ impl<E: Context> Actor<E> {
         Ok(skipped)
     }
 
-    fn next_content(&self, rollup: RollupId, after: Height) -> Result<Option<Height>, Unavailable> {
+    async fn next_content(
+        &self,
+        rollup: RollupId,
+        after: Height,
+    ) -> Result<Result<Option<Height>, Unavailable>, Stopped> {
         match self.ledger.last_content(rollup) {
-            None => return Err(Unavailable::UnknownRollup(rollup)),
-            Some(last) if last <= after => return Ok(None),
+            None => return Ok(Err(Unavailable::UnknownRollup(rollup))),
+            Some(last) if last <= after => return Ok(Ok(None)),
             Some(_) => {}
         }
-        if after < self.index.floor() {
-            return Err(Unavailable::Pruned { first: self.index.floor().next() });
+        let floor = self.index.floor();
+        let next = self.index.next_content(rollup, after.max(floor));
+        if after >= floor {
+            return Ok(Ok(next));
         }
-        Ok(self.index.next_content(rollup, after))
+        // A rollup may have been quiet for longer than heights are kept: its lane says what was before it.
+        let pruned = Err(Unavailable::Pruned { first: floor.next() });
+        let Some(height) = next else { return Ok(pruned) };
+        let Ok(record) = self.record(height).await? else { return Ok(pruned) };
+        let follows = record.lane_tree().prove(rollup).is_some_and(|proof| proof.leaf.previous <= after);
+        Ok(if follows { Ok(Some(height)) } else { pruned })
     }
 }
 

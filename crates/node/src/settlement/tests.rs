@@ -365,6 +365,24 @@ fn what_is_not_here_is_said_to_be_pruned_or_not_yet() {
     });
 }
 
+/// Nothing is pruned for who has all that a rollup had before, however long ago that was.
+#[test]
+fn a_rollup_that_was_quiet_for_long_goes_on_where_its_followers_are() {
+    run(12, async |context| {
+        let node = Node::start(&context, Config { retention_heights: 40, ..config("s") }).await;
+        for height in 1..=200 {
+            let mut units = vec![single(1, &format!("a{height}"))];
+            if [5, 199].contains(&height) {
+                units.push(single(3, &format!("b{height}")));
+            }
+            node.settle(revealed(height, units)).await;
+        }
+        assert_eq!(node.mailbox.next_content(RollupId(3), Height(5)).await, Ok(Some(Height(199))));
+        let missed = node.mailbox.next_content(RollupId(3), Height(4)).await.unwrap_err();
+        assert!(matches!(missed, Unavailable::Pruned { .. }), "{missed}");
+    });
+}
+
 #[test]
 fn an_index_that_is_full_forgets_the_oldest() {
     run(9, async |context| {

@@ -103,6 +103,40 @@ fn nothing_that_was_accepted_is_lost_when_all_lose_power() {
     }
 }
 
+/// Settlement is durable before it is signed: what a stop falls between must be attested all the same.
+#[test]
+fn what_was_settled_before_all_stopped_is_attested_after_it() {
+    for n in [1, 4] {
+        Runner::seeded(55).start(|context| async move {
+            // Snapshots every 32 heights.
+            let parameters =
+                GenesisParameters { retention_heights: 64, ..parameters(VotesTo::All, RevealWhen::Committed) };
+            let mut nodes = Nodes::new(context, n, parameters, link(0)).await;
+            nodes.start_all().await;
+            for round in 1..=3 {
+                let top = Height(33 * round);
+                let mut name = 1_000 * round;
+                while nodes.settled(0) < top {
+                    nodes.submit(0, [name]).await;
+                    name += 1;
+                    nodes.sleep_ms(50).await;
+                }
+                let settled = nodes.settled(0);
+                for i in 0..n {
+                    nodes.crash(i).await;
+                }
+                for i in 0..n {
+                    nodes.start(i).await;
+                }
+                nodes.until_height(settled).await;
+                for height in settled.0.saturating_sub(40).max(1)..=settled.0 {
+                    nodes.until_attested(Height(height)).await;
+                }
+            }
+        });
+    }
+}
+
 #[test]
 fn nodes_that_crash_at_any_moment_under_load_come_back_to_the_same_order() {
     for seed in 43..46 {
