@@ -37,6 +37,7 @@ pub(crate) struct Flight {
     stage: Stage,
     /// Kept while some of its short ids match nothing pooled: the entry may still arrive.
     unmatched: Option<(Arc<Manifest>, usize)>,
+    /// Rising.
     entries: Vec<Sequence>,
 }
 
@@ -92,6 +93,7 @@ impl Mempool {
                 }
             }
         }
+        entries.sort_unstable();
         let unmatched = (unmatched > 0).then(|| (manifest.clone(), unmatched));
         self.change(&entries, |store, sequence| store.mark(sequence, Stage::Proposed));
         self.flights.insert(payload, Flight { carrier, stage: Stage::Proposed, unmatched, entries });
@@ -162,7 +164,7 @@ impl Mempool {
     pub fn carrier(&self, id: &UnitId) -> Option<Carrier> {
         let sequence = self.store.sequence(id)?;
         let furthest = self.store.slot(sequence)?.marks.furthest()?;
-        let carries = |flight: &&Flight| flight.stage == furthest && flight.entries.contains(&sequence);
+        let carries = |flight: &&Flight| flight.stage == furthest && flight.entries.binary_search(&sequence).is_ok();
         self.flights.values().find(carries).map(|flight| flight.carrier)
     }
 
@@ -178,6 +180,7 @@ impl Mempool {
             if *unmatched == 0 {
                 flight.unmatched = None;
             }
+            // The newest has the highest.
             flight.entries.push(sequence);
             self.store.mark(sequence, flight.stage);
         }

@@ -8,7 +8,7 @@
 //!   contradict each other.
 //! - One object is kept for each validator, epoch and kind of fault, and [`PER_VALIDATOR_MAX`] for each validator: who
 //!   accuses himself a thousand times fills no disk and displaces nobody else's.
-//! - Whom it proves guilty is cut off, and stays so.
+//! - Whom it proves guilty is cut off, and stays so for the epoch.
 //! - It is durable before it is listed or passed on, so that what was seen once is there after a restart.
 //! - It is sent to all when it is new. Besides, each node says one that it knows again every [`REPEAT_MS`], in turn, so
 //!   that who was away or has lost its disk learns all of them. What is known costs no verification.

@@ -190,9 +190,11 @@ where
         Ok(())
     }
 
-    /// Cuts off whom the networks have let in again since, or this node since it was restarted.
+    /// Cuts off whom the networks have let in again since, or this node since it was restarted. Who validates in the next
+    /// epoch all the same is judged by that one.
     fn keep_out(&self, proven: &Proven) {
-        if let Some(peer) = peer_of(proven).filter(|_| proven.validator != self.me) {
+        let is_now = proven.evidence.epoch == self.chain.position.borrow().epoch.epoch;
+        if let Some(peer) = peer_of(proven).filter(|_| is_now && proven.validator != self.me) {
             self.peers.keep_out(&peer);
         }
     }
