@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 
 /// Headers taken from one answer.
 const HEADERS_MAX: usize = 4096;
+/// Headers of one view that are kept unasked. An honest leader makes one; what matters of a faulty one's others is voted
+/// for, or fetched when it is provably committed.
+const VIEW_HEADERS_MAX: usize = 2;
 
 impl<S: Scheme> Core<S> {
     /// Learns from a verified certificate.
@@ -71,15 +74,21 @@ impl<S: Scheme> Core<S> {
         }
     }
 
-    /// Keeps a valid header, unless it is so far ahead that it is better fetched when it is needed.
+    /// Keeps a valid header, unless it is so far ahead that it is better fetched when it is needed, or one of too many
+    /// that its leader made.
     fn keep(&mut self, id: BlockId, header: &Header) {
         let ahead = u64::try_from(self.parameters.headers_ahead_max).unwrap_or(u64::MAX);
         let within = header.height.0 <= self.tree.committed.height.0.saturating_add(ahead);
-        if within && self.tree.header(&id).is_none() {
+        if !within || self.tree.header(&id).is_some() {
+            return;
+        }
+        let is_wanted = self.fetching.is_some_and(|(wanted, _)| wanted == id);
+        let of_view = self.tree.headers().filter(|kept| kept.view == header.view).count();
+        if is_wanted || of_view < VIEW_HEADERS_MAX {
             self.tree.insert(id, header.clone(), false);
-            if self.fetching.is_some_and(|(wanted, _)| wanted == id) {
-                self.try_commit();
-            }
+        }
+        if is_wanted {
+            self.try_commit();
         }
     }
 

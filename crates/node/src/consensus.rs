@@ -10,6 +10,7 @@
 mod actor;
 mod chain;
 pub(crate) mod pings;
+mod stragglers;
 pub mod wire;
 
 pub use actor::{Actor, Connections};

@@ -11,4 +11,5 @@ mod loopback;
 pub(crate) mod network;
 mod nodes;
 mod ordering;
+mod scattered;
 mod sync;

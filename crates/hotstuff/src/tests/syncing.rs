@@ -1,8 +1,11 @@
 //! Rule 9: missing headers are fetched, and checked by their hashes.
 
-use super::net::{Bench, Net, parameters};
+use super::{
+    net::{Bench, Net, parameters},
+    objects::everybody,
+};
 use crate::{Input, Output, Votes};
-use chorale_types::{Entry, Header, Message};
+use chorale_types::{Entry, Header, Message, Proposal, TimestampMs, Tip};
 
 #[test]
 fn headers_are_asked_for_when_something_provably_committed_is_missing() {
@@ -49,6 +52,34 @@ fn a_node_that_was_away_catches_up_with_a_running_chain() {
 }
 
 #[test]
+fn of_many_headers_of_one_view_few_are_kept_and_what_is_voted_for_always() {
+    let mut bench = Bench::new(0, Votes::Leaders).started();
+    let first = bench.maker.tip(1, &bench.maker.start(), None);
+    let leader = first.header.author.0;
+    let view_1 = |by: u64| {
+        let mut header = first.header.clone();
+        header.timestamp = TimestampMs(by);
+        bench.maker.tip_of(header, None)
+    };
+    let variants: Vec<Tip> = (0..10).map(view_1).collect();
+    for tip in &variants {
+        bench.hear(leader, Message::Proposal(Proposal::Fresh(tip.clone())));
+    }
+    assert_eq!(bench.core.tree.headers().count(), 2);
+    // Whichever of them is committed in the end, it is fetched.
+    let last = &variants[9];
+    let parent = bench.maker.certificate(1, last.header.reference(), &everybody(&bench.maker));
+    let next = bench.maker.chain(&parent, 2, 1).remove(0);
+    bench.hear(1, Message::Entry(Entry::Certified(parent)));
+    bench.hear(1, Message::Entry(Entry::Certified(next.1)));
+    let (id, height) = (last.header.id(), last.header.height);
+    let wanted = Output::WantHeaders { id, height, above: bench.maker.info.start.height };
+    assert!(bench.out.contains(&wanted));
+    bench.step(Input::Headers(vec![last.header.clone()]));
+    assert_eq!(bench.committed(), [last.header.reference()]);
+}
+
+#[test]
 fn headers_far_ahead_are_not_kept() {
     let mut bench = Bench::new(0, Votes::Leaders);
     bench.core.parameters.headers_ahead_max = 2;
@@ -57,7 +88,7 @@ fn headers_far_ahead_are_not_kept() {
     bench.step(Input::Tick);
     for (tip, _) in chain.iter().rev() {
         let from = tip.header.author.0;
-        bench.hear(from, Message::Proposal(chorale_types::Proposal::Fresh(tip.clone())));
+        bench.hear(from, Message::Proposal(Proposal::Fresh(tip.clone())));
     }
     // The one voted for, and the two within reach.
     assert!(bench.core.tree.headers().count() <= 3);

@@ -4,6 +4,7 @@ use super::{
     Chain, EpochSource, Found, Stopped, Want,
     chain::proof_of,
     pings::{Pongs, believed_rtt_ms},
+    stragglers::Stragglers,
     wire::Wire,
 };
 use crate::{
@@ -30,7 +31,7 @@ use chorale_types::{
 use futures::FutureExt as _;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 /// Messages that are taken in one turn, with one sync for all that they promise.
 const BATCH_MAX: usize = 64;
@@ -77,6 +78,7 @@ pub struct Actor<E: Context, S, N, R> {
     epochs: EpochSource,
     known: Epochs,
     farewells: Farewells<E>,
+    stragglers: Stragglers,
     sender: N,
     receiver: R,
     peers: Peers,
@@ -119,6 +121,9 @@ where
             }
             record
         });
+        for header in &chain.recovered.headers {
+            chain.headers.offer(header.clone());
+        }
         let core = Core::new(config, (*chain.epoch).clone(), scheme, record, chain.recovered.headers);
         let (sender, receiver) = channel;
         Self {
@@ -135,6 +140,7 @@ where
             epochs: chain.epochs,
             known: chain.handle.epochs,
             farewells: chain.farewells,
+            stragglers: Stragglers::default(),
             sender,
             receiver,
             peers,
@@ -219,6 +225,9 @@ where
             let outputs = self.step(Input::Tick);
             self.carry_out(outputs).await?;
         }
+        for (peer, epoch) in self.stragglers.due(now) {
+            self.say_farewell(Recipients::One(peer), epoch).await;
+        }
         Ok(())
     }
 
@@ -240,8 +249,12 @@ where
                 return Vec::new();
             }
         };
-        // Peers of the epoch before stay connected; they are told what they missed by the core.
-        let Some(from) = self.keys.iter().position(|key| key.as_ref() == Some(peer)) else { return Vec::new() };
+        let Some(from) = self.keys.iter().position(|key| key.as_ref() == Some(peer)) else {
+            if let Wire::Consensus(message) = &wire {
+                self.hear_outsider(peer, message);
+            }
+            return Vec::new();
+        };
         let from = ValidatorIndex(u16::try_from(from).expect("a set holds at most 1024"));
         match wire {
             Wire::Consensus(message) => self.step(Input::Message { from, message }),
@@ -255,6 +268,19 @@ where
                 Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms }),
                 None => Vec::new(),
             },
+        }
+    }
+
+    /// Peers of the epoch before stay connected. One that left the set with it and speaks in it still has missed its end.
+    fn hear_outsider(&mut self, peer: &PublicKey, message: &Message) {
+        let epoch = message.epoch();
+        // Farewells are not answered, or two nodes would exchange them for ever.
+        if epoch >= self.epoch.epoch || matches!(message, Message::Entry(_) | Message::Commit(_)) {
+            return;
+        }
+        let was_in_it = self.known.get(epoch).is_some_and(|info| keys(&info).contains(&Some(peer.clone())));
+        if was_in_it {
+            self.stragglers.note(peer, epoch);
         }
     }
 
@@ -298,7 +324,10 @@ where
         let last = outputs.iter().rposition(|output| matches!(output, Output::Persist(_)));
         for (position, output) in outputs.iter().enumerate() {
             match output {
-                Output::PersistHeader(header) => self.safety.header((**header).clone()).await?,
+                Output::PersistHeader(header) => {
+                    self.safety.header((**header).clone()).await?;
+                    self.headers.offer((**header).clone());
+                }
                 // A record replaces the ones before it as a whole.
                 Output::Persist(record) if Some(position) == last => self.safety.record((**record).clone()).await?,
                 _ => {}
@@ -333,7 +362,11 @@ where
             Output::Certified(certificate) => self.tell(ChainEvent::Certified { certificate }),
             Output::Committed { headers, proof } => self.commit(headers, proof).await?,
             Output::Entered(view) => self.enter(view),
-            Output::Behind { peer, epoch } => self.say_farewell(peer, epoch).await?,
+            Output::Behind { peer, epoch } => {
+                if let Some(key) = self.keys.get(peer.as_usize()).cloned().flatten() {
+                    self.say_farewell(Recipients::One(key), epoch).await;
+                }
+            }
             Output::Conflict { committed, proof } => {
                 return Err(Stopped::Conflict { committed, proof: Box::new(proof) });
             }
@@ -435,6 +468,7 @@ where
         self.index = info.validators.index_of(&self.me).filter(|_| self.signs);
         self.epoch = Arc::new(info);
         self.keys = keys(&self.epoch);
+        self.stragglers.clear();
         self.known.insert(self.epoch.clone());
         if let Some(membership) = &mut self.membership {
             membership.track(&self.epoch);
@@ -444,11 +478,15 @@ where
         Ok(self.step(Input::Epoch { info: (*self.epoch).clone(), index: self.index }))
     }
 
-    async fn say_farewell(&mut self, peer: ValidatorIndex, epoch: Epoch) -> Result<(), Stopped> {
-        for message in self.farewells.get(epoch).await? {
-            self.send_to(To::One(peer), message);
+    async fn say_farewell(&mut self, to: Recipients<PublicKey>, epoch: Epoch) {
+        let farewell = self.farewells.get(epoch).await.unwrap_or_else(|failure| {
+            // Nothing that this node promises depends on it, and others have it too.
+            error!(%epoch, %failure, "reading how an epoch ended, for a peer that missed it");
+            Vec::new()
+        });
+        for message in farewell {
+            self.send(to.clone(), &Wire::Consensus(message));
         }
-        Ok(())
     }
 }
 

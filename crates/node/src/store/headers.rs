@@ -1,4 +1,4 @@
-//! Committed headers by height.
+//! Committed headers by height, and those voted for above them by id.
 
 use super::{Log, LogReader};
 use crate::ports::Committed;
@@ -7,12 +7,12 @@ use chorale_foundation::{
     storage::{Context, journal::Error},
 };
 use chorale_types::{
-    Height,
+    BlockId, Header, Height,
     codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt, Write},
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tracing::error;
 
@@ -45,6 +45,7 @@ impl Read for Committed {
 pub struct Headers {
     log: LogReader<Committed>,
     recent: Recent,
+    uncommitted: Uncommitted,
 }
 
 impl Headers {
@@ -58,6 +59,34 @@ impl Headers {
             error!(%height, %failure, "reading a committed header");
             None
         })
+    }
+
+    /// A header above the committed ones that this node holds for good, because it may be certified: one that it voted
+    /// for.
+    #[must_use]
+    pub fn uncommitted(&self, id: &BlockId) -> Option<Header> {
+        self.uncommitted.get(id)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Uncommitted(Arc<Mutex<BTreeMap<BlockId, Header>>>);
+
+impl Uncommitted {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlockId, Header>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, id: &BlockId) -> Option<Header> {
+        self.lock().get(id).cloned()
+    }
+
+    fn insert(&self, header: Header) {
+        self.lock().insert(header.id(), header);
+    }
+
+    fn prune(&self, committed: Height) {
+        self.lock().retain(|_, header| header.height > committed);
     }
 }
 
@@ -95,7 +124,7 @@ impl<E: Context + 'static> HeaderStore<E> {
     /// The disk's, or damage.
     pub async fn open(context: E, partition: &str) -> Result<Self, Error> {
         let log = Log::open(context, partition).await?;
-        let headers = Headers { log: log.reader(), recent: Recent::default() };
+        let headers = Headers { log: log.reader(), recent: Recent::default(), uncommitted: Uncommitted::default() };
         Ok(Self { log, headers })
     }
 
@@ -134,7 +163,17 @@ impl<E: Context + 'static> HeaderStore<E> {
         assert_eq!(height, self.tip().next(), "headers are committed in order, without gaps");
         self.log.append(&committed).await?;
         self.headers.recent.insert(height, committed);
+        // After it is found by its height: there is no moment in which it is not found at all.
+        self.headers.uncommitted.prune(height);
         Ok(())
+    }
+
+    /// Lets others find a header that was voted for, until one of its height is committed. Whoever keeps it durably is
+    /// the safety record.
+    pub fn offer(&self, header: Header) {
+        if header.height > self.tip() {
+            self.headers.uncommitted.insert(header);
+        }
     }
 
     /// Makes durable all that was appended.

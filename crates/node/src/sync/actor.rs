@@ -16,7 +16,7 @@ use chorale_foundation::{
     p2p::{Receiver, Recipients, Sender},
 };
 use chorale_types::{
-    Header, Height, NodeKey, TimestampMs, ValidatorIndex,
+    BlockId, Header, Height, NodeKey, TimestampMs, ValidatorIndex,
     codec::{Encode, EncodeSize, List, decode},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -36,7 +36,7 @@ const BYTES_PER_SECOND: usize = 8 * 1024 * 1024;
 pub struct Connections<N, R> {
     /// This node.
     pub me: NodeKey,
-    /// The committed headers.
+    /// The headers that others are told of.
     pub chain: ChainHandle,
     /// The channel.
     pub channel: (N, R),
@@ -207,21 +207,29 @@ where
     }
 }
 
-/// The header asked for and its ancestors, as many as fit into an answer.
+/// The header asked for and its ancestors, as many as fit into an answer. Those above the committed ones count too: it may
+/// be that nobody has all that is needed to commit, because a leader showed each of its headers to some.
 async fn ancestors(chain: &ChainHandle, ask: &Ask) -> List<Header, HEADERS_MAX> {
     let mut headers = Vec::new();
     let (mut bytes, mut height, mut id) = (0, ask.height, ask.id);
-    while height > ask.above && headers.len() < HEADERS_MAX && height <= *chain.committed.borrow() {
-        let Some(committed) = chain.headers.get(height).await else { break };
-        let header = committed.header;
+    while height > ask.above && headers.len() < HEADERS_MAX {
+        let Some(header) = find(chain, height, &id).await else { break };
         bytes += header.encode_size();
-        if header.id() != id || bytes > ANSWER_BYTES_MAX {
+        if bytes > ANSWER_BYTES_MAX {
             break;
         }
         id = header.parent.block.id;
-        headers.push((*header).clone());
+        headers.push(header);
         let Some(below) = height.0.checked_sub(1) else { break };
         height = Height(below);
     }
     List::new(headers).expect("counted above")
+}
+
+async fn find(chain: &ChainHandle, height: Height, id: &BlockId) -> Option<Header> {
+    if let Some(header) = chain.headers.uncommitted(id) {
+        return (header.height == height).then_some(header);
+    }
+    let committed = chain.headers.get(height).await?.header;
+    (committed.id() == *id).then(|| (*committed).clone())
 }

@@ -9,8 +9,10 @@ use chorale_foundation::{
 };
 use chorale_hotstuff::Votes;
 use chorale_types::{
-    BlockId, BlockReference, Epoch, Fault, Height, Message, Statement, ValidatorIndex, View, Vote, codec::Encode as _,
+    BlockId, BlockReference, Epoch, EpochInfo, Fault, Height, Message, Statement, ValidatorIndex, ValidatorSet, View,
+    Vote, codec::Encode as _,
 };
+use std::sync::Arc;
 
 const LONG: u64 = 100_000;
 
@@ -146,6 +148,29 @@ fn who_votes_twice_is_proven_guilty_by_every_node_that_sees_it() {
             assert_eq!((evidence.offender, evidence.fault()), (ValidatorIndex(3), Some(Fault::DoubleVote)));
         }
         cluster.until(Height(10)).await;
+    });
+}
+
+#[test]
+fn who_left_the_set_is_shown_the_end_of_its_last_epoch() {
+    Runner::seeded(10).start(|context| async move {
+        let mut cluster = Cluster::new(context, 4, 10, Votes::All).await;
+        // The second epoch has the first three validators.
+        let same = cluster.epochs.clone();
+        cluster.epochs = Arc::new(move |epoch, start| {
+            let info = same(epoch, start)?;
+            let staying = info.validators.iter().take(3).map(|(_, validator)| validator.clone()).collect();
+            Some(EpochInfo { validators: ValidatorSet::new(staying).unwrap(), ..info })
+        });
+        cluster.start_all("disk", true).await;
+        cluster.until(Height(5)).await;
+        cluster.crash(3).await;
+        cluster.until(Height(15)).await;
+        cluster.start(3, "disk", false).await;
+        cluster.until_one(3, Height(10)).await;
+        cluster.agree(Height(10)).await;
+        let position = cluster.chain(3).position.borrow().clone();
+        assert_eq!((position.epoch.epoch, position.index), (Epoch(1), None));
     });
 }
 

@@ -109,6 +109,8 @@ pub(super) struct Cluster {
     oracle: Oracle<PublicKey, Context>,
     first: EpochInfo,
     votes: Votes,
+    /// Who the validators of later epochs are.
+    pub(super) epochs: consensus::EpochSource,
     running: BTreeMap<usize, Running>,
 }
 
@@ -131,7 +133,8 @@ impl Cluster {
             }
         }
         let first = first_epoch(n, epoch_heights);
-        Self { context, oracle, first, votes, running: BTreeMap::new() }
+        let epochs = epochs(&first);
+        Self { context, oracle, first, votes, epochs, running: BTreeMap::new() }
     }
 
     /// Starts the node with the disk that it has, or with a new one.
@@ -148,7 +151,7 @@ impl Cluster {
             is_new,
             partition: format!("{disk}-{i}"),
         };
-        let chain = Chain::open(context.child("chain"), config, self.first.clone(), epochs(&self.first)).await.unwrap();
+        let chain = Chain::open(context.child("chain"), config, self.first.clone(), self.epochs.clone()).await.unwrap();
         let handle = chain.handle();
         let peers = Peers::new([control]);
         let (wants_in, wants) = mpsc::channel(16);
@@ -216,15 +219,20 @@ impl Cluster {
 
     /// Waits until all running nodes have committed this height.
     pub(super) async fn until(&self, height: Height) {
-        for running in self.running.values() {
-            let mut committed = running.chain.committed.clone();
-            let reached = committed.wait_for(|committed| *committed >= height);
-            tokio::select! {
-                reached = reached => { reached.unwrap(); }
-                () = self.context.sleep(Duration::from_secs(600)) => panic!("height {height} is not reached"),
-            }
+        for i in self.running.keys() {
+            self.until_one(*i, height).await;
         }
         self.agree(height).await;
+    }
+
+    /// Waits until a node has committed this height.
+    pub(super) async fn until_one(&self, i: usize, height: Height) {
+        let mut committed = self.chain(i).committed.clone();
+        let reached = committed.wait_for(|committed| *committed >= height);
+        tokio::select! {
+            reached = reached => { reached.unwrap(); }
+            () = self.context.sleep(Duration::from_secs(600)) => panic!("node {i} does not reach height {height}"),
+        }
     }
 
     /// All running nodes have the same headers up to this height, each on the one before, the last with a proof near.
@@ -241,11 +249,19 @@ impl Cluster {
         }
     }
 
+    /// The channel of consensus for somebody who has a validator's place on the mesh.
+    pub(super) async fn channel_of(
+        &self,
+        i: usize,
+    ) -> (simulated::Sender<PublicKey, Context>, simulated::Receiver<PublicKey>) {
+        let control = self.oracle.control(identity(i).public_key());
+        control.register(ORDER, Quota::per_second(NZU32!(100_000))).await.unwrap()
+    }
+
     /// Sends messages on the channel of consensus as somebody who has a validator's place on the mesh. How many pings
     /// of it were answered within a second.
     pub(super) async fn send_as(&self, i: usize, messages: impl IntoIterator<Item = Bytes>) -> usize {
-        let control = self.oracle.control(identity(i).public_key());
-        let (mut sender, mut receiver) = control.register(ORDER, Quota::per_second(NZU32!(100_000))).await.unwrap();
+        let (mut sender, mut receiver) = self.channel_of(i).await;
         for message in messages {
             sender.send(Recipients::All, message, true);
         }
@@ -280,16 +296,25 @@ impl Cluster {
     pub(super) async fn cut(&self, first: usize, is_cut: bool) {
         for a in 0..first {
             for b in first..self.first.validators.len() {
-                let [a, b] = [a, b].map(|i| identity(i).public_key());
-                for (from, to) in [(a.clone(), b.clone()), (b, a)] {
-                    if is_cut {
-                        self.oracle.remove_link(from, to).await.unwrap();
-                    } else {
-                        self.oracle.add_link(from, to, link()).await.unwrap();
-                    }
-                }
+                self.cut_pair(a, b, is_cut).await;
             }
         }
+    }
+
+    /// Whether two nodes reach each other.
+    pub(super) async fn cut_pair(&self, a: usize, b: usize, is_cut: bool) {
+        let [a, b] = [a, b].map(|i| identity(i).public_key());
+        for (from, to) in [(a.clone(), b.clone()), (b, a)] {
+            if is_cut {
+                self.oracle.remove_link(from, to).await.unwrap();
+            } else {
+                self.oracle.add_link(from, to, link()).await.unwrap();
+            }
+        }
+    }
+
+    pub(super) const fn first_epoch(&self) -> &EpochInfo {
+        &self.first
     }
 
     /// Damages every file of a partition of the node's disk: cuts off its second half, or changes a byte in its middle.
