@@ -9,6 +9,11 @@ use jsonrpsee::{
     proc_macros::rpc,
 };
 
+/// The name of the method that subscribes to a rollup.
+pub const SUBSCRIBE_METHOD: &str = "chorale_subscribeRollup";
+/// The name of the one that ends a subscription.
+pub const UNSUBSCRIBE_METHOD: &str = "chorale_unsubscribeRollup";
+
 /// The interface of a node.
 #[rpc(server, client, namespace = "chorale")]
 pub trait ChoraleApi {

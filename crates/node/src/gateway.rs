@@ -6,12 +6,14 @@
 //! above gets an error that says so. Nothing
 //! that a client sends reaches an actor before it is decoded and bounded here.
 
+mod answers;
 mod backend;
 mod limits;
 mod metrics;
 mod places;
 mod pool;
 mod server;
+mod socket;
 mod subscriptions;
 mod throttle;
 mod timeline;

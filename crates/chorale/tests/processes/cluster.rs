@@ -113,6 +113,14 @@ impl Cluster {
         child.wait().unwrap();
     }
 
+    /// The most memory that a node had since it was started, in bytes.
+    pub(crate) fn memory_max(&self, node: usize) -> u64 {
+        let process = self.nodes[node].as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        most.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Cuts all links between these nodes and the others, or joins them again.
     pub(crate) fn cut(&self, nodes: &[usize], is_cut: bool) {
         for ((from, to), links) in &self.links {

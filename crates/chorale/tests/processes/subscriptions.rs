@@ -2,15 +2,23 @@
 
 use crate::{
     cluster::Cluster,
-    network::{Devnet, signal},
+    network::{Devnet, eventually, signal},
 };
-use chorale_api::{ChoraleApiClient as _, ErrorCode, LaneAnswer, RollupEvent};
+use chorale_api::{ChoraleApiClient as _, ErrorCode, HeaderAnswer, LaneAnswer, RollupEvent};
 use jsonrpsee::{
-    core::client::{Error, Subscription},
+    core::{
+        client::{ClientT as _, Error, Subscription},
+        params::BatchRequestBuilder,
+    },
     http_client::HttpClientBuilder,
+    rpc_params,
     ws_client::WsClientBuilder,
 };
-use std::{io::Write as _, net::TcpStream};
+use serde_json::json;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 use tokio::runtime::Runtime;
 
 const ROLLUP: u64 = 1_001;
@@ -108,16 +116,97 @@ fn frame(text: &str) -> Vec<u8> {
     frame
 }
 
+/// A WebSocket answers what HTTP answers, and what is no call gets an error.
+#[test]
+fn calls_batches_and_mistakes_are_answered_over_a_websocket() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    cluster.start_all();
+    cluster.wait_for(0, 1);
+    Runtime::new().unwrap().block_on(async {
+        let client = WsClientBuilder::default().build(cluster.url(0).replace("http", "ws")).await.unwrap();
+        assert_eq!(client.header(1).await.unwrap().height, 1);
+        let Error::Call(error) = client.header(u64::MAX).await.unwrap_err() else { panic!("no answer") };
+        assert_eq!(error.code(), ErrorCode::NotYet.code(), "{error}");
+        let mut batch = BatchRequestBuilder::new();
+        for height in [1, u64::MAX, 1] {
+            batch.insert("chorale_header", rpc_params![height]).unwrap();
+        }
+        let answers = client.batch_request::<HeaderAnswer>(batch).await.unwrap();
+        let heights: Vec<Option<u64>> = answers.into_iter().map(|header| Some(header.ok()?.height)).collect();
+        assert_eq!(heights, [Some(1), None, Some(1)]);
+
+        let mut subscriptions = Vec::new();
+        for _ in 0..32 {
+            subscriptions.push(client.subscribe_rollup(ROLLUP, 1).await.unwrap());
+        }
+        let Error::Call(error) = client.subscribe_rollup(ROLLUP, 1).await.unwrap_err() else { panic!("no answer") };
+        assert_eq!(error.code(), ErrorCode::Busy.code(), "{error}");
+        subscriptions.pop().unwrap().unsubscribe().await.unwrap();
+        assert!(client.subscribe_rollup(ROLLUP, 1).await.is_ok());
+    });
+    let mut socket = socket(&cluster);
+    let mut answers = String::new();
+    for (message, answer) in [
+        ("no JSON", "-32700"),
+        ("[1]", "-32600"),
+        (r#"{"jsonrpc":"2.0","id":"x","method":"chorale_nothing"}"#, "-32601"),
+        (r#"{"jsonrpc":"2.0","id":"y","method":"chorale_unsubscribeRollup","params":[5]}"#, r#""result":false"#),
+        (r#"[{"jsonrpc":"2.0","id":3,"method":"chorale_subscribeRollup","params":[1001,1]}]"#, "of its own"),
+    ] {
+        socket.write_all(&frame(message)).unwrap();
+        while !answers.contains(answer) {
+            let mut bytes = [0; 1024];
+            let length = socket.read(&mut bytes).unwrap();
+            assert!(length > 0, "hung up on after {message}: {answers}");
+            answers.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    }
+}
+
+/// A WebSocket without a client that reads what comes.
+fn socket(cluster: &Cluster) -> TcpStream {
+    let mut socket = TcpStream::connect(cluster.url(0).replace("http://", "")).unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    socket.write_all(upgrade.as_bytes()).unwrap();
+    socket
+}
+
+/// Who asks for many blocks and reads no answer neither fills the node's memory nor keeps its places for ever.
+#[test]
+fn who_asks_and_does_not_read_is_hung_up_on_and_fills_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    cluster.start_all();
+    let large = "x".repeat(100_000);
+    let ids: Vec<String> = (0..10).map(|number| cluster.submit(0, &format!("{number} {large}"))).collect();
+    ids.iter().for_each(|id| cluster.wait_until_attested(id));
+    let status = cluster.ask(0, "chorale_transactionStatus", &json!([ids[0]]));
+    let height = json!([status["result"]["height"]]);
+    let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "chorale_block", "params": height });
+
+    let mut deaf = socket(&cluster);
+    // As many as one client may ask for after a silence: their answers are 800 MB at least.
+    for _ in 0..4_000 {
+        if deaf.write_all(&frame(&ask.to_string())).is_err() {
+            break;
+        }
+    }
+    eventually("nobody listens to it any more", || deaf.write_all(&frame("[]")).err());
+    let memory = cluster.memory_max(0);
+    assert!(memory < 300 << 20, "{memory} bytes");
+    // The places are free again.
+    let block = cluster.ask(0, "chorale_block", &height);
+    assert!(block["result"]["payloads"].as_array().is_some_and(|payloads| !payloads.is_empty()), "{block}");
+}
+
 #[test]
 fn who_subscribes_and_does_not_read_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::new(folder.path(), 4, &[]);
     cluster.start_all();
-    let address = cluster.url(0).replace("http://", "");
-    let mut deaf = TcpStream::connect(&address).unwrap();
-    let upgrade = "GET / HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    deaf.write_all(upgrade.as_bytes()).unwrap();
+    let mut deaf = socket(&cluster);
     for id in 0..8 {
         let ask = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"chorale_subscribeRollup","params":[{ROLLUP},1]}}"#);
         deaf.write_all(&frame(&ask)).unwrap();

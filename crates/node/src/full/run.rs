@@ -98,7 +98,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         genesis: genesis.clone(),
         me: None,
         chain,
-        pool: gateway::Pool::Upstream(Upstream::new(&nodes)),
+        pool: gateway::Pool::Upstream(Upstream::new(&nodes, config.rpc_limits())),
         payloads: reader,
         settlement: settlement.clone(),
         attestation,

@@ -54,18 +54,45 @@ impl Bucket {
     }
 }
 
+/// What one may ask for.
 #[derive(Clone, Copy, Debug)]
-struct Client {
+pub(super) struct Allowance {
     requests: Bucket,
     bytes: Bucket,
     seen_ms: u64,
+}
+
+impl Allowance {
+    /// Nothing was asked yet.
+    pub(super) const fn new(limits: Limits, now_ms: u64) -> Self {
+        Self { requests: Bucket::full(limits.requests), bytes: Bucket::full(limits.bytes), seen_ms: now_ms }
+    }
+
+    /// So many requests of so many bytes in all, at a time in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// That is too much, with the milliseconds after which it is not. That costs nothing.
+    pub(super) fn ask(&mut self, requests: u64, bytes: u64, now_ms: u64) -> Result<(), u64> {
+        let passed_ms = now_ms.saturating_sub(self.seen_ms);
+        self.seen_ms = self.seen_ms.max(now_ms);
+        self.requests.fill(passed_ms);
+        self.bytes.fill(passed_ms);
+        let wait_ms = self.requests.wait_ms(requests).max(self.bytes.wait_ms(bytes));
+        if wait_ms > 0 {
+            return Err(wait_ms);
+        }
+        self.requests.take(requests);
+        self.bytes.take(bytes);
+        Ok(())
+    }
 }
 
 /// The clients of a node.
 #[derive(Debug)]
 pub(super) struct Clients {
     limits: Limits,
-    clients: BTreeMap<IpAddr, Client>,
+    clients: BTreeMap<IpAddr, Allowance>,
     /// By the time they were seen last.
     silent: BTreeSet<(u64, IpAddr)>,
 }
@@ -88,25 +115,11 @@ impl Clients {
         if is_full && let Some((_, silent)) = self.silent.pop_first() {
             self.clients.remove(&silent);
         }
-        let fresh = Client {
-            requests: Bucket::full(self.limits.requests),
-            bytes: Bucket::full(self.limits.bytes),
-            seen_ms: now_ms,
-        };
-        let known = self.clients.entry(address).or_insert(fresh);
-        let passed_ms = now_ms.saturating_sub(known.seen_ms);
+        let known = self.clients.entry(address).or_insert(Allowance::new(self.limits, now_ms));
         self.silent.remove(&(known.seen_ms, address));
-        known.seen_ms = known.seen_ms.max(now_ms);
+        let answer = known.ask(requests, bytes, now_ms);
         self.silent.insert((known.seen_ms, address));
-        known.requests.fill(passed_ms);
-        known.bytes.fill(passed_ms);
-        let wait_ms = known.requests.wait_ms(requests).max(known.bytes.wait_ms(bytes));
-        if wait_ms > 0 {
-            return Err(wait_ms);
-        }
-        known.requests.take(requests);
-        known.bytes.take(bytes);
-        Ok(())
+        answer
     }
 }
 

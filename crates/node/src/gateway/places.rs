@@ -4,8 +4,11 @@ use super::limits::network_of;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::sync::Notify;
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,7 @@ struct Taken {
 #[derive(Clone, Debug)]
 pub struct Places {
     taken: Arc<Mutex<Taken>>,
+    freed: Arc<Notify>,
     max: usize,
     max_of_client: usize,
 }
@@ -43,7 +47,7 @@ impl Places {
     /// All of them are free.
     #[must_use]
     pub(super) fn new(max: usize, max_of_client: usize) -> Self {
-        Self { taken: Arc::default(), max, max_of_client }
+        Self { taken: Arc::default(), freed: Arc::default(), max, max_of_client }
     }
 
     /// Takes one for a client.
@@ -59,6 +63,24 @@ impl Places {
         taken.all += 1;
         *taken.clients.entry(client).or_default() += 1;
         Ok(Place { places: self.clone(), client })
+    }
+
+    /// Takes one for a client as soon as there is one, if that is within this time.
+    pub(super) async fn wait(&self, client: IpAddr, time: Duration) -> Result<Place, Full> {
+        let mut late = pin!(tokio::time::sleep(time));
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // From now on: one that is given back before it is waited for counts.
+            freed.as_mut().enable();
+            let full = match self.take(client) {
+                Ok(place) => return Ok(place),
+                Err(full) => full,
+            };
+            tokio::select! {
+                () = freed => {}
+                () = &mut late => return Err(full),
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -77,13 +99,18 @@ impl Drop for Place {
                 taken.clients.remove(&self.client);
             }
         }
+        drop(taken);
+        self.places.freed.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Full, Places};
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        time::Duration,
+    };
 
     #[test]
     fn one_client_cannot_take_the_places_of_others() {
@@ -97,5 +124,18 @@ mod tests {
         held.push(places.take(one).unwrap());
         drop(held);
         assert!(places.lock().clients.is_empty() && places.lock().all == 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_the_next_one_or_is_told_after_a_while() {
+        let places = Places::new(5, 1);
+        let client = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let held = places.take(client).unwrap();
+        assert_eq!(places.wait(client, Duration::from_millis(1)).await.unwrap_err(), Full::Client(1));
+        let (waited, ()) = tokio::join!(places.wait(client, Duration::MAX), async {
+            tokio::task::yield_now().await;
+            drop(held);
+        });
+        assert!(waited.is_ok());
     }
 }

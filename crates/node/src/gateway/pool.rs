@@ -52,7 +52,7 @@ impl Pool {
                     List::new(units).map_err(|long| ErrorCode::InvalidParameter.with(long.to_string()))?;
                 let batch = Base64Bytes(batch.encode().to_vec());
                 let answer = upstream
-                    .ask(|node| {
+                    .ask(batch.0.len(), |node| {
                         let batch = batch.clone();
                         async move { node.submit_batch(batch).await }
                     })
@@ -81,7 +81,7 @@ impl Pool {
             }
             Self::Upstream(upstream) => {
                 let answer = upstream
-                    .ask(|node| async move {
+                    .ask(0, |node| async move {
                         let digest = format!("0x{}", hex::encode(id.digest()));
                         match id {
                             UnitId::Transaction(_) => node.transaction_status(digest).await,
@@ -102,7 +102,7 @@ impl Pool {
     pub(super) async fn figures(&self) -> RpcResult<MempoolAnswer> {
         let pool = match self {
             Self::Shared(pool) => pool,
-            Self::Upstream(upstream) => return upstream.ask(|node| async move { node.mempool().await }).await,
+            Self::Upstream(upstream) => return upstream.ask(0, |node| async move { node.mempool().await }).await,
         };
         let figures = pool.figures().await.ok_or_else(|| submit_error(&SubmitError::Stopping))?;
         let rollup = |(rollup, held): (&RollupId, &Held)| RollupFigures {

@@ -1,8 +1,13 @@
 //! Holds what clients send against their limits: bytes of an HTTP request before its body is read, and every call.
 
-use super::{limits::Clients, places::Place, server::REQUEST_BYTES_MAX};
+use super::{
+    answers::{Held, LONG},
+    limits::Clients,
+    places::{Place, Places},
+    server::REQUEST_BYTES_MAX,
+};
 use axum::http::{HeaderValue, StatusCode};
-use chorale_api::ErrorCode;
+use chorale_api::{ErrorCode, SUBSCRIBE_METHOD};
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
     server::middleware::rpc::RpcServiceT,
@@ -12,11 +17,13 @@ use jsonrpsee::{
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Load balancers and orchestrators ask these, and cost nothing.
 const FREE: [&str; 2] = ["chorale_health", "chorale_ready"];
+/// How long a call waits for a place for its long answer.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// Who sent a request: an extension of it.
 #[derive(Clone, Debug)]
@@ -26,18 +33,22 @@ pub(super) struct Client {
     pub(super) is_counted: bool,
     /// Of its connection: given back when the last request of it is done, or its WebSocket closed.
     pub(super) _place: Arc<Place>,
+    /// What this request holds until it is answered.
+    pub(super) held: Held,
 }
 
 /// The clients of all connections. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Throttle {
     clients: Arc<Mutex<Clients>>,
+    /// For long answers.
+    long: Places,
     start: Instant,
 }
 
 impl Throttle {
-    pub(super) fn new(clients: Clients) -> Self {
-        Self { clients: Arc::new(Mutex::new(clients)), start: Instant::now() }
+    pub(super) fn new(clients: Clients, long: Places) -> Self {
+        Self { clients: Arc::new(Mutex::new(clients)), long, start: Instant::now() }
     }
 
     /// The answer to an HTTP request whose body is longer than its client may send now; none if it may.
@@ -54,15 +65,33 @@ impl Throttle {
         Some(refusal(&too_many(client, wait_ms), wait_ms))
     }
 
-    /// The error for a call that comes too early.
-    fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
-        let &Client { address, is_counted, .. } = call.extensions().get::<Client>()?;
-        if FREE.contains(&call.method_name()) {
+    /// The error for a call that comes too early, or finds no place for its answer.
+    async fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
+        let client = call.extensions().get::<Client>()?;
+        if call.method_name() == SUBSCRIBE_METHOD {
+            let message = "subscriptions are made over WebSocket, each in a message of its own";
+            return Some(ErrorCode::InvalidParameter.with(message));
+        }
+        let bytes = if client.is_counted { 0 } else { call.params().len_bytes() };
+        let refused = self.refuse_call(client, call.method_name(), bytes);
+        // The answers of a batch are one.
+        if refused.is_some() || !LONG.contains(&call.method_name()) || !client.held.is_empty() {
+            return refused;
+        }
+        match self.long.wait(client.address, LONG_WAIT).await {
+            Ok(place) => client.held.add(place),
+            Err(full) => return Some(ErrorCode::TooManyRequests.with(format!("long answers under way: {full}"))),
+        }
+        None
+    }
+
+    /// The error for a call of a method with so many bytes that are not counted yet, if it comes too early.
+    pub(super) fn refuse_call(&self, client: &Client, method: &str, bytes: usize) -> Option<ErrorObjectOwned> {
+        if FREE.contains(&method) {
             return None;
         }
-        let bytes = if is_counted { 0 } else { call.params().len_bytes() as u64 };
-        let wait_ms = self.ask(address, 1, bytes).err()?;
-        Some(too_many(address, wait_ms))
+        let wait_ms = self.ask(client.address, 1, bytes as u64).err()?;
+        Some(too_many(client.address, wait_ms))
     }
 
     fn ask(&self, client: IpAddr, requests: u64, bytes: u64) -> Result<(), u64> {
@@ -101,10 +130,9 @@ where
     type BatchResponse = S::BatchResponse;
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let refused = self.throttle.refuse(&request);
-        let inner = self.inner.clone();
+        let Self { inner, throttle } = self.clone();
         async move {
-            match refused {
+            match throttle.refuse(&request).await {
                 Some(error) => MethodResponse::error(request.id, error),
                 None => inner.call(request).await,
             }
@@ -112,14 +140,17 @@ where
     }
 
     fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = Self::BatchResponse> + Send + 'a {
-        for entry in batch.iter_mut() {
-            if let Ok(BatchEntry::Call(call)) = entry
-                && let Some(error) = self.throttle.refuse(call)
-            {
-                *entry = Err(BatchEntryErr::new(call.id.clone(), error));
+        let Self { inner, throttle } = self.clone();
+        async move {
+            for entry in batch.iter_mut() {
+                if let Ok(BatchEntry::Call(call)) = entry
+                    && let Some(error) = throttle.refuse(call).await
+                {
+                    *entry = Err(BatchEntryErr::new(call.id.clone(), error));
+                }
             }
+            inner.batch(batch).await
         }
-        self.inner.batch(batch)
     }
 
     fn notification<'a>(

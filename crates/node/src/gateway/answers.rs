@@ -1,0 +1,164 @@
+//! Long answers: few at a time, and not for ever.
+//!
+//! An answer stays in memory until its client has taken it. So those that may be long have places of their own, which are
+//! given back when the last of it is written, and who takes too long for it is hung up on.
+
+use super::places::Place;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use jsonrpsee::server::{HttpBody, HttpResponse};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::sync::{Notify, oneshot};
+use tracing::debug;
+
+/// Calls whose answers are long: blocks, lanes, and proofs.
+pub(super) const LONG: [&str; 4] = ["chorale_block", "chorale_lane", "chorale_proveTransaction", "chorale_proveBundle"];
+/// Bytes of an answer that are handed to the connection at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+/// How long any answer may take to be written.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+/// Bytes that a client has to take in each second after that.
+const WRITE_BYTES_PER_SECOND: u64 = 1024 * 1024;
+/// Memory for long answers that are under way.
+const MEMORY: usize = 256 * 1024 * 1024;
+
+/// How many long answers there may be under way, if one may have so many bytes: on the node, and for one client.
+pub(super) fn places_for(answer_bytes_max: usize) -> (usize, usize) {
+    let node = (MEMORY / answer_bytes_max.max(1)).clamp(8, 64);
+    (node, node / 4)
+}
+
+/// How long an answer of this length may take to be written.
+pub(super) fn write_time(bytes: usize) -> Duration {
+    WRITE_TIME + Duration::from_secs(bytes as u64 / WRITE_BYTES_PER_SECOND)
+}
+
+/// The places that one request holds until its answer is written. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held(Arc<Mutex<Vec<Place>>>);
+
+impl Held {
+    pub(super) fn add(&self, place: Place) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// The body of a long answer.
+struct Answer {
+    rest: Bytes,
+    _held: Held,
+    /// Dropped with the body, which is when it is written.
+    _written: oneshot::Sender<()>,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        // In pieces: the connection asks for the next one when it has room again.
+        let length = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+/// Has an answer give back its places when it is written, and its connection hung up on if that takes longer than one of its
+/// length may.
+pub(super) async fn guard(
+    answer: HttpResponse,
+    held: Held,
+    hang_up: Arc<Notify>,
+    write_time: fn(usize) -> Duration,
+) -> HttpResponse {
+    if held.is_empty() {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let rest = match body.collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) => {
+            debug!(%error, "an answer that cannot be put together");
+            Bytes::new()
+        }
+    };
+    let time = write_time(rest.len());
+    let (written, done) = oneshot::channel();
+    tokio::spawn(async move {
+        if tokio::time::timeout(time, done).await.is_err() {
+            hang_up.notify_one();
+        }
+    });
+    HttpResponse::from_parts(parts, HttpBody::new(Answer { rest, _held: held, _written: written }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Held, PIECE_BYTES, guard, places_for, write_time};
+    use crate::gateway::Places;
+    use futures::FutureExt as _;
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+    use jsonrpsee::server::{HttpBody, HttpResponse};
+    use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+    use tokio::sync::Notify;
+
+    #[test]
+    fn places_fit_into_memory_and_no_client_has_all() {
+        for (bytes, expected) in [(1, (64, 16)), (4 << 20, (64, 16)), (8 << 20, (32, 8)), (64 << 20, (8, 2))] {
+            assert_eq!(places_for(bytes), expected);
+        }
+        assert_eq!(write_time(0), Duration::from_secs(10));
+        assert_eq!(write_time(5 << 20), Duration::from_secs(15));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_keeps_its_place_until_it_is_written_and_who_does_not_take_it_is_hung_up_on() {
+        let places = Places::new(1, 1);
+        let client = Ipv4Addr::LOCALHOST.into();
+        let text = "x".repeat(3 * PIECE_BYTES + 1);
+        let answer = async |hang_up: &Arc<Notify>| {
+            let held = Held::default();
+            held.add(places.take(client).unwrap());
+            let answer = HttpResponse::new(HttpBody::from(text.clone()));
+            guard(answer, held, hang_up.clone(), |_| Duration::from_millis(20)).await
+        };
+        let [heard, deaf] = [(); 2].map(|()| Arc::new(Notify::new()));
+
+        let taken = answer(&heard).await;
+        assert_eq!(taken.body().size_hint().exact(), Some(text.len() as u64));
+        assert!(places.take(client).is_err(), "not written yet");
+        assert_eq!(taken.into_body().collect().await.unwrap().to_bytes(), text.as_bytes());
+        assert!(places.take(client).is_ok());
+
+        let mut left = answer(&deaf).await;
+        let first = left.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first.len(), PIECE_BYTES, "one piece at a time");
+        deaf.notified().await;
+        assert!(heard.notified().now_or_never().is_none(), "it was written");
+        assert!(places.take(client).is_err(), "the connection gives it back");
+        drop(left);
+        assert!(places.take(client).is_ok());
+    }
+}
