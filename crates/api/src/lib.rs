@@ -15,7 +15,7 @@ mod types;
 pub use base64_bytes::Base64Bytes;
 pub use error::ErrorCode;
 pub use hex_bytes::HexBytes;
-pub use rpc::{ChoraleApiClient, ChoraleApiServer, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
+pub use rpc::{ChoraleApiClient, ChoraleApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, EVIDENCE_MAX,
     EvidenceAnswer, HeaderAnswer, HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, Passed,

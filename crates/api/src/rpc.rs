@@ -13,6 +13,8 @@ use jsonrpsee::{
 pub const SUBSCRIBE_METHOD: &str = "chorale_subscribeRollup";
 /// The name of the one that ends a subscription.
 pub const UNSUBSCRIBE_METHOD: &str = "chorale_unsubscribeRollup";
+/// The name that its notifications have.
+pub const NOTIFICATION_METHOD: &str = "chorale_rollup";
 
 /// The interface of a node.
 #[rpc(server, client, namespace = "chorale")]
@@ -56,7 +58,7 @@ pub trait ChoraleApi {
 
     /// Subscribes to a rollup from a height on, over WebSocket: all that was there is told first, then what comes. Who was
     /// cut off goes on, on any node, from the height after the last lane it got.
-    #[subscription(name = "subscribeRollup" => "rollup", unsubscribe = "unsubscribeRollup", item = RollupEvent, with_extensions)]
+    #[subscription(name = "subscribeRollup" => "rollup", unsubscribe = "unsubscribeRollup", item = RollupEvent)]
     async fn subscribe_rollup(&self, rollup: u64, from_height: u64) -> SubscriptionResult;
 
     /// A committed header.

@@ -1,6 +1,6 @@
 //! Evidence: detected from whatever arrives, handed out once per validator and fault.
 
-use crate::{Core, Output, pools::Pools};
+use crate::{Core, Output, invalid::Invalid, pools::Pools};
 use chorale_types::{Evidence, Fault, Rank, RankKind, Scheme, Signature, Statement, ValidatorIndex, View};
 use std::collections::BTreeSet;
 
@@ -87,7 +87,15 @@ impl<S: Scheme> Core<S> {
         if evidence.proves(&self.scheme, &self.rules.info).is_some() {
             self.watch.accused.insert((offender, fault));
             self.out.push(Output::Evidence(Box::new(evidence)));
+        } else {
+            // Both came from itself: who may send contradictions that prove nothing keeps everybody busy with them.
+            self.blame(offender, &Invalid::Signature);
         }
+    }
+
+    /// Whether it is proven that the leader of a view signed several of these.
+    pub(crate) fn is_accused(&self, view: View, fault: Fault) -> bool {
+        self.watch.accused.contains(&(self.rules.leader(view), fault))
     }
 }
 

@@ -144,7 +144,13 @@ impl<S: Scheme> Core<S> {
     }
 
     pub(crate) fn on_commit(&mut self, proof: CommitProof) -> Result<(), Invalid> {
-        if proof.block().height <= self.tree.committed.height {
+        let tells_view = match &proof {
+            CommitProof::Pair(pair) => pair.child.view > self.record.high.view,
+            CommitProof::Direct(_) => false,
+        };
+        // What is no news is not verified: a node that is behind could be kept busy with it.
+        if proof.block().height <= self.tree.committed.height || !tells_view && !self.tree.is_news(proof.block().height)
+        {
             return Ok(());
         }
         let mut check = Check::new(&self.rules, &self.verified);

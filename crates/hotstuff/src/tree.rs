@@ -80,17 +80,20 @@ impl Tree {
         self.certificates.range(view.next()..).next().map(|(_, certificate)| certificate)
     }
 
+    /// Whether it is news that a block of this height is provably committed.
+    pub(crate) fn is_news(&self, height: Height) -> bool {
+        let known = [&self.current, &self.next].into_iter().flatten().map(|proof| proof.block().height);
+        height > known.fold(self.committed.height, Height::max)
+    }
+
     /// A block is provably committed.
     pub(crate) fn aim(&mut self, proof: CommitProof) {
-        let above = |other: &Option<CommitProof>| {
-            other.as_ref().is_none_or(|other| proof.block().height > other.block().height)
-        };
-        if proof.block().height <= self.committed.height {
+        if !self.is_news(proof.block().height) {
             return;
         }
         if self.current.is_none() {
             self.current = Some(proof);
-        } else if above(&self.current) && above(&self.next) {
+        } else {
             self.next = Some(proof);
         }
     }

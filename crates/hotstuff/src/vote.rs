@@ -2,7 +2,7 @@
 
 use crate::{Core, Output, To, Votes, ballot::Cast, check, check::Check, invalid::Invalid, mutation::Mutation};
 use chorale_types::{
-    BlockId, BlockReference, CommitCertificate, CommitProof, CommitVote, Entry, Header, Message, Proposal,
+    BlockId, BlockReference, CommitCertificate, CommitProof, CommitVote, Entry, Fault, Header, Message, Proposal,
     QuorumCertificate, Reproposal, Scheme, Statement, TimestampMs, Tip, ValidatorIndex, View, Vote,
 };
 
@@ -17,7 +17,24 @@ impl<S: Scheme> Core<S> {
         }
     }
 
+    /// Whether no proposal of a view can lead to a vote any more.
+    fn is_over(&self, view: View) -> bool {
+        let voted = self.record.vote.as_ref().is_some_and(|vote| vote.view >= view);
+        let given_up = self.record.timeout.as_ref().is_some_and(|timeout| timeout.view >= view);
+        view < self.record.view || view == self.record.view && (voted || given_up)
+    }
+
+    /// Whether a proposal says nothing that this node could use: then it is not verified, or whoever repeats it, or makes
+    /// more like it, would keep this node busy.
+    fn is_useless(&mut self, view: View, fault: Fault, is_known: impl FnOnce(&mut Self) -> bool) -> bool {
+        self.is_over(view) && (self.pools.at(view).is_none() || self.is_accused(view, fault) || is_known(self))
+    }
+
     fn on_fresh(&mut self, tip: &Tip) -> Result<(), Invalid> {
+        let is_known = |core: &mut Self| core.tree.header(&tip.header.id()).is_some();
+        if self.is_useless(tip.header.view, Fault::DoubleHeader, is_known) {
+            return Ok(());
+        }
         let mut check = Check::new(&self.rules, &self.verified);
         let id = check.tip(tip)?;
         check.verify(&self.scheme)?;
@@ -58,10 +75,21 @@ impl<S: Scheme> Core<S> {
     }
 
     fn on_again(&mut self, again: &Reproposal) -> Result<(), Invalid> {
+        let view = again.timeout.quorum.view.next();
+        let is_known = |core: &mut Self| {
+            let known = core.pools.at(view).and_then(|pool| pool.proposal);
+            known.is_some_and(|(statement, signature)| {
+                let timeout = again.timeout.digest();
+                signature == again.signature
+                    && matches!(statement, Statement::Reproposal { timeout: known, .. } if known == timeout)
+            })
+        };
+        if self.is_useless(view, Fault::DoubleProposal, is_known) {
+            return Ok(());
+        }
         let mut check = Check::new(&self.rules, &self.verified);
         let (id, statement) = check.reproposal(again)?;
         check.verify(&self.scheme)?;
-        let view = again.timeout.quorum.view.next();
         self.learn_timeouts(&again.timeout, Some(id));
         self.watch_leader(view, (statement, again.signature));
         if view == self.record.view

@@ -18,9 +18,7 @@ pub use chain::Chain;
 
 use chorale_foundation::storage::journal::Error as StorageError;
 use chorale_hotstuff::Parameters;
-use chorale_types::{
-    BlockId, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, Message, NodeKey, ValidatorIndex,
-};
+use chorale_types::{BlockId, BlockReference, CommitProof, Epoch, EpochInfo, Height, NodeKey};
 use std::sync::Arc;
 
 /// Headers that consensus misses.
@@ -32,15 +30,6 @@ pub struct Want {
     pub height: Height,
     /// The height of the newest ancestor that is known.
     pub above: Height,
-}
-
-/// What others have found for consensus. Untrusted.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// Headers, in any order.
-    Headers(Vec<Header>),
-    /// A message of consensus that a validator has kept.
-    Message(ValidatorIndex, Box<Message>),
 }
 
 /// Who the validators of an epoch are, given the block that it starts from.

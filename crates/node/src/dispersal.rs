@@ -27,8 +27,6 @@ pub mod manifests;
 pub mod message;
 mod offers;
 mod storing;
-#[cfg(test)]
-mod tests;
 mod waiting;
 pub mod wire;
 

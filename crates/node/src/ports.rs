@@ -157,6 +157,12 @@ impl Peers {
         Self { block: Arc::new(Mutex::new(block.collect())) }
     }
 
+    /// Cuts off by this.
+    #[cfg(test)]
+    pub(crate) fn with(block: impl FnMut(PublicKey) + Send + 'static) -> Self {
+        Self { block: Arc::new(Mutex::new(vec![Box::new(block)])) }
+    }
+
     /// Names a peer that did what no honest node does, and cuts it off.
     pub fn block(&self, peer: &PublicKey, reason: &str) {
         warn!(%peer, reason, "a peer misbehaved and is cut off");

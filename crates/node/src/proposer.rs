@@ -20,8 +20,6 @@
 mod actor;
 mod pool;
 pub mod shelf;
-#[cfg(test)]
-mod tests;
 pub mod timing;
 
 pub use actor::{Actor, Connections, Content, Update};

@@ -9,7 +9,7 @@ mod lies;
 mod log;
 mod loopback;
 pub(crate) mod network;
-mod nodes;
+pub(crate) mod nodes;
 mod ordering;
 mod scattered;
 mod sync;

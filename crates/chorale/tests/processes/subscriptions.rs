@@ -150,6 +150,9 @@ fn calls_batches_and_mistakes_are_answered_over_a_websocket() {
     for (message, answer) in [
         ("no JSON", "-32700"),
         ("[1]", "-32600"),
+        // An identifier that is no number.
+        (r#"{"jsonrpc":"2.0","id":1e999,"method":"chorale_unsubscribeRollup","params":[5]}"#, r#""code":-32700"#),
+        (r#"{"jsonrpc":"2.0","id":"z","method":"chorale_subscribeRollup","params":[1001]}"#, "-32602"),
         (r#"{"jsonrpc":"2.0","id":"x","method":"chorale_nothing"}"#, "-32601"),
         (r#"{"jsonrpc":"2.0","id":"y","method":"chorale_unsubscribeRollup","params":[5]}"#, r#""result":false"#),
         (r#"[{"jsonrpc":"2.0","id":3,"method":"chorale_subscribeRollup","params":[1001,1]}]"#, "of its own"),

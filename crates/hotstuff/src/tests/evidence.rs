@@ -1,9 +1,10 @@
 //! Every kind of evidence is found from what arrives, and proves itself.
 
 use super::net::Bench;
-use crate::Votes;
+use crate::{Votes, mock::VERIFIED};
 use chorale_types::{
-    Entry, Fault, High, Message, Proposal, Reproposal, Statement, TimestampMs, Tip, ValidatorIndex, View,
+    BlockId, BlockReference, Entry, Fault, Height, High, Message, Proposal, Reproposal, Signature, Statement,
+    TimestampMs, Tip, ValidatorIndex, View, Vote, tagged_hash,
 };
 
 fn expect(bench: &Bench, fault: Fault, offender: u16) {
@@ -39,6 +40,57 @@ fn two_headers_of_one_view() {
     expect(&bench, Fault::DoubleHeader, leader);
     bench.hear(leader, Message::Proposal(Proposal::Fresh(two)));
     assert!(bench.evidence().is_empty(), "once");
+}
+
+#[test]
+fn headers_that_come_again_and_ever_more_of_one_leader_are_not_verified() {
+    let (mut bench, leader) = bystander();
+    let one = bench.maker.tip(1, &bench.maker.start(), None);
+    bench.hear(leader, Message::Proposal(Proposal::Fresh(one.clone())));
+    // The same block, entered by something else: no second block, but another signature to verify.
+    let entered = |known: &[u16]| {
+        let known: Vec<(u16, High)> = known.iter().map(|by| (*by, High::Certified(bench.maker.start()))).collect();
+        Some(bench.maker.timeouts(0, &known).quorum)
+    };
+    let variants: Vec<Tip> = [&[0, 1, 2][..], &[1, 2, 3], &[0, 2, 3], &[0, 1, 3], &[0, 1, 2, 3]]
+        .map(|known| Tip { entry: entered(known), ..one.clone() })
+        .into();
+    let verified = VERIFIED.get();
+    for tip in variants {
+        bench.hear(leader, Message::Proposal(Proposal::Fresh(tip)));
+    }
+    assert_eq!(VERIFIED.get(), verified);
+
+    let another = |bench: &Bench, timestamp| {
+        let mut header = one.header.clone();
+        header.timestamp = TimestampMs(timestamp);
+        Message::Proposal(Proposal::Fresh(bench.maker.tip_of(header, None)))
+    };
+    let two = another(&bench, 999);
+    bench.hear(leader, two);
+    expect(&bench, Fault::DoubleHeader, leader);
+    let verified = VERIFIED.get();
+    for timestamp in 0..10 {
+        let more = another(&bench, timestamp);
+        bench.hear(leader, more);
+    }
+    assert_eq!(VERIFIED.get(), verified, "it is guilty already");
+}
+
+#[test]
+fn contradictions_that_prove_nothing_are_blamed_on_their_sender() {
+    let (mut bench, leader) = bystander();
+    let vote = |bench: &Bench, number: u8| {
+        let id = BlockId(tagged_hash("test/block", &[&[number]]));
+        let block = BlockReference { view: View(1), parent: View(0), height: Height(1), id };
+        Message::Vote(Vote { signature: Signature::NONE, ..bench.maker.vote(leader, 1, block) })
+    };
+    let [first, second] = [0, 1].map(|number| vote(&bench, number));
+    bench.hear(leader, first);
+    assert!(bench.blamed().is_empty(), "nothing shows yet that it is wrong");
+    bench.hear(leader, second);
+    assert_eq!(bench.blamed(), [leader]);
+    assert!(bench.evidence().is_empty());
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use crate::mock::MockScheme;
 use chorale_types::{
-    Acknowledged, AvailabilityCertificate, BlockId, BlockReference, ChainId, CommitVote, Commitment, ConsensusSecret,
-    Entry, Epoch, EpochInfo, Header, Height, High, NodeKey, QuorumCertificate, Rank, Scheme, Signature, Signers,
-    Statement, Timeout, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, TimestampMs, Tip, Validator, ValidatorIndex,
-    ValidatorSet, View, Vote, codec::List, tagged_hash,
+    Acknowledged, AvailabilityCertificate, BlockId, BlockReference, ChainId, CommitCertificate, CommitProof,
+    CommitVote, Commitment, ConsensusSecret, Entry, Epoch, EpochInfo, Header, Height, High, NodeKey, QuorumCertificate,
+    Rank, Scheme, Signature, Signers, Statement, Timeout, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, TimestampMs,
+    Tip, Validator, ValidatorIndex, ValidatorSet, View, Vote, codec::List, tagged_hash,
 };
 use std::collections::BTreeMap;
 
@@ -94,6 +94,13 @@ impl Maker {
     pub(super) fn certificate(&self, view: u64, block: BlockReference, by: &[u16]) -> QuorumCertificate {
         let (signers, signature) = self.sum(by, &Statement::Vote { view: View(view), block });
         QuorumCertificate { epoch: self.info.epoch, view: View(view), block, signers, signature }
+    }
+
+    /// What everybody's commit votes for a block, certified in its own view, prove.
+    pub(super) fn direct(&self, block: BlockReference) -> CommitProof {
+        let (epoch, view) = (self.info.epoch, block.view);
+        let (signers, signature) = self.sum(&everybody(self), &Statement::CommitVote { view, block });
+        CommitProof::Direct(CommitCertificate { epoch, view, block, signers, signature })
     }
 
     pub(super) fn start(&self) -> QuorumCertificate {

@@ -5,7 +5,7 @@ use crate::{
     Input, Output, Record, Votes,
     tests::objects::{epoch, everybody},
 };
-use chorale_types::{Entry, Epoch, Header, High, Message, Proposal, Tip, View};
+use chorale_types::{Entry, Epoch, EpochInfo, Header, Height, High, Message, Proposal, Tip, View};
 
 fn restarted(bench: &Bench, votes: Votes, record: Record, headers: Vec<Header>) -> Bench {
     let index = bench.core.index.unwrap().0;
@@ -156,6 +156,33 @@ fn a_node_without_record_signs_in_no_epoch_that_may_have_begun_before_its_start(
     assert!(!gives_up(&mut bench));
     follow(&mut bench, 7, started + 2 * drift + 2, false);
     assert!(gives_up(&mut bench));
+}
+
+/// Headers above the closing height are voted for also by those who have not heard that the epoch is over: it may have
+/// been over, and this node in the next one, before it was started.
+#[test]
+fn headers_above_the_closing_height_do_not_let_a_node_without_record_sign() {
+    for closing in [1, 2] {
+        let info = epoch(&[1; 4], closing);
+        let mut bench = Bench::with(0, parameters(Votes::Leaders), info.clone(), None, Vec::new(), false).started();
+        let late = bench.now + 1_000_000;
+        let (closing_block, certificate) = bench.maker.chain(&bench.maker.start(), 1, 1).remove(0);
+        bench.hear(1, Message::Proposal(Proposal::Fresh(closing_block)));
+        // A view is lost, so that nothing is committed.
+        let given_up: Vec<(u16, High)> =
+            everybody(&bench.maker).into_iter().map(|by| (by, High::Certified(certificate.clone()))).collect();
+        let entry = bench.maker.timeouts(2, &given_up).quorum;
+        let mut header = bench.maker.header(3, &certificate);
+        header.timestamp = chorale_types::TimestampMs(late);
+        let above = bench.maker.tip_of(header, Some(entry));
+        let certificate = bench.maker.certificate(3, above.header.reference(), &everybody(&bench.maker));
+        bench.hear(1, Message::Proposal(Proposal::Fresh(above)));
+        bench.hear(1, Message::Entry(Entry::Certified(certificate)));
+        let next = EpochInfo { epoch: Epoch(1), closing: Height(100), ..info };
+        bench.maker.info = next.clone();
+        bench.step(Input::Epoch { info: next, index: Some(chorale_types::ValidatorIndex(0)) });
+        assert_eq!(gives_up(&mut bench), closing == 2, "closing height {closing}");
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use super::{
     net::{Bench, Net, parameters},
     objects::everybody,
 };
-use crate::{Input, Output, Votes};
-use chorale_types::{Entry, Header, Message, Proposal, TimestampMs, Tip};
+use crate::{Input, Output, Votes, mock::VERIFIED};
+use chorale_types::{CommitPair, CommitProof, Entry, Header, Message, Proposal, TimestampMs, Tip};
 
 #[test]
 fn headers_are_asked_for_when_something_provably_committed_is_missing() {
@@ -33,6 +33,40 @@ fn headers_are_asked_for_when_something_provably_committed_is_missing() {
     let persisted = bench.out.iter().filter(|output| matches!(output, Output::PersistHeader(_))).count();
     assert_eq!(persisted, 4);
     assert!(matches!(bench.out[4], Output::Committed { .. }));
+}
+
+#[test]
+fn a_commit_proof_that_is_no_news_is_not_verified() {
+    let mut bench = Bench::new(0, Votes::All).started();
+    let chain = bench.maker.chain(&bench.maker.start(), 1, 20);
+    let direct = |bench: &Bench, height: usize| bench.maker.direct(chain[height - 1].0.header.reference());
+    let pair = |height: usize| {
+        CommitProof::Pair(CommitPair { block: chain[height - 1].1.clone(), child: chain[height].1.clone() })
+    };
+    // The first is what it catches up to, the second what comes after that.
+    for height in [10, 15] {
+        let proof = direct(&bench, height);
+        bench.hear(1, Message::Commit(proof));
+    }
+    bench.hear(1, Message::Commit(pair(16)));
+    let verified = VERIFIED.get();
+    for height in [8, 10, 12, 15, 16] {
+        let proof = direct(&bench, height);
+        bench.hear(1, Message::Commit(proof));
+        bench.hear(2, Message::Commit(pair(height)));
+    }
+    assert_eq!(VERIFIED.get(), verified);
+    assert!(bench.blamed().is_empty());
+    let proof = direct(&bench, 18);
+    bench.hear(1, Message::Commit(proof));
+    assert_eq!(VERIFIED.get(), verified + 1);
+    let headers = |heights: std::ops::Range<usize>| {
+        Input::Headers(chain[heights].iter().map(|(tip, _)| tip.header.clone()).collect())
+    };
+    bench.step(headers(0..10));
+    assert_eq!(bench.committed().len(), 10);
+    bench.step(headers(10..18));
+    assert_eq!(bench.committed().len(), 8);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use chorale_types::{
 
 const A: PeerId = PeerId(1);
 const B: PeerId = PeerId(2);
+const C: PeerId = PeerId(3);
 
 fn deliver(pool: &mut Mempool, from: PeerId, message: &Message, ms: u64) {
     pool.receive(from, Incoming::decode(message.encode()).unwrap(), at(ms));
@@ -122,6 +123,24 @@ fn who_does_not_hold_it_any_more_says_so_and_the_next_is_asked() {
     assert_eq!(to, B);
     deliver(&mut pool, B, &bodies(second.number, vec![None]), 2);
     assert_eq!(pool.figures().wanted, 0, "nobody is left to ask");
+}
+
+#[test]
+fn what_a_peer_that_leaves_was_to_be_asked_for_next_is_asked_of_another() {
+    let mut pool = with_peers(Config { requests_max: 1, ..roomy() }, [1, 2, 3]);
+    let (one, two) = (entry(1, 1, 100), entry(1, 2, 100));
+    deliver(&mut pool, A, &announce(&[one.id()]), 0);
+    let (_, first) = asked(&mut pool);
+    deliver(&mut pool, B, &announce(&[two.id()]), 0);
+    assert_eq!(asked(&mut pool).0, B);
+    deliver(&mut pool, B, &announce(&[one.id()]), 0);
+    deliver(&mut pool, C, &announce(&[one.id()]), 0);
+    // Now it is the turn of B, which has not answered the question before, and goes.
+    deliver(&mut pool, A, &bodies(first.number, vec![None]), 1);
+    assert!(sent(&mut pool).is_empty());
+    pool.set_peers([A, C], at(2));
+    let (to, request) = asked(&mut pool);
+    assert_eq!((to, &request.ids[..]), (C, &[one.id()][..]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The loop: messages, time and content in; disk, network and ports out.
 
 use super::{
-    Chain, EpochSource, Found, Stopped, Want,
+    Chain, EpochSource, Stopped, Want,
     chain::proof_of,
     pings::{Pongs, believed_rtt_ms},
     stragglers::Stragglers,
@@ -58,8 +58,8 @@ pub struct Connections<S, N, R> {
     pub updates: mpsc::Receiver<Update>,
     /// Who fetches missing headers.
     pub wants: mpsc::Sender<Want>,
-    /// What was fetched.
-    pub found: mpsc::Receiver<Found>,
+    /// What was fetched. Untrusted.
+    pub found: mpsc::Receiver<Vec<Header>>,
 }
 
 /// See the [module](super).
@@ -89,7 +89,7 @@ pub struct Actor<E: Context, S, N, R> {
     awaited: Option<(View, TimestampMs)>,
     updates: mpsc::Receiver<Update>,
     wants: mpsc::Sender<Want>,
-    found: mpsc::Receiver<Found>,
+    found: mpsc::Receiver<Vec<Header>>,
     events: broadcast::Sender<ChainEvent>,
     committed: watch::Sender<Height>,
     position: watch::Sender<Position>,
@@ -176,15 +176,13 @@ where
             let outputs = tokio::select! {
                 biased;
                 _ = &mut stopped => break,
+                // Before peers, who may always have more: this comes from this node's own actors, a few at a time.
+                Some(headers) = self.found.recv() => self.step(Input::Headers(headers)),
+                Some(update) = self.updates.recv() => self.update(update),
                 received = self.receiver.recv() => match received {
                     Ok((peer, bytes)) => self.receive_batch(&peer, bytes.into()),
                     Err(_) => break,
                 },
-                Some(update) = self.updates.recv() => self.update(update),
-                Some(found) = self.found.recv() => self.step(match found {
-                    Found::Headers(headers) => Input::Headers(headers),
-                    Found::Message(from, message) => Input::Message { from, message: *message },
-                }),
                 () = wake => Vec::new(),
             };
             self.carry_out(outputs).await?;
@@ -278,7 +276,9 @@ where
         if epoch >= self.epoch.epoch || matches!(message, Message::Entry(_) | Message::Commit(_)) {
             return;
         }
-        let was_in_it = self.known.get(epoch).is_some_and(|info| keys(&info).contains(&Some(peer.clone())));
+        let is = |node: &NodeKey| node.0[..] == *peer.as_ref();
+        let was_in_it =
+            self.known.get(epoch).is_some_and(|info| info.validators.iter().any(|(_, validator)| is(&validator.node)));
         if was_in_it {
             self.stragglers.note(peer, epoch);
         }
@@ -322,11 +322,19 @@ where
 
     async fn persist(&mut self, outputs: &[Output]) -> Result<(), Stopped> {
         let last = outputs.iter().rposition(|output| matches!(output, Output::Persist(_)));
+        let committed = outputs.iter().filter_map(|output| match output {
+            Output::Committed { headers, .. } => headers.last().map(|header| header.height),
+            _ => None,
+        });
+        let committed = committed.max().unwrap_or_default();
         for (position, output) in outputs.iter().enumerate() {
             match output {
                 Output::PersistHeader(header) => {
                     self.safety.header((**header).clone()).await?;
-                    self.headers.offer((**header).clone());
+                    // What is committed in the same turn is found by its height.
+                    if header.height > committed {
+                        self.headers.offer((**header).clone());
+                    }
                 }
                 // A record replaces the ones before it as a whole.
                 Output::Persist(record) if Some(position) == last => self.safety.record((**record).clone()).await?,

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 /// After so many repeats who is guilty is cut off again: the networks let everybody in again after ten minutes.
-const KEEP_OUT_REPEATS: u64 = 256;
+pub(super) const KEEP_OUT_REPEATS: u64 = 256;
 
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Three nodes on a simulated network, and a fourth validator that the test plays.
 
-use super::{Actor, Connections, PER_VALIDATOR_MAX, Register, Reporter, Stopped};
+use super::{Actor, Connections, PER_VALIDATOR_MAX, REPEAT_MS, Register, Reporter, Stopped, actor::KEEP_OUT_REPEATS};
 use crate::{
     mesh::channel,
     ports::{ChainHandle, Epochs, Peers, Position},
@@ -14,7 +14,7 @@ use crate::{
 use chorale_foundation::{
     Bytes,
     cryptography::{Signer as _, ed25519::PublicKey},
-    p2p::{Recipients, Sender as _, simulated::Oracle},
+    p2p::{Blocker as _, Recipients, Sender as _, simulated::Oracle},
     runtime::{
         Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _,
         deterministic::{Context, Runner},
@@ -25,7 +25,14 @@ use chorale_types::{
     BlockReference, Bls, Epoch, EpochInfo, Evidence, Fault, Height, Scheme as _, Statement, ValidatorIndex, View,
     codec::Encode as _, tagged_hash,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::broadcast;
 
 const NODES: usize = 4;
@@ -46,6 +53,10 @@ struct World {
     context: Context,
     oracle: Oracle<PublicKey, Context>,
     first: EpochInfo,
+    /// In which the nodes are that are started from now on.
+    epoch: Epoch,
+    /// How often somebody was cut off by anybody.
+    blocks: Arc<AtomicUsize>,
     nodes: BTreeMap<usize, Node>,
 }
 
@@ -62,7 +73,8 @@ impl World {
     async fn new(context: Context) -> Self {
         let peers: Vec<PublicKey> = (0..NODES).map(|i| identity(i).public_key()).collect();
         let oracle = linked(&context, &peers, 3).await;
-        Self { context, oracle, first: first_epoch(NODES, EPOCH_HEIGHTS), nodes: BTreeMap::new() }
+        let first = first_epoch(NODES, EPOCH_HEIGHTS);
+        Self { context, oracle, first, epoch: Epoch(0), blocks: Arc::default(), nodes: BTreeMap::new() }
     }
 
     async fn chain(&self, i: usize) -> ChainHandle {
@@ -72,7 +84,8 @@ impl World {
         for epoch in 0..EPOCHS {
             known.insert(Arc::new(epochs(&self.first)(Epoch(epoch), self.first.start).unwrap()));
         }
-        let position = Position { epoch: Arc::new(self.first.clone()), view: View(1), index: None };
+        let epoch = known.get(self.epoch).unwrap();
+        let position = Position { epoch, view: View(1), index: None };
         ChainHandle {
             events: broadcast::channel(16).0,
             committed: watch::channel(Height(0)).1,
@@ -84,11 +97,16 @@ impl World {
 
     async fn start(&mut self, i: usize) {
         let control = self.oracle.control(identity(i).public_key());
+        let (mut blocker, blocks) = (control.clone(), self.blocks.clone());
+        let peers = Peers::with(move |peer| {
+            blocks.fetch_add(1, Ordering::Relaxed);
+            let _ = blocker.block(peer);
+        });
         let connections = Connections {
             me: node_key(i),
             scheme: Bls::verifier(),
             chain: self.chain(i).await,
-            peers: Peers::new([control.clone()]),
+            peers,
             channel: control.register(channel::EVIDENCE, Quota::per_second(NZU32!(1_000))).await.unwrap(),
         };
         let context = self.context.child("evidence").with_attribute("index", i);
@@ -177,6 +195,35 @@ fn what_one_node_finds_all_list_also_after_a_restart_and_who_was_away_learns_it(
         world.listed(2, 1).await;
         assert_eq!(world.nodes[&2].register.list(0, 10), [proven]);
         assert_eq!(world.cut_off().await, [0, 1, 2].map(|node| (node, GUILTY)));
+    });
+}
+
+/// The networks let everybody in again after a while, and a node that was restarted has forgotten whom it cut off.
+#[test]
+fn who_is_guilty_is_kept_out_for_the_rest_of_its_epoch_also_after_a_restart() {
+    Runner::seeded(46).start(|context| async move {
+        let mut world = World::new(context).await;
+        let blocks = |world: &World| world.blocks.load(Ordering::Relaxed);
+        world.start(0).await;
+        // After the first look at who is to be kept out, which finds nobody.
+        world.context.sleep(Duration::from_millis(1_000)).await;
+        let evidence = world.guilt(0, ["a", "b"]);
+        world.nodes[&0].reporter.report(evidence);
+        world.listed(0, 1).await;
+        assert_eq!(blocks(&world), 1);
+        world.context.sleep(Duration::from_millis(REPEAT_MS * KEEP_OUT_REPEATS + 1_000)).await;
+        assert_eq!(blocks(&world), 2, "again after a while");
+
+        world.crash(0).await;
+        world.start(0).await;
+        world.context.sleep(Duration::from_millis(1_000)).await;
+        assert_eq!(blocks(&world), 3, "again after a restart");
+
+        world.crash(0).await;
+        world.epoch = Epoch(1);
+        world.start(0).await;
+        world.context.sleep(Duration::from_millis(REPEAT_MS * KEEP_OUT_REPEATS + 1_000)).await;
+        assert_eq!(blocks(&world), 3, "the next epoch judges by itself");
     });
 }
 

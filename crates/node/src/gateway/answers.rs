@@ -1,13 +1,16 @@
-//! Long answers: few at a time, and not for ever.
+//! What bounds requests and answers in memory and in time.
 //!
-//! An answer stays in memory until its client has taken it. So those that may be long have places of their own, which are
-//! given back when the last of it is written, and who takes too long for it is hung up on.
+//! An answer stays in memory until its client has taken it. So each has a place until then; those that may be long have
+//! places of their own, of which there are few; and who takes too long is hung up on, as who takes too long to ask.
 
 use super::places::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use jsonrpsee::server::{HttpBody, HttpResponse};
+use jsonrpsee::{
+    core::BoxError,
+    server::{HttpBody, HttpResponse},
+};
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -15,7 +18,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Sleep,
+};
 use tracing::debug;
 
 /// Calls whose answers are long: blocks, lanes, and proofs.
@@ -40,26 +46,28 @@ pub(super) fn write_time(bytes: usize) -> Duration {
     WRITE_TIME + Duration::from_secs(bytes as u64 / WRITE_BYTES_PER_SECOND)
 }
 
-/// The places that one request holds until its answer is written. Clones share them.
+/// The place for its long answer that a request holds until it is written. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Mutex<Vec<Place>>>);
+pub(super) struct Held(Arc<Mutex<Option<Place>>>);
 
 impl Held {
     pub(super) fn add(&self, place: Place) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    pub(super) fn has_place(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
-/// The body of a long answer.
+/// The body of an answer.
 struct Answer {
     rest: Bytes,
+    /// Of the request.
+    _place: Place,
     _held: Held,
     /// Dropped with the body, which is when it is written.
-    _written: oneshot::Sender<()>,
+    _written: Option<oneshot::Sender<()>>,
 }
 
 impl Body for Answer {
@@ -88,13 +96,11 @@ impl Body for Answer {
 /// length may.
 pub(super) async fn guard(
     answer: HttpResponse,
+    place: Place,
     held: Held,
     hang_up: Arc<Notify>,
     write_time: fn(usize) -> Duration,
 ) -> HttpResponse {
-    if held.is_empty() {
-        return answer;
-    }
     let (parts, body) = answer.into_parts();
     let rest = match body.collect().await {
         Ok(whole) => whole.to_bytes(),
@@ -103,24 +109,72 @@ pub(super) async fn guard(
             Bytes::new()
         }
     };
-    let time = write_time(rest.len());
-    let (written, done) = oneshot::channel();
-    tokio::spawn(async move {
-        if tokio::time::timeout(time, done).await.is_err() {
-            hang_up.notify_one();
-        }
+    // A short one is written as soon as the connection has it.
+    let written = (rest.len() > PIECE_BYTES).then(|| {
+        let (written, done) = oneshot::channel();
+        let time = write_time(rest.len());
+        tokio::spawn(async move {
+            if tokio::time::timeout(time, done).await.is_err() {
+                hang_up.notify_one();
+            }
+        });
+        written
     });
-    HttpResponse::from_parts(parts, HttpBody::new(Answer { rest, _held: held, _written: written }))
+    HttpResponse::from_parts(parts, HttpBody::new(Answer { rest, _place: place, _held: held, _written: written }))
+}
+
+/// The body of a request, which has to come within a time.
+pub(super) struct Timed<B> {
+    body: B,
+    late: Pin<Box<Sleep>>,
+}
+
+/// The body of a request did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the body of the request did not come in time")]
+struct Late;
+
+impl<B> Timed<B> {
+    pub(super) fn new(body: B, time: Duration) -> Self {
+        Self { body, late: Box::pin(tokio::time::sleep(time)) }
+    }
+}
+
+impl<B: Body<Error: Into<BoxError>> + Unpin> Body for Timed<B> {
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            Poll::Pending => self.late.as_mut().poll(context).map(|()| Some(Err(Late.into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, PIECE_BYTES, guard, places_for, write_time};
+    use super::{Held, PIECE_BYTES, Timed, guard, places_for, write_time};
     use crate::gateway::Places;
+    use bytes::Bytes;
     use futures::FutureExt as _;
-    use http_body::Body as _;
-    use http_body_util::BodyExt as _;
-    use jsonrpsee::server::{HttpBody, HttpResponse};
+    use http_body::{Body as _, Frame};
+    use http_body_util::{BodyExt as _, StreamBody};
+    use jsonrpsee::{
+        core::BoxError,
+        server::{HttpBody, HttpResponse},
+    };
     use std::{net::Ipv4Addr, sync::Arc, time::Duration};
     use tokio::sync::Notify;
 
@@ -138,11 +192,13 @@ mod tests {
         let places = Places::new(1, 1);
         let client = Ipv4Addr::LOCALHOST.into();
         let text = "x".repeat(3 * PIECE_BYTES + 1);
+        let requests = Places::new(10, 10);
         let answer = async |hang_up: &Arc<Notify>| {
             let held = Held::default();
             held.add(places.take(client).unwrap());
             let answer = HttpResponse::new(HttpBody::from(text.clone()));
-            guard(answer, held, hang_up.clone(), |_| Duration::from_millis(20)).await
+            let request = requests.take(client).unwrap();
+            guard(answer, request, held, hang_up.clone(), |_| Duration::from_millis(20)).await
         };
         let [heard, deaf] = [(); 2].map(|()| Arc::new(Notify::new()));
 
@@ -160,5 +216,17 @@ mod tests {
         assert!(places.take(client).is_err(), "the connection gives it back");
         drop(left);
         assert!(places.take(client).is_ok());
+        let all: Vec<_> = (0..10).map(|_| requests.take(client).unwrap()).collect();
+        assert_eq!(all.len(), 10, "those of requests as well");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, BoxError>>());
+        let mut late = Timed::new(never, Duration::from_millis(1));
+        let error = late.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "the body of the request did not come in time");
+        let whole = Timed::new(HttpBody::from("whole"), Duration::from_secs(3_600)).collect().await.unwrap();
+        assert_eq!(whole.to_bytes(), "whole");
     }
 }

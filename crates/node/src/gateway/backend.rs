@@ -19,17 +19,13 @@ use chorale_types::{
     codec::{Blob, Encode, List, decode},
 };
 use jsonrpsee::{
-    Extensions, PendingSubscriptionSink,
+    PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
     types::ErrorObjectOwned,
 };
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{str::FromStr, sync::Arc};
 
-use super::{Places, Pool, subscriptions, throttle::Client, timeline::Timeline};
+use super::{Places, Pool, throttle::ONLY_ALONE, timeline::Timeline};
 
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
@@ -244,15 +240,10 @@ impl ChoraleApiServer for Backend {
         self.lane_at(self.known_rollup(rollup)?, Height(height)).await
     }
 
-    async fn subscribe_rollup(
-        &self,
-        pending: PendingSubscriptionSink,
-        extensions: &Extensions,
-        rollup: u64,
-        from_height: u64,
-    ) -> SubscriptionResult {
-        let client = extensions.get::<Client>().map_or(IpAddr::from(Ipv6Addr::UNSPECIFIED), |client| client.address);
-        subscriptions::serve(self, pending, client, rollup, Height(from_height)).await
+    /// Subscriptions are the WebSocket's; the throttle lets none come here.
+    async fn subscribe_rollup(&self, pending: PendingSubscriptionSink, _: u64, _: u64) -> SubscriptionResult {
+        pending.reject(ErrorCode::InvalidParameter.with(ONLY_ALONE)).await;
+        Ok(())
     }
 
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>> {

@@ -14,7 +14,7 @@ use std::{
 };
 use tower::{Layer, Service};
 
-const PATH: &str = "/metrics";
+pub(super) const PATH: &str = "/metrics";
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Writes all figures down.

@@ -89,11 +89,7 @@ impl Pool {
                         }
                     })
                     .await?;
-                // Where it stands is said here once this node has settled it, and can prove it.
-                let is_ahead = matches!(answer.state, State::Revealed | State::OrderAttested | State::Skipped);
-                let passed = answer.passed.iter().copied().filter(|passed| passed.state <= State::Committed).collect();
-                let here = StatusAnswer { position: None, passed, ..answer };
-                Ok(if is_ahead { StatusAnswer { state: State::Committed, reason: None, ..here } } else { here })
+                Ok(not_settled_here(answer))
             }
         }
     }
@@ -132,6 +128,15 @@ impl Pool {
     }
 }
 
+/// What another node says of something that is not settled here. Where it stands is said once this node has settled it, and
+/// can prove it.
+fn not_settled_here(answer: StatusAnswer) -> StatusAnswer {
+    let is_ahead = matches!(answer.state, State::Revealed | State::OrderAttested | State::Skipped);
+    let passed = answer.passed.iter().copied().filter(|passed| passed.state <= State::Committed).collect();
+    let here = StatusAnswer { position: None, passed, ..answer };
+    if is_ahead { StatusAnswer { state: State::Committed, reason: None, ..here } } else { here }
+}
+
 const fn answer_of(state: State) -> StatusAnswer {
     StatusAnswer { state, height: None, position: None, reason: None, passed: Vec::new() }
 }
@@ -154,5 +159,42 @@ fn status_answer(status: Status) -> StatusAnswer {
             let reason = (state != State::Revealed).then(|| ended.outcome.to_string());
             StatusAnswer { height, reason, ..answer(state) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_settled_here;
+    use chorale_api::{Passed, State, StatusAnswer};
+
+    #[test]
+    fn positions_are_not_repeated_before_they_are_settled_here() {
+        let passed = |state| Passed { state, height: 7, view: Some(3), time_ms: 5 };
+        let all = [State::Proposed, State::Certified, State::Committed, State::Revealed, State::OrderAttested];
+        for state in [State::Revealed, State::OrderAttested, State::Skipped] {
+            let said = StatusAnswer {
+                state,
+                height: Some(7),
+                position: Some((0, 1)),
+                reason: Some("repeated".to_owned()),
+                passed: all.map(passed).to_vec(),
+            };
+            let here = StatusAnswer {
+                state: State::Committed,
+                height: Some(7),
+                position: None,
+                reason: None,
+                passed: all[..3].iter().copied().map(passed).collect(),
+            };
+            assert_eq!(not_settled_here(said), here);
+        }
+        let rejected = StatusAnswer {
+            state: State::Rejected,
+            height: None,
+            position: None,
+            reason: Some("too large".to_owned()),
+            passed: Vec::new(),
+        };
+        assert_eq!(not_settled_here(rejected.clone()), rejected);
     }
 }

@@ -2,31 +2,34 @@
 
 use super::{
     Backend,
-    answers::{Held, guard, places_for, write_time},
+    answers::{Held, Timed, guard, places_for, write_time},
     limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
     places::{Full, Place, Places},
     socket::{self, Answered, Session},
-    throttle::{Client, Throttle, Throttled, refusal},
+    throttle::{Client, PLACE_WAIT, Throttle, Throttled, content_length, refusal},
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use chorale_api::{ChoraleApiServer as _, ErrorCode};
 use chorale_types::limits::HEADER_PAYLOADS_MAX;
 use futures::{FutureExt as _, future::BoxFuture};
 use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::{
     Methods,
     core::BoxError,
     server::{
         BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
         middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
-        serve_with_graceful_shutdown, stop_channel, ws,
+        stop_channel, ws,
     },
-    types::ErrorObjectOwned,
+    types::{ErrorObjectOwned, Id, Response, ResponsePayload},
 };
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -39,12 +42,21 @@ use tracing::{debug, warn};
 
 /// Bytes of one request at most: a full batch of transactions in hexadecimal.
 pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
-/// Bytes of one answer at most: the largest lane in hexadecimal.
-const RESPONSE_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Connections at a time.
-const CONNECTIONS_MAX: u32 = 1_024;
+/// Bytes of one answer on top of the largest block: for all that is no payload, and for other answers.
+const ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// Connections at a time, and requests.
+const CONNECTIONS_MAX: usize = 1_024;
 /// Connections of one client at a time, and requests.
 const CONNECTIONS_OF_CLIENT_MAX: usize = 256;
+/// Connections that are WebSockets. Each may take memory for one message.
+const SOCKETS_MAX: usize = 256;
+/// Those of one client.
+const SOCKETS_OF_CLIENT_MAX: usize = 32;
+/// How long a connection may take for the next request, from the answer to the end of its head: longer than clients keep
+/// connections for later.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+/// How long requests under way may take when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(5);
 /// The pause after a connection could not be accepted.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Requests of one JSON-RPC batch.
@@ -74,10 +86,13 @@ pub async fn start(
     backend: Backend,
     runtime: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<ServerHandle, GatewayError> {
+    // A block in hexadecimal.
+    let block_bytes_max = 2 * HEADER_PAYLOADS_MAX * backend.genesis.parameters().payload_bytes_max as usize;
+    let answer_bytes_max = block_bytes_max + ANSWER_BYTES;
     let config = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
-        .max_response_body_size(RESPONSE_BYTES_MAX)
-        .max_connections(CONNECTIONS_MAX)
+        .max_response_body_size(u32::try_from(answer_bytes_max).unwrap_or(u32::MAX))
+        .max_connections(u32::try_from(CONNECTIONS_MAX).expect("it is a thousand"))
         .set_batch_request_config(BatchRequestConfig::Limit(BATCH_REQUESTS_MAX))
         .http_only()
         .build();
@@ -88,9 +103,7 @@ pub async fn start(
     // What load balancers and orchestrators ask.
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])
         .expect("the paths are constants that begin with a slash");
-    // A block in hexadecimal.
-    let block_bytes_max = 2 * HEADER_PAYLOADS_MAX * backend.genesis.parameters().payload_bytes_max as usize;
-    let (long, long_of_client) = places_for(block_bytes_max);
+    let (long, long_of_client) = places_for(answer_bytes_max);
     let throttle = Throttle::new(Clients::new(limits), Places::new(long, long_of_client));
     let calls = {
         let throttle = throttle.clone();
@@ -102,18 +115,22 @@ pub async fn start(
         .to_service_builder();
     let listener = TcpListener::bind(address).await.map_err(|error| GatewayError::Listen { address, error })?;
     let (stop, handle) = stop_channel();
-    let methods = Methods::from(backend.into_rpc());
     let service = {
-        let (methods, stop) = (methods.clone(), stop.clone());
+        let (methods, stop) = (Methods::from(backend.clone().into_rpc()), stop.clone());
         move |request: HttpRequest| {
             let answer = service.clone().build(methods.clone(), stop.clone()).call(request);
             let failed = |error: BoxError| page(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
             answer.map(move |answer| answer.unwrap_or_else(failed)).boxed()
         }
     };
-    // One connection may carry many requests at a time.
-    let requests = Places::new(CONNECTIONS_MAX as usize, CONNECTIONS_OF_CLIENT_MAX);
-    let server = Server { service: Arc::new(service), methods, throttle, requests, stop };
+    let server = Server {
+        service: Arc::new(service),
+        backend,
+        throttle,
+        requests: Places::new(CONNECTIONS_MAX, CONNECTIONS_OF_CLIENT_MAX),
+        sockets: Places::new(SOCKETS_MAX, SOCKETS_OF_CLIENT_MAX),
+        stop,
+    };
     tokio::spawn(server.accept(listener));
     Ok(handle)
 }
@@ -124,16 +141,17 @@ type Service = dyn Fn(HttpRequest) -> BoxFuture<'static, HttpResponse> + Send + 
 struct Server {
     /// Answers HTTP requests with calls.
     service: Arc<Service>,
-    methods: Methods,
+    backend: Backend,
     throttle: Throttle,
     requests: Places,
+    sockets: Places,
     stop: StopHandle,
 }
 
 impl Server {
     /// Takes connections until the handle of the server is gone.
     async fn accept(self, listener: TcpListener) {
-        let places = Places::new(CONNECTIONS_MAX as usize, CONNECTIONS_OF_CLIENT_MAX);
+        let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_OF_CLIENT_MAX);
         loop {
             let accepted = tokio::select! {
                 () = self.stop.clone().shutdown() => return,
@@ -151,7 +169,7 @@ impl Server {
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(%client, %error, "a connection keeps small packets back");
                     }
-                    tokio::spawn(self.clone().serve(stream, client, Arc::new(place)));
+                    tokio::spawn(self.clone().serve(stream, client, place));
                 }
                 Err(error) => {
                     // Out of files, most likely: others have to end first.
@@ -163,84 +181,84 @@ impl Server {
     }
 
     /// Serves one connection.
-    async fn serve(self, stream: TcpStream, client: SocketAddr, place: Arc<Place>) {
+    async fn serve(self, stream: TcpStream, client: SocketAddr, _place: Place) {
         let hang_up = Arc::new(Notify::new());
         let stopped = self.stop.clone().shutdown();
         let answer = {
             let hang_up = hang_up.clone();
-            tower::service_fn(move |request: HttpRequest<_>| {
-                let (server, place, hang_up) = (self.clone(), place.clone(), hang_up.clone());
-                async move { Ok::<_, Infallible>(server.answer(request, client.ip(), place, hang_up).await) }
+            service_fn(move |request| {
+                let answer = self.clone().answer(request, client.ip(), hang_up.clone());
+                answer.map(Ok::<_, Infallible>)
             })
         };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer).with_upgrades());
         tokio::select! {
-            _ = serve_with_graceful_shutdown(stream, answer, stopped) => {}
-            () = hang_up.notified() => debug!(%client, "does not take a long answer, and is hung up on"),
+            _ = &mut connection => {}
+            () = hang_up.notified() => debug!(%client, "does not take an answer, and is hung up on"),
+            () = stopped => {
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(STOP_TIME, connection).await;
+            }
         }
     }
 
-    async fn answer(
-        self,
-        mut request: HttpRequest<hyper::body::Incoming>,
-        address: IpAddr,
-        place: Arc<Place>,
-        hang_up: Arc<Notify>,
-    ) -> HttpResponse {
-        // Whom the limits are for.
-        let client =
-            Client { address, is_counted: !ws::is_upgrade_request(&request), _place: place, held: Held::default() };
-        if !client.is_counted {
-            return self.upgrade(request, client);
+    async fn answer(self, mut request: HttpRequest<Incoming>, address: IpAddr, hang_up: Arc<Notify>) -> HttpResponse {
+        if ws::is_upgrade_request(&request) {
+            return self.upgrade(request, address);
         }
-        // Held as long as the request takes, also while its body comes.
-        let _own = match self.requests.take(address) {
-            Ok(own) => own,
+        // Held until the answer is written, and while the body comes.
+        let place = match self.requests.take(address) {
+            Ok(place) => place,
             Err(full) => return refusal(&too_many_requests(full), 1_000),
         };
-        if let Some(refused) = self.throttle.refuse_body(address, &request) {
+        if let Some(refused) = self.throttle.refuse_request(address, &request) {
             return refused;
         }
-        let held = client.held.clone();
-        request.extensions_mut().insert(client);
-        let answer = (self.service)(request.map(HttpBody::new)).await;
-        guard(answer, held, hang_up, write_time).await
+        let held = Held::default();
+        request.extensions_mut().insert(Client { address, held: held.clone() });
+        let bytes = content_length(&request).and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes = bytes.unwrap_or(REQUEST_BYTES_MAX as usize);
+        let answer = (self.service)(request.map(|body| HttpBody::new(Timed::new(body, write_time(bytes))))).await;
+        guard(answer, place, held, hang_up, write_time).await
     }
 
     /// Turns the connection into a WebSocket.
-    fn upgrade(self, request: HttpRequest<hyper::body::Incoming>, client: Client) -> HttpResponse {
+    fn upgrade(self, request: HttpRequest<Incoming>, client: IpAddr) -> HttpResponse {
+        let place = match self.sockets.take(client) {
+            Ok(place) => place,
+            Err(full) => return refusal(&ErrorCode::TooManyRequests.with(format!("WebSockets: {full}")), 1_000),
+        };
         let mut handshake = soketto::handshake::http::Server::new();
         let response = match handshake.receive_request(&request) {
             Ok(response) => response,
             Err(error) => return page(StatusCode::BAD_REQUEST, format!("no WebSocket handshake: {error}")),
         };
-        let mut methods = self.methods.clone();
-        methods.extensions_mut().insert(client.clone());
-        let (throttle, stopped) = (self.throttle.clone(), self.stop.clone().shutdown());
-        let answer = {
-            let client = client.clone();
-            move |data| self.clone().answer_message(data, client.clone()).boxed()
-        };
-        let message_bytes_max = REQUEST_BYTES_MAX as usize;
-        let session = Session { client, throttle, methods, answer: Box::new(answer), message_bytes_max };
-        tokio::spawn(socket::talk(request, handshake, session, stopped));
+        let (backend, throttle, stopped) = (self.backend.clone(), self.throttle.clone(), self.stop.clone().shutdown());
+        let answer = move |data, id| self.clone().answer_message(data, id, client).boxed();
+        let session = Session { client, throttle, backend, answer: Box::new(answer) };
+        tokio::spawn(async move {
+            socket::talk(request, handshake, session, stopped).await;
+            drop(place);
+        });
         response.map(|()| HttpBody::default())
     }
 
     /// The answer to what came over a WebSocket: the same as over HTTP.
-    async fn answer_message(self, data: Vec<u8>, client: Client) -> Answered {
-        let (address, held) = (client.address, Held::default());
-        let _own = match self.requests.take(address) {
-            Ok(own) => own,
+    async fn answer_message(self, data: Vec<u8>, id: Id<'static>, address: IpAddr) -> Answered {
+        let held = Held::default();
+        let _place = match self.requests.wait(address, PLACE_WAIT).await {
+            Ok(place) => place,
             Err(full) => {
-                let error = too_many_requests(full);
-                let answer = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error });
-                return (Some(answer.to_string()), held);
+                let refused = Response::new(ResponsePayload::<()>::error(too_many_requests(full)), id);
+                return (serde_json::to_string(&refused).ok(), held);
             }
         };
         let mut request = HttpRequest::new(HttpBody::from(data));
         *request.method_mut() = Method::POST;
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-        request.extensions_mut().insert(Client { held: held.clone(), ..client });
+        request.extensions_mut().insert(Client { address, held: held.clone() });
         let whole = (self.service)(request).await.into_body().collect().await;
         match whole.map(|whole| String::from_utf8(whole.to_bytes().into())) {
             // A notification has no answer.

@@ -1,38 +1,54 @@
 //! One WebSocket connection.
 //!
 //! Calls are answered as those over HTTP are, by the same service; only subscriptions are kept here. What a client may have
-//! under way is bounded, and nothing more is read from it meanwhile. An answer that it does not take ends the connection.
+//! under way is bounded, and nothing more is read from it meanwhile. A client that does not take its answers, or is not
+//! there any more, ends the connection.
 
 use super::{
+    Backend,
     answers::{Held, write_time},
-    throttle::{Client, Throttle},
+    subscriptions::{Events, Told, subscribe},
+    throttle::Throttle,
 };
-use chorale_api::{ErrorCode, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
+use chorale_api::{ErrorCode, NOTIFICATION_METHOD, RollupEvent, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
+use chorale_types::Height;
 use futures::{
-    FutureExt as _, Stream, StreamExt as _,
     future::BoxFuture,
     io::{BufReader, BufWriter},
-    stream::FuturesUnordered,
 };
-use hyper::upgrade::Upgraded;
+use hyper::{body::Incoming as Body, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
-use jsonrpsee::{Methods, server::HttpRequest, types::ErrorObjectOwned};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use soketto::{Incoming, connection::Error, handshake::http::Server};
-use std::borrow::Cow;
-use tokio_stream::{StreamMap, wrappers::ReceiverStream};
+use jsonrpsee::{
+    core::RpcResult,
+    server::HttpRequest,
+    types::{ErrorObjectOwned, Id, Request, Response, ResponsePayload},
+};
+use serde::{Deserialize, Serialize};
+use soketto::{Incoming, connection::Error, data::ByteSlice125, handshake::http::Server};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_stream::{StreamExt as _, StreamMap};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 use tracing::debug;
 
+/// Bytes of one message. The frame that announces it takes them, before any of them comes.
+pub(super) const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Calls that one connection may have under way.
 const CALLS_MAX: usize = 16;
-/// Bytes of their requests together, above which no further one is read.
+/// Bytes of their messages together, above which no further one is read.
 const CALLS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Subscriptions of one connection.
 const SUBSCRIPTIONS_MAX: usize = 32;
-/// Notifications of a subscription that wait until the client takes them; each may be as long as a lane.
-const NOTIFICATIONS_MAX: usize = 1;
+/// Lanes that its subscriptions have in memory together.
+const LANES_MAX: usize = 1;
+/// How often a client is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long nothing may be heard of it. An honest client answers a ping unless it is in the middle of a message.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 type Io = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
 
@@ -41,69 +57,67 @@ pub(super) type Answered = (Option<String>, Held);
 
 /// What a connection needs of the server.
 pub(super) struct Session {
-    pub(super) client: Client,
+    pub(super) client: IpAddr,
     pub(super) throttle: Throttle,
-    /// With the client among their extensions.
-    pub(super) methods: Methods,
-    /// Answers calls.
-    pub(super) answer: Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Answered> + Send + Sync>,
-    pub(super) message_bytes_max: usize,
-}
-
-/// As much of a call as is needed to know where it goes.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
+    pub(super) backend: Backend,
+    /// Answers a message with calls. The id is that of the call, if it is one.
+    pub(super) answer: Box<dyn Fn(Vec<u8>, Id<'static>) -> BoxFuture<'static, Answered> + Send + Sync>,
 }
 
 /// Talks to the client until it goes, does not take its answers, or the server stops.
-pub(super) async fn talk<B>(
-    request: HttpRequest<B>,
+pub(super) async fn talk(
+    request: HttpRequest<Body>,
     handshake: Server,
     session: Session,
     stopped: impl Future<Output = ()>,
-) where
-    B: Send + 'static,
-{
+) {
     let upgraded = match hyper::upgrade::on(request).await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "a connection that does not become a WebSocket"),
     };
     let stream = BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat()));
     let mut builder = handshake.into_builder(stream);
-    builder.set_max_message_size(session.message_bytes_max);
-    builder.set_max_frame_size(session.message_bytes_max);
+    builder.set_max_message_size(MESSAGE_BYTES_MAX);
+    builder.set_max_frame_size(MESSAGE_BYTES_MAX);
     let (sender, receiver) = builder.finish();
-    let calls = FuturesUnordered::new();
-    let mut connection = Connection { sender, session, calls, calls_bytes: 0, told: StreamMap::new() };
-    let address = connection.session.client.address;
+    let client = session.client;
+    let mut connection = Connection {
+        sender,
+        session,
+        calls: JoinSet::new(),
+        calls_bytes: 0,
+        told: StreamMap::new(),
+        subscriptions: 0,
+        turns: Arc::new(Semaphore::new(LANES_MAX)),
+        heard: Instant::now(),
+    };
+    let (heard, messages) = mpsc::channel(1);
+    // Beside each other: what is read may have to be answered by a pong before anything else can be written.
     tokio::select! {
         () = stopped => {}
-        ended = connection.run(Box::pin(messages(receiver))) => debug!(client = %address, ?ended, "a WebSocket ends"),
+        ended = connection.run(messages) => debug!(%client, ?ended, "a WebSocket ends"),
+        ended = listen(receiver, heard) => debug!(%client, ?ended, "a WebSocket ends"),
     }
     // Whoever does not read does not see it.
     let _ = tokio::time::timeout(write_time(0), connection.sender.close()).await;
 }
 
-/// What the client sends. A future that is dropped half way through a message would lose it; a stream is kept.
-fn messages(receiver: soketto::Receiver<Io>) -> impl Stream<Item = Result<Vec<u8>, Error>> + Send {
-    futures::stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
+/// Something that the client sent.
+enum Heard {
+    Message(Vec<u8>),
+    Pong,
+}
+
+async fn listen(mut receiver: soketto::Receiver<Io>, heard: mpsc::Sender<Heard>) -> Result<(), Ended> {
+    loop {
         let mut data = Vec::new();
-        loop {
-            match receiver.receive(&mut data).await {
-                Ok(Incoming::Data(_)) => return Some((Ok(data), Some(receiver))),
-                Ok(Incoming::Pong(_)) => {}
-                Ok(Incoming::Closed(_)) => return None,
-                Err(error) => return Some((Err(error), None)),
-            }
-        }
-    })
+        let next = match receiver.receive(&mut data).await? {
+            Incoming::Data(_) => Heard::Message(data),
+            Incoming::Pong(_) => Heard::Pong,
+            Incoming::Closed(_) => return Err(Ended::Closed),
+        };
+        heard.send(next).await.map_err(|_| Ended::Closed)?;
+    }
 }
 
 /// Why a connection ends.
@@ -115,39 +129,63 @@ enum Ended {
     Failed(#[from] Error),
     #[error("the client does not take its answers")]
     Deaf,
+    #[error("nothing was heard of the client")]
+    Silent,
 }
 
 struct Connection {
     sender: soketto::Sender<Io>,
     session: Session,
-    calls: FuturesUnordered<BoxFuture<'static, (usize, Answered)>>,
+    /// With the length of the message that each answers.
+    calls: JoinSet<(usize, Answered)>,
     calls_bytes: usize,
-    /// Subscriptions by what the client knows them by.
-    told: StreamMap<String, ReceiverStream<Box<RawValue>>>,
+    /// Subscriptions by their ids.
+    told: StreamMap<u64, Events>,
+    /// How many there were.
+    subscriptions: u64,
+    turns: Arc<Semaphore>,
+    heard: Instant,
 }
 
 impl Connection {
-    async fn run(&mut self, mut messages: impl Stream<Item = Result<Vec<u8>, Error>> + Unpin) -> Result<(), Ended> {
+    async fn run(&mut self, mut messages: mpsc::Receiver<Heard>) -> Result<(), Ended> {
+        let mut ping = tokio::time::interval(PING_INTERVAL);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let has_room = self.calls.len() < CALLS_MAX && self.calls_bytes < CALLS_BYTES_MAX;
             tokio::select! {
-                Some((bytes, (answer, held))) = self.calls.next(), if !self.calls.is_empty() => {
+                Some(answered) = self.calls.join_next(), if !self.calls.is_empty() => {
+                    // A task of ours that died is a defect; its client learns of it by the end of the connection.
+                    let (bytes, (answer, held)) = answered.map_err(|_| Ended::Closed)?;
                     self.calls_bytes -= bytes;
                     if let Some(answer) = answer {
                         self.send(answer).await?;
                     }
                     drop(held);
                 }
-                Some((_, notification)) = self.told.next(), if !self.told.is_empty() => {
-                    self.send(String::from(Box::<str>::from(notification))).await?;
+                Some((id, told)) = self.told.next(), if !self.told.is_empty() => self.tell(id, told).await?,
+                heard = messages.recv(), if has_room => {
+                    self.heard = Instant::now();
+                    match heard {
+                        Some(Heard::Message(data)) => self.take(data).await?,
+                        Some(Heard::Pong) => {}
+                        None => return Err(Ended::Closed),
+                    }
                 }
-                message = messages.next(), if has_room => match message {
-                    Some(Ok(data)) => self.take(data).await?,
-                    Some(Err(error)) => return Err(error.into()),
-                    None => return Err(Ended::Closed),
-                },
+                _ = ping.tick() => self.ping(has_room).await?,
             }
         }
+    }
+
+    async fn ping(&mut self, is_listening: bool) -> Result<(), Ended> {
+        if is_listening && self.heard.elapsed() > SILENCE_MAX {
+            return Err(Ended::Silent);
+        }
+        let pinged = async {
+            self.sender.send_ping(ByteSlice125::try_from(&[][..]).expect("it is empty")).await?;
+            self.sender.flush().await
+        };
+        Ok(tokio::time::timeout(write_time(0), pinged).await.map_err(|_| Ended::Deaf)??)
     }
 
     async fn send(&mut self, text: String) -> Result<(), Ended> {
@@ -159,65 +197,115 @@ impl Connection {
         Ok(tokio::time::timeout(time, written).await.map_err(|_| Ended::Deaf)??)
     }
 
+    async fn answer<T: Serialize + Clone>(&mut self, id: Id<'_>, result: RpcResult<T>) -> Result<(), Ended> {
+        let payload = match result {
+            Ok(result) => ResponsePayload::success(result),
+            Err(error) => ResponsePayload::error(error),
+        };
+        let text = serde_json::to_string(&Response::new(payload, id)).expect("numbers, texts and flags");
+        self.send(text).await
+    }
+
+    async fn refuse(&mut self, id: Id<'_>, error: ErrorObjectOwned) -> Result<(), Ended> {
+        self.answer::<()>(id, Err(error)).await
+    }
+
     /// Takes a message in. Subscriptions have to come alone; everything else is for the service, also what is no call.
     async fn take(&mut self, data: Vec<u8>) -> Result<(), Ended> {
-        if let Ok(head) = serde_json::from_slice::<Head<'_>>(&data)
-            && let Some(id) = head.id
-        {
-            match head.method.as_ref() {
-                SUBSCRIBE_METHOD => return self.subscribe(&data, id).await,
-                UNSUBSCRIBE_METHOD => return self.unsubscribe(id, head.params).await,
-                _ => {}
+        let call = serde_json::from_slice::<Request<'_>>(&data).ok();
+        let id = call.as_ref().map_or(Id::Null, |call| call.id.clone().into_owned());
+        if let Some(error) = self.session.throttle.refuse_message(self.session.client, data.len()) {
+            return self.refuse(id, error).await;
+        }
+        match &call {
+            Some(call) if call.method == SUBSCRIBE_METHOD => self.subscribe(call, id).await,
+            Some(call) if call.method == UNSUBSCRIBE_METHOD => self.unsubscribe(call, id).await,
+            _ => {
+                let bytes = data.len();
+                self.calls_bytes += bytes;
+                let answer = (self.session.answer)(data, id);
+                self.calls.spawn(async move { (bytes, answer.await) });
+                Ok(())
             }
         }
-        let bytes = data.len();
-        self.calls_bytes += bytes;
-        self.calls.push((self.session.answer)(data).map(move |answered| (bytes, answered)).boxed());
-        Ok(())
     }
 
-    async fn subscribe(&mut self, data: &[u8], id: &RawValue) -> Result<(), Ended> {
-        if let Some(error) = self.session.throttle.refuse_call(&self.session.client, SUBSCRIBE_METHOD, data.len()) {
-            return self.send(error_of(id, &error)).await;
+    async fn subscribe(&mut self, call: &Request<'_>, id: Id<'_>) -> Result<(), Ended> {
+        let told = self.subscription(call).await;
+        match told {
+            Err(error) => self.refuse(id, error).await,
+            Ok(events) => {
+                self.subscriptions += 1;
+                let number = self.subscriptions;
+                self.answer(id, Ok(number)).await?;
+                self.told.insert(number, events);
+                Ok(())
+            }
+        }
+    }
+
+    async fn subscription(&mut self, call: &Request<'_>) -> RpcResult<Events> {
+        let client = self.session.client;
+        if let Some(error) = self.session.throttle.refuse_call(client) {
+            return Err(error);
         }
         if self.told.len() >= SUBSCRIPTIONS_MAX {
-            let error = ErrorCode::Busy.with(format!("a connection has {SUBSCRIPTIONS_MAX} subscriptions at most"));
-            return self.send(error_of(id, &error)).await;
+            return Err(ErrorCode::Busy.with(format!("a connection has {SUBSCRIPTIONS_MAX} subscriptions at most")));
         }
-        let request = std::str::from_utf8(data).map_err(Error::Utf8)?;
-        let (answer, told) = match self.session.methods.raw_json_request(request, NOTIFICATIONS_MAX).await {
-            Ok(answered) => answered,
-            Err(error) => {
-                let error = ErrorCode::InvalidParameter.with(error.to_string());
-                return self.send(error_of(id, &error)).await;
-            }
+        let (rollup, from) = match call.params().parse::<Params>()? {
+            Params::Listed(rollup, from) | Params::Named { rollup, from } => (rollup, from),
         };
-        let name = name_of(&answer);
-        self.send(String::from(Box::<str>::from(answer))).await?;
-        if let Some(name) = name {
-            self.told.insert(name, ReceiverStream::new(told));
+        subscribe(&self.session.backend, client, self.turns.clone(), rollup, Height(from)).await
+    }
+
+    async fn unsubscribe(&mut self, call: &Request<'_>, id: Id<'_>) -> Result<(), Ended> {
+        match call.params().one::<u64>() {
+            Ok(number) => {
+                let was_there = self.told.remove(&number).is_some();
+                self.answer(id, Ok(was_there)).await
+            }
+            Err(error) => self.refuse(id, error).await,
         }
-        Ok(())
     }
 
-    async fn unsubscribe(&mut self, id: &RawValue, params: Option<&RawValue>) -> Result<(), Ended> {
-        let name = params.and_then(|params| serde_json::from_str::<(&RawValue,)>(params.get()).ok());
-        let was_there = name.is_some_and(|(name,)| self.told.remove(name.get()).is_some());
-        self.send(serde_json::json!({ "jsonrpc": "2.0", "id": id, "result": was_there }).to_string()).await
+    async fn tell(&mut self, subscription: u64, told: RpcResult<Told>) -> Result<(), Ended> {
+        let (result, error) = match &told {
+            Ok(told) => (Some(&told.event), None),
+            Err(error) => (None, Some(error.message())),
+        };
+        let params = NotificationParams { subscription, result, error };
+        let notification = Notification { jsonrpc: "2.0", method: NOTIFICATION_METHOD, params };
+        let text = serde_json::to_string(&notification).expect("numbers, texts and flags");
+        // The event keeps its turn until it is written.
+        self.send(text).await
     }
 }
 
-/// What the client knows its new subscription by; none if it was refused.
-fn name_of(answer: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Accepted<'a> {
-        #[serde(borrow)]
-        result: &'a RawValue,
-    }
-    let accepted: Accepted<'_> = serde_json::from_str(answer.get()).ok()?;
-    Some(accepted.result.get().to_owned())
+/// Of a subscription.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Params {
+    Listed(u64, u64),
+    Named {
+        rollup: u64,
+        #[serde(rename = "fromHeight", alias = "from_height")]
+        from: u64,
+    },
 }
 
-fn error_of(id: &RawValue, error: &ErrorObjectOwned) -> String {
-    serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string()
+#[derive(Serialize)]
+struct Notification<'a> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: NotificationParams<'a>,
+}
+
+#[derive(Serialize)]
+struct NotificationParams<'a> {
+    subscription: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RollupEvent>,
+    /// Why the subscription ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }

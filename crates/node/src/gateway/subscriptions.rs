@@ -1,19 +1,20 @@
 //! Subscriptions to a rollup.
 //!
 //! Lanes are read from the store, one after the other as the subscriber takes them, so each comes once, in order, and none
-//! is left out, however slow it is; and what waits for it in memory is bounded by a few messages. Hints about headers come
-//! between them as far as there is room.
+//! is left out, however slow it is. Of all subscriptions of a connection one has a lane in memory at a time. Hints about
+//! headers come between lanes as far as the subscriber keeps up.
 
-use super::{Backend, Places};
-use crate::ports::ChainEvent;
+use super::{Backend, Places, places::Place};
+use crate::{ports::ChainEvent, watch};
 use chorale_api::{ErrorCode, HeaderHint, RollupEvent};
 use chorale_types::{Height, RollupId};
-use jsonrpsee::{
-    PendingSubscriptionSink, SubscriptionSink,
-    core::{RpcResult, SubscriptionResult, server::SubscriptionMessage},
+use futures::{
+    StreamExt as _,
+    stream::{BoxStream, unfold},
 };
-use std::net::IpAddr;
-use tokio::sync::broadcast;
+use jsonrpsee::core::RpcResult;
+use std::{net::IpAddr, sync::Arc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 /// Subscriptions of all clients together.
 const SUBSCRIPTIONS_MAX: usize = 512;
@@ -26,58 +27,86 @@ pub fn places() -> Places {
     Places::new(SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_CLIENT_MAX)
 }
 
-/// Tells a subscriber about a rollup until it goes, or what comes next is pruned.
-pub(super) async fn serve(
-    backend: &Backend,
-    pending: PendingSubscriptionSink,
-    client: IpAddr,
-    rollup: u64,
-    from: Height,
-) -> SubscriptionResult {
-    let _place = match backend.subscriptions.take(client) {
-        Ok(place) => place,
-        Err(full) => {
-            pending.reject(ErrorCode::Busy.with(format!("subscriptions: {full}"))).await;
-            return Ok(());
-        }
-    };
-    let last = Height(from.0.saturating_sub(1));
-    // What is wrong with the request is said at once.
-    let first = async { backend.content_after(backend.known_rollup(rollup)?, last).await }.await;
-    if let Err(error) = first {
-        pending.reject(error).await;
-        return Ok(());
-    }
-    let sink = pending.accept().await?;
-    let closed = sink.clone();
-    tokio::select! {
-        () = closed.closed() => Ok(()),
-        ended = tell(backend, sink, RollupId(rollup), last) => Ok(ended.map_err(|error| error.to_string())?),
-    }
+/// Something that a subscriber is told.
+pub(super) struct Told {
+    pub(super) event: RollupEvent,
+    /// Of the connection: given back when the event is written.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
-async fn tell(backend: &Backend, mut sink: SubscriptionSink, rollup: RollupId, mut last: Height) -> RpcResult<()> {
-    let mut attested = backend.attestation.attested();
-    let mut events = backend.chain.events.subscribe();
-    loop {
-        let until = *attested.borrow_and_update();
-        while let Some(next) = backend.content_after(rollup, last).await?.filter(|next| *next <= until) {
-            let lane = RollupEvent::Lane(backend.lane_at(rollup, next).await?);
-            if sink.send(message(&lane)?).await.is_err() {
-                return Ok(());
-            }
-            last = next;
+/// What a subscriber is told, ending with an error if what comes next is pruned, and without one if the node stops.
+pub(super) type Events = BoxStream<'static, RpcResult<Told>>;
+
+/// Subscribes a client to a rollup from a height on. `turns`: of its connection, one for a lane in memory.
+///
+/// # Errors
+///
+/// There is no place, no such rollup, or what is asked for is pruned.
+pub(super) async fn subscribe(
+    backend: &Backend,
+    client: IpAddr,
+    turns: Arc<Semaphore>,
+    rollup: u64,
+    from: Height,
+) -> RpcResult<Events> {
+    let place = backend.subscriptions.take(client);
+    let place = place.map_err(|full| ErrorCode::Busy.with(format!("subscriptions: {full}")))?;
+    let rollup = backend.known_rollup(rollup)?;
+    let last = Height(from.0.saturating_sub(1));
+    // What is wrong with the request is said at once.
+    backend.content_after(rollup, last).await?;
+    let subscription = Subscription {
+        attested: backend.attestation.attested(),
+        hints: backend.chain.events.subscribe(),
+        backend: backend.clone(),
+        rollup,
+        last,
+        turns,
+        _place: place,
+    };
+    let told = unfold(Some(subscription), |subscription| async {
+        let mut subscription = subscription?;
+        match subscription.next().await.transpose()? {
+            Ok(told) => Some((Ok(told), Some(subscription))),
+            Err(error) => Some((Err(error), None)),
         }
-        tokio::select! {
-            changed = attested.changed() => if changed.is_err() { return Ok(()) },
-            event = events.recv() => match event {
-                Ok(event) => if let Some(hint) = hint(&event) {
-                    // There may be no room: it is a hint.
-                    let _ = sink.try_send(message(&hint)?);
+    });
+    Ok(told.boxed())
+}
+
+struct Subscription {
+    backend: Backend,
+    rollup: RollupId,
+    /// The height of the last lane that was told.
+    last: Height,
+    attested: watch::Receiver<Height>,
+    hints: broadcast::Receiver<ChainEvent>,
+    turns: Arc<Semaphore>,
+    _place: Place,
+}
+
+impl Subscription {
+    /// None if the node stops.
+    async fn next(&mut self) -> RpcResult<Option<Told>> {
+        loop {
+            let until = *self.attested.borrow_and_update();
+            let next = self.backend.content_after(self.rollup, self.last).await?;
+            if let Some(next) = next.filter(|next| *next <= until) {
+                let Ok(turn) = self.turns.clone().acquire_owned().await else { return Ok(None) };
+                let lane = self.backend.lane_at(self.rollup, next).await?;
+                self.last = next;
+                return Ok(Some(Told { event: RollupEvent::Lane(lane), _turn: Some(turn) }));
+            }
+            tokio::select! {
+                changed = self.attested.changed() => if changed.is_err() { return Ok(None) },
+                event = self.hints.recv() => match event {
+                    Ok(event) => if let Some(event) = hint(&event) {
+                        return Ok(Some(Told { event, _turn: None }));
+                    },
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Ok(None),
                 },
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return Ok(()),
-            },
+            }
         }
     }
 }
@@ -94,10 +123,4 @@ fn hint(event: &ChainEvent) -> Option<RollupEvent> {
         }
         _ => None,
     }
-}
-
-fn message(event: &RollupEvent) -> RpcResult<SubscriptionMessage> {
-    let raw = serde_json::value::to_raw_value(event);
-    let raw = raw.map_err(|error| ErrorCode::InvalidParameter.with(format!("an event that is no JSON: {error}")))?;
-    Ok(raw.into())
 }

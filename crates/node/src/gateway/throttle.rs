@@ -3,7 +3,8 @@
 use super::{
     answers::{Held, LONG},
     limits::Clients,
-    places::{Place, Places},
+    metrics,
+    places::Places,
     server::REQUEST_BYTES_MAX,
 };
 use axum::http::{HeaderValue, StatusCode};
@@ -22,18 +23,20 @@ use std::{
 
 /// Load balancers and orchestrators ask these, and cost nothing.
 const FREE: [&str; 2] = ["chorale_health", "chorale_ready"];
-/// How long a call waits for a place for its long answer.
-const LONG_WAIT: Duration = Duration::from_secs(5);
+/// Why a subscription is refused that comes by another way.
+pub(super) const ONLY_ALONE: &str = "subscriptions are made over WebSocket, each in a message of its own";
+/// What a message costs on top of its bytes.
+const MESSAGE_BYTES: u64 = 256;
+/// Requests that a look at the metrics counts for: all of them are written down for it.
+const METRICS_REQUESTS: u64 = 50;
+/// How long a request waits for a place at most.
+pub(super) const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// Who sent a request: an extension of it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) address: IpAddr,
-    /// Its bytes were counted before they were read; those of a WebSocket could not be.
-    pub(super) is_counted: bool,
-    /// Of its connection: given back when the last request of it is done, or its WebSocket closed.
-    pub(super) _place: Arc<Place>,
-    /// What this request holds until it is answered.
+    /// What this request holds until its answer is written.
     pub(super) held: Held,
 }
 
@@ -52,52 +55,61 @@ impl Throttle {
     }
 
     /// The answer to an HTTP request whose body is longer than its client may send now; none if it may.
-    pub(super) fn refuse_body<B>(&self, client: IpAddr, request: &HttpRequest<B>) -> Option<HttpResponse> {
-        let length = request.headers().get("content-length");
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let bytes = match length {
+    pub(super) fn refuse_request<B>(&self, client: IpAddr, request: &HttpRequest<B>) -> Option<HttpResponse> {
+        let is_get = request.method().as_str() == "GET";
+        let requests = if is_get && request.uri().path() == metrics::PATH { METRICS_REQUESTS } else { 0 };
+        let bytes = match content_length(request) {
             Some(bytes) => bytes,
-            None if request.method().as_str() == "GET" => 0,
+            None if is_get => 0,
             // It may be as long as any.
             None => u64::from(REQUEST_BYTES_MAX),
         };
-        let wait_ms = self.ask(client, 0, bytes).err()?;
+        let wait_ms = self.ask(client, requests, bytes).err()?;
         Some(refusal(&too_many(client, wait_ms), wait_ms))
+    }
+
+    /// The error for a WebSocket's message that is more than its client may send now.
+    pub(super) fn refuse_message(&self, client: IpAddr, bytes: usize) -> Option<ErrorObjectOwned> {
+        let wait_ms = self.ask(client, 0, MESSAGE_BYTES + bytes as u64).err()?;
+        Some(too_many(client, wait_ms))
+    }
+
+    /// The error for a call that comes too early.
+    pub(super) fn refuse_call(&self, client: IpAddr) -> Option<ErrorObjectOwned> {
+        let wait_ms = self.ask(client, 1, 0).err()?;
+        Some(too_many(client, wait_ms))
     }
 
     /// The error for a call that comes too early, or finds no place for its answer.
     async fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
-        let client = call.extensions().get::<Client>()?;
-        if call.method_name() == SUBSCRIBE_METHOD {
-            let message = "subscriptions are made over WebSocket, each in a message of its own";
-            return Some(ErrorCode::InvalidParameter.with(message));
+        let (client, method) = (call.extensions().get::<Client>()?, call.method_name());
+        if method == SUBSCRIBE_METHOD {
+            return Some(ErrorCode::InvalidParameter.with(ONLY_ALONE));
         }
-        let bytes = if client.is_counted { 0 } else { call.params().len_bytes() };
-        let refused = self.refuse_call(client, call.method_name(), bytes);
+        if FREE.contains(&method) {
+            return None;
+        }
+        let refused = self.refuse_call(client.address);
         // The answers of a batch are one.
-        if refused.is_some() || !LONG.contains(&call.method_name()) || !client.held.is_empty() {
+        if refused.is_some() || !LONG.contains(&method) || client.held.has_place() {
             return refused;
         }
-        match self.long.wait(client.address, LONG_WAIT).await {
+        match self.long.wait(client.address, PLACE_WAIT).await {
             Ok(place) => client.held.add(place),
             Err(full) => return Some(ErrorCode::TooManyRequests.with(format!("long answers under way: {full}"))),
         }
         None
     }
 
-    /// The error for a call of a method with so many bytes that are not counted yet, if it comes too early.
-    pub(super) fn refuse_call(&self, client: &Client, method: &str, bytes: usize) -> Option<ErrorObjectOwned> {
-        if FREE.contains(&method) {
-            return None;
-        }
-        let wait_ms = self.ask(client.address, 1, bytes as u64).err()?;
-        Some(too_many(client.address, wait_ms))
-    }
-
     fn ask(&self, client: IpAddr, requests: u64, bytes: u64) -> Result<(), u64> {
         let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).ask(client, requests, bytes, now_ms)
     }
+}
+
+/// Bytes that a request says its body has.
+pub(super) fn content_length<B>(request: &HttpRequest<B>) -> Option<u64> {
+    request.headers().get("content-length")?.to_str().ok()?.parse().ok()
 }
 
 /// The answer to an HTTP request that is not looked at, and when to come again.

@@ -43,6 +43,8 @@ const FLUSH_MS: u64 = 10;
 /// What no submitter waits for is synced after so many ticks: how much of what left the pool a crash may bring back into
 /// it, to be recognised as ordered or to wait again.
 const SYNC_TICKS: u32 = 20;
+/// Heights whose content is taken out in one turn: after a pause there may be many, and others wait meanwhile.
+const HEIGHTS_PER_TURN: u64 = 8;
 /// Heights that are looked at again after a restart: the disk may not know that what they brought has left the pool, and
 /// peers that lag behind may announce it.
 const REPLAY_HEIGHTS: u64 = 128;
@@ -186,6 +188,7 @@ where
         // Once for all that is settled, also if no height follows for a while.
         settled.mark_changed();
         let mut tick_at = self.context.current();
+        let mut is_behind = false;
         loop {
             let wake = self.context.sleep_until(tick_at);
             let flush = self.context.sleep_until(self.flush_at);
@@ -202,10 +205,9 @@ where
                 },
                 Some(durable) = self.syncing.next() => answer(durable?),
                 Some(Select { selection, reply }) = self.selects.recv() => drop(reply.send(self.select(&selection))),
-                changed = settled.changed() => {
+                changed = settled.changed(), if !is_behind => {
                     if changed.is_err() { return Ok(()); }
-                    let settled = *settled.borrow_and_update();
-                    self.follow(settled).await;
+                    is_behind = true;
                 }
                 // Before those who may always have more.
                 () = wake => {
@@ -218,6 +220,11 @@ where
                     Ok((peer, bytes)) => self.receive(&peer, bytes.into()),
                     Err(_) => return Ok(()),
                 },
+                () = std::future::ready(()), if is_behind => {}
+            }
+            if is_behind {
+                let settled = *settled.borrow();
+                is_behind = self.follow(settled).await;
             }
             self.carry_out().await?;
         }
@@ -297,9 +304,10 @@ where
         }
     }
 
-    /// Takes out what heights brought.
-    async fn follow(&mut self, settled: Height) {
-        while self.height < settled {
+    /// Takes out what heights brought, a few at a time. Whether there are more.
+    async fn follow(&mut self, settled: Height) -> bool {
+        let last = settled.min(Height(self.height.0.saturating_add(HEIGHTS_PER_TURN)));
+        while self.height < last {
             let height = self.height.next();
             match self.settlement.record(height).await {
                 Ok(record) => {
@@ -316,6 +324,7 @@ where
             self.height = height;
         }
         self.known.send_if_modified(|known| std::mem::replace(known, self.height) != self.height);
+        self.height < settled
     }
 
     /// Takes a request, and what else waits already.

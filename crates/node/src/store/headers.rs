@@ -64,29 +64,32 @@ impl Headers {
     /// A header above the committed ones that this node holds for good, because it may be certified: one that it voted
     /// for.
     #[must_use]
-    pub fn uncommitted(&self, id: &BlockId) -> Option<Header> {
-        self.uncommitted.get(id)
+    pub fn uncommitted(&self, height: Height, id: &BlockId) -> Option<Header> {
+        self.uncommitted.get(height, id)
     }
 }
 
 #[derive(Clone, Default)]
-struct Uncommitted(Arc<Mutex<BTreeMap<BlockId, Header>>>);
+struct Uncommitted(Arc<Mutex<BTreeMap<(Height, BlockId), Header>>>);
 
 impl Uncommitted {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<BlockId, Header>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Height, BlockId), Header>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, id: &BlockId) -> Option<Header> {
-        self.lock().get(id).cloned()
+    fn get(&self, height: Height, id: &BlockId) -> Option<Header> {
+        self.lock().get(&(height, *id)).cloned()
     }
 
     fn insert(&self, header: Header) {
-        self.lock().insert(header.id(), header);
+        self.lock().insert((header.height, header.id()), header);
     }
 
     fn prune(&self, committed: Height) {
-        self.lock().retain(|_, header| header.height > committed);
+        let mut headers = self.lock();
+        while headers.first_key_value().is_some_and(|((height, _), _)| *height <= committed) {
+            headers.pop_first();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     message::{ANSWER_BYTES_MAX, Answer, Ask, HEADERS_MAX, Message},
 };
 use crate::{
-    consensus::{Found, Want},
+    consensus::Want,
     dispersal::keys::peer_of,
     ports::{ChainHandle, Peers},
     runtime::Context,
@@ -45,7 +45,7 @@ pub struct Connections<N, R> {
     /// What consensus misses.
     pub wants: mpsc::Receiver<Want>,
     /// What was found.
-    pub found: mpsc::Sender<Found>,
+    pub found: mpsc::Sender<Vec<Header>>,
 }
 
 /// A question that is open.
@@ -68,7 +68,7 @@ pub struct Actor<E, N, R> {
     receiver: R,
     peers: Peers,
     wants: mpsc::Receiver<Want>,
-    found: mpsc::Sender<Found>,
+    found: mpsc::Sender<Vec<Header>>,
     open: Option<Open>,
     /// Counts questions; who is asked follows from it, so that all peers take turns.
     number: u64,
@@ -87,7 +87,9 @@ where
     pub fn new(context: E, connections: Connections<N, R>) -> Self {
         let Connections { me, chain, channel: (sender, receiver), peers, wants, found } = connections;
         let (second, spent) = (0, BTreeMap::new());
-        Self { context, me, chain, sender, receiver, peers, wants, found, open: None, number: 0, second, spent }
+        // Not the numbers of before a restart: an answer to one of those must not be taken for one to another question.
+        let number = context.now_ms().0 << 16;
+        Self { context, me, chain, sender, receiver, peers, wants, found, open: None, number, second, spent }
     }
 
     /// Runs until the node is shut down.
@@ -202,7 +204,7 @@ where
         } else {
             self.open = None;
             // Consensus takes its time only while the disk syncs.
-            let _ = self.found.send(Found::Headers(headers)).await;
+            let _ = self.found.send(headers).await;
         }
     }
 }
@@ -227,8 +229,8 @@ async fn ancestors(chain: &ChainHandle, ask: &Ask) -> List<Header, HEADERS_MAX> 
 }
 
 async fn find(chain: &ChainHandle, height: Height, id: &BlockId) -> Option<Header> {
-    if let Some(header) = chain.headers.uncommitted(id) {
-        return (header.height == height).then_some(header);
+    if let Some(header) = chain.headers.uncommitted(height, id) {
+        return Some(header);
     }
     let committed = chain.headers.get(height).await?.header;
     (committed.id() == *id).then(|| (*committed).clone())

@@ -66,7 +66,7 @@ fn genesis(n: usize, parameters: GenesisParameters) -> Genesis {
 }
 
 /// A transaction of this name; names decide about the rollup.
-pub(super) fn unit(name: u64) -> Unit {
+pub(crate) fn unit(name: u64) -> Unit {
     let data = format!("transaction {name}").into_bytes();
     Unit::Transaction(Transaction { rollup: RollupId(1 + name % ROLLUPS), data: Blob::new(data).unwrap() })
 }

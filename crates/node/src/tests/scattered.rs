@@ -85,9 +85,9 @@ impl Leader {
 
     /// Waits until the others have put this header where they find it again, because they vote for it.
     async fn until_voted(&self, by: &[usize], tip: &Tip) {
-        let id = tip.header.id();
+        let (height, id) = (tip.header.height, tip.header.id());
         for i in by {
-            while self.cluster.chain(*i).headers.uncommitted(&id).is_none() {
+            while self.cluster.chain(*i).headers.uncommitted(height, &id).is_none() {
                 self.cluster.sleep_ms(1).await;
             }
         }
@@ -122,7 +122,8 @@ fn a_chain_of_which_nobody_has_all_is_put_together() {
         }
         for i in 0..FAULTY {
             assert_eq!(leader.cluster.height(i), Height(0));
-            let has = |header: &Header| leader.cluster.chain(i).headers.uncommitted(&header.id()).is_some();
+            let has =
+                |header: &Header| leader.cluster.chain(i).headers.uncommitted(header.height, &header.id()).is_some();
             assert_eq!(chain.iter().filter(|header| has(header)).count(), 2, "node {i}");
         }
 

@@ -5,7 +5,7 @@ use super::{
     network::linked,
 };
 use crate::{
-    consensus::{Found, Want},
+    consensus::Want,
     mesh::channel,
     ports::{ChainHandle, Epochs, Peers, Position},
     store::HeaderStore,
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Starts the node that asks.
-    async fn start(&self) -> (mpsc::Sender<Want>, mpsc::Receiver<Found>) {
+    async fn start(&self) -> (mpsc::Sender<Want>, mpsc::Receiver<Vec<Header>>) {
         let control = self.oracle.control(identity(0).public_key());
         let headers = HeaderStore::open(self.context.child("headers"), "headers").await.unwrap();
         let epochs = Epochs::default();
@@ -176,7 +176,7 @@ fn liars_are_cut_off_and_others_are_asked() {
             let newest = headers(&world.epoch, 50, 1).pop().unwrap();
             let want = Want { id: newest.id(), height: newest.height, above: Height(20) };
             wants.send(want).await.unwrap();
-            let Some(Found::Headers(found)) = found.recv().await else { panic!("{what}: nothing was found") };
+            let Some(found) = found.recv().await else { panic!("{what}: nothing was found") };
             assert_eq!(found.len(), 30, "{what}");
             assert_eq!(found[0], newest, "{what}");
             let offenders: Vec<PublicKey> =
