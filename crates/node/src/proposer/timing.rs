@@ -12,11 +12,15 @@ use std::collections::VecDeque;
 /// slow one, or the long view of an idle chain, says nothing.
 const SAMPLES: usize = 8;
 
-/// A header may be held back for this part of a view, as a divisor, if its payload is nearly ready.
-const WAIT_PART: u64 = 4;
+/// A header may be held back for this part of a view, as a divisor, if its payload is being dispersed: what misses its header
+/// waits until its leader's next turn, which is several views away.
+const WAIT_PART: u64 = 2;
+
+/// But a payload is begun for a header only if it is expected to hold it back for no more than this part of a view.
+const LATE_PART: u64 = 4;
 
 /// How much earlier than needed a payload is begun, as a part of a view.
-const MARGIN_PART: u64 = 8;
+const MARGIN_PART: u64 = 4;
 
 /// What a header may be held back for at least: about what a disk needs for a sync.
 const WAIT_MS_MIN: u64 = 10;
@@ -119,7 +123,8 @@ impl Timing {
     pub fn duty(&self, now: TimestampMs, ahead_max: u64) -> View {
         let Some((view, first)) = self.next_header() else { return View(0) };
         let ready = now.0 + self.dispersals.mean();
-        let late = ready.saturating_sub(self.header_at(first, now).0 + self.wait_ms());
+        let may_be_late_ms = (self.views.mean() / LATE_PART).max(WAIT_MS_MIN);
+        let late = ready.saturating_sub(self.header_at(first, now).0 + may_be_late_ms);
         let view_ms = if self.views.0.is_empty() { late } else { self.views.mean() };
         View((first.0 + late.div_ceil(view_ms.max(1))).min(view.0 + ahead_max))
     }
