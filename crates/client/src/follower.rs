@@ -2,7 +2,7 @@
 
 use crate::nodes::{Dropped, Nodes};
 use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes, LaneAnswer};
-use chorale_light::{Attested, Claim, HandOver, LaneClaim, LaneFollower, Light};
+use chorale_light::{Attested, Claim, FollowError, HandOver, LaneClaim, LaneFollower, Light};
 use chorale_types::{Attestation, Genesis, Height, Lane, Outcome, RollupId, codec::decode};
 use jsonrpsee::core::client::Error;
 use std::time::Duration;
@@ -44,6 +44,9 @@ pub enum FollowFailed {
     /// No node answers.
     #[error("no node answers; the last one said: {0}")]
     Unreachable(String),
+    /// A quorum contradicts itself: no node is at fault, and none can be believed about this chain any more.
+    #[error("the chain has forked: {0}")]
+    Forked(FollowError),
     /// What comes next is kept by none of the nodes any more.
     #[error("what follows height {after} is pruned on all nodes ({message}): name an archive node, or begin later")]
     Pruned {
@@ -62,6 +65,8 @@ enum Fault {
     Pruned(String),
     /// It said something false.
     False(String),
+    /// It showed that a quorum contradicts itself.
+    Forked(FollowError),
 }
 
 impl Fault {
@@ -72,6 +77,13 @@ impl Fault {
             }
             Error::ParseError(error) => Self::False(format!("an answer that is none: {error}")),
             other => Self::Silent(other.to_string()),
+        }
+    }
+
+    fn of_lane(error: FollowError) -> Self {
+        match error {
+            FollowError::Contradiction { .. } => Self::Forked(error),
+            lie => Self::False(lie.to_string()),
         }
     }
 }
@@ -86,15 +98,15 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows `rollup`, which is one of the genesis, on from the last height with content that is known; from the start
-    /// with height 0.
+    /// Follows `rollup`, which is one of the genesis, on from the height up to which all is known, with content of the
+    /// rollup or without; from the start with height 0.
     #[must_use]
     pub fn new(genesis: &Genesis, rollup: RollupId, last: Height, nodes: Nodes, config: Config) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
         Self { config, nodes, light, lanes: LaneFollower::new(rollup, last) }
     }
 
-    /// The last height with content that was handed out: keep it, and go on from it.
+    /// The last height with content that was handed out, or where it started: keep it, and go on from it.
     #[must_use]
     pub const fn last(&self) -> Height {
         self.lanes.last()
@@ -110,7 +122,7 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// There is no node left that could say more.
+    /// There is no node left that could say more, or the chain has forked.
     pub async fn next(&mut self) -> Result<Followed, FollowFailed> {
         let (mut silent, mut pruned) = (0, 0);
         loop {
@@ -126,6 +138,7 @@ impl Follower {
                     tokio::time::sleep(self.config.poll_interval).await;
                 }
                 Err(Fault::False(reason)) => self.nodes.drop_current(reason),
+                Err(Fault::Forked(error)) => return Err(FollowFailed::Forked(error)),
                 Err(Fault::Pruned(message)) => {
                     pruned += 1;
                     if pruned >= self.nodes.len() {
@@ -169,11 +182,24 @@ impl Follower {
         let Claim::Lane(LaneClaim { lane, proof }) = decoded("claim", claim)? else {
             return Err(Fault::False(format!("height {height} is said to have content, and no lane is shown")));
         };
-        self.lanes.follow(&attested, &lane, &proof).map_err(|error| Fault::False(error.to_string()))?;
+        self.lanes.follow(&attested, &lane, &proof).map_err(Fault::of_lane)?;
         Ok(Some(Followed { attested, lane }))
     }
 }
 
 fn decoded<T: chorale_types::codec::Read<Cfg = ()>>(what: &str, bytes: HexBytes) -> Result<T, Fault> {
     decode(bytes.0).map_err(|error| Fault::False(format!("{what}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_shows_a_fork_is_not_dropped_for_it() {
+        let fork = FollowError::Contradiction { height: Height(7), last: Height(4) };
+        assert!(matches!(Fault::of_lane(fork), Fault::Forked(error) if error == fork));
+        let lie = FollowError::Skipped { height: Height(7), previous: Height(4), last: Height(3) };
+        assert!(matches!(Fault::of_lane(lie), Fault::False(_)));
+    }
 }

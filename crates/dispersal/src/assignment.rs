@@ -1,7 +1,7 @@
 //! Who holds which chunks.
 
 use chorale_types::{
-    ValidatorIndex,
+    Epoch, ValidatorIndex,
     limits::{VALIDATORS_MAX, WEIGHT_TOTAL_MAX},
 };
 use std::ops::Range;
@@ -12,6 +12,7 @@ use std::ops::Range;
 /// one statement, without rounding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
+    epoch: Epoch,
     /// The first chunk of every validator, and the total at the end.
     bounds: Vec<u16>,
 }
@@ -28,12 +29,13 @@ pub enum AssignmentError {
 }
 
 impl Assignment {
-    /// Assigns chunks by `weights`, one per validator in the order of the set. Weight 0 gets no chunk.
+    /// Assigns chunks of an epoch's payloads by `weights`, one per validator in the order of its set. Weight 0 gets no
+    /// chunk.
     ///
     /// # Errors
     ///
     /// More than [`VALIDATORS_MAX`] weights, or a sum that is not in 1..=[`WEIGHT_TOTAL_MAX`].
-    pub fn new(weights: &[u16]) -> Result<Self, AssignmentError> {
+    pub fn new(epoch: Epoch, weights: &[u16]) -> Result<Self, AssignmentError> {
         if weights.len() > VALIDATORS_MAX {
             return Err(AssignmentError::Validators(weights.len()));
         }
@@ -48,7 +50,13 @@ impl Assignment {
             end += weight;
             bounds.push(end);
         }
-        Ok(Self { bounds })
+        Ok(Self { epoch, bounds })
+    }
+
+    /// The epoch whose validators hold the chunks.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// `N`: the number of chunks, and the sum of the weights.

@@ -1,7 +1,7 @@
 //! Malicious builders: payloads whose commitment and proofs are right and that still open to nothing.
 
 use crate::{Assignment, Geometry, Sealed, coding, geometry::KEY_BYTES, transform};
-use chorale_types::{BuilderId, codec::TooLong};
+use chorale_types::{BuilderId, View, codec::TooLong};
 
 /// Seals, then overwrites chunk `index` with other bytes before committing. All chunks pass their check, and the
 /// payload is malformed. With a single chunk every package is a codeword: the payload is then merely another one, or
@@ -18,6 +18,7 @@ pub fn seal_bad_encoding(
     payload: &[u8],
     key: &[u8; KEY_BYTES],
     builder: BuilderId,
+    expiry: View,
     assignment: &Assignment,
     index: u16,
 ) -> Result<Sealed, TooLong> {
@@ -27,7 +28,7 @@ pub fn seal_bad_encoding(
     for byte in &mut codeword[start..start + geometry.chunk_bytes()] {
         *byte = !*byte;
     }
-    Ok(Sealed::new(codeword, geometry, builder, assignment))
+    Ok(Sealed::new(codeword, geometry, builder, expiry, assignment))
 }
 
 /// Seals with the last byte of the padding set. `None` if the payload leaves no room for padding.
@@ -39,6 +40,7 @@ pub fn seal_bad_padding(
     payload: &[u8],
     key: &[u8; KEY_BYTES],
     builder: BuilderId,
+    expiry: View,
     assignment: &Assignment,
 ) -> Result<Option<Sealed>, TooLong> {
     let geometry = Geometry::new(assignment, payload.len())?;
@@ -51,7 +53,7 @@ pub fn seal_bad_padding(
         *last = 1;
     }
     let codeword = codeword(&geometry, |package| transform::wrap(&padded, key, package));
-    Ok(Some(Sealed::new(codeword, geometry, builder, assignment)))
+    Ok(Some(Sealed::new(codeword, geometry, builder, expiry, assignment)))
 }
 
 fn codeword(geometry: &Geometry, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {

@@ -206,6 +206,6 @@ pub fn open<'a>(
 /// Whether `opened` is what the commitment opens to, by sealing it again: how a payload from an archive is checked.
 #[must_use]
 pub fn verify_opened(opened: &Opened, reference: &SealedReference, assignment: &Assignment) -> bool {
-    seal(&opened.payload, &opened.key, reference.builder, assignment)
+    seal(&opened.payload, &opened.key, reference.builder, reference.expiry, assignment)
         .is_ok_and(|sealed| sealed.reference() == *reference)
 }

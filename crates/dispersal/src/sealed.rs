@@ -7,12 +7,12 @@ use chorale_foundation::{
     merkle::{Builder, Tree},
 };
 use chorale_types::{
-    BuilderId, Commitment, Digest, ValidatorIndex,
+    BuilderId, Commitment, Digest, ValidatorIndex, View,
     codec::{Blob, List, TooLong},
     codec_struct, tagged_hash,
 };
 
-/// Names a sealed payload. Certificates and headers carry the same three values.
+/// Names a sealed payload. Certificates carry the same values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SealedReference {
     /// Who built it.
@@ -21,24 +21,29 @@ pub struct SealedReference {
     pub commitment: Commitment,
     /// Length of the payload in bytes, before sealing.
     pub length: u32,
+    /// The last view whose header may reference it.
+    pub expiry: View,
 }
-codec_struct!(SealedReference { builder, commitment, length });
+codec_struct!(SealedReference { builder, commitment, length, expiry });
 
 impl SealedReference {
     /// Whether the commitment is to chunks with this Merkle root, sealed for this many of them, by this builder.
     #[must_use]
     pub(crate) fn commits_to(&self, assignment: &Assignment, root: &Digest) -> bool {
-        self.commitment == commit(&self.builder, self.length, assignment, root)
+        self.commitment == commit(&self.builder, self.length, self.expiry, assignment, root)
     }
 }
 
-/// Commitment = H(builder, length as u32, N as u16, k as u16, root): the builder, so that nobody passes off chunks of
-/// another's payload as its own; the rest, so that the commitment alone fixes what opening yields.
-fn commit(builder: &BuilderId, length: u32, assignment: &Assignment, root: &Digest) -> Commitment {
+/// Commitment = H(builder, epoch as u64, expiry as u64, length as u32, N as u16, k as u16, root): the builder, so that
+/// nobody passes off chunks of another's payload as its own; epoch and expiry, so that a payload that was ordered, or could
+/// not be, never comes again under the same name; the rest, so that the commitment alone fixes what opening yields.
+fn commit(builder: &BuilderId, length: u32, expiry: View, assignment: &Assignment, root: &Digest) -> Commitment {
     Commitment(tagged_hash(
         "chorale/commitment/v1",
         &[
             &builder.0,
+            &assignment.epoch().0.to_be_bytes(),
+            &expiry.0.to_be_bytes(),
             &length.to_be_bytes(),
             &assignment.total().to_be_bytes(),
             &assignment.needed().to_be_bytes(),
@@ -71,7 +76,7 @@ pub struct Sealed {
     tree: Tree<Digest>,
 }
 
-/// Seals a payload for the validators of an assignment.
+/// Seals a payload for the validators of an assignment, to be ordered in a view up to `expiry`.
 ///
 /// `key` must be fresh from a secure source of randomness and never used again: a key that is known opens the payload
 /// before it is ordered, and one used twice shows where two payloads differ.
@@ -83,6 +88,7 @@ pub fn seal(
     payload: &[u8],
     key: &[u8; KEY_BYTES],
     builder: BuilderId,
+    expiry: View,
     assignment: &Assignment,
 ) -> Result<Sealed, TooLong> {
     let geometry = Geometry::new(assignment, payload.len())?;
@@ -90,18 +96,24 @@ pub fn seal(
     let (package, recovery) = codeword.split_at_mut(geometry.package_bytes());
     transform::wrap(payload, key, package);
     coding::encode(&geometry, package, recovery);
-    Ok(Sealed::new(codeword, geometry, builder, assignment))
+    Ok(Sealed::new(codeword, geometry, builder, expiry, assignment))
 }
 
 impl Sealed {
     /// Commits to the chunks of `codeword`, whatever they are.
-    pub(crate) fn new(codeword: Vec<u8>, geometry: Geometry, builder: BuilderId, assignment: &Assignment) -> Self {
+    pub(crate) fn new(
+        codeword: Vec<u8>,
+        geometry: Geometry,
+        builder: BuilderId,
+        expiry: View,
+        assignment: &Assignment,
+    ) -> Self {
         assert_eq!(codeword.len(), geometry.codeword_bytes(), "a codeword has all chunks");
         let tree = digest_tree(codeword.chunks_exact(geometry.chunk_bytes()).map(chunk_digest));
         let length = u32::try_from(geometry.payload_bytes()).expect("payloads are at most 8 MiB");
-        let commitment = commit(&builder, length, assignment, &tree.root());
+        let commitment = commit(&builder, length, expiry, assignment, &tree.root());
         Self {
-            reference: SealedReference { builder, commitment, length },
+            reference: SealedReference { builder, commitment, length, expiry },
             assignment: assignment.clone(),
             geometry,
             codeword: codeword.into(),

@@ -9,9 +9,10 @@ mod properties;
 mod rotation;
 
 use crate::{Assignment, OpenError, Opened, Opening, Sealed, ValidatorChunks, seal};
-use chorale_types::{BuilderId, ValidatorIndex, tagged_hash};
+use chorale_types::{BuilderId, Epoch, ValidatorIndex, View, tagged_hash};
 
 const KEY: [u8; 32] = [7; 32];
+const EXPIRY: View = View(50);
 
 fn builder(name: &str) -> BuilderId {
     BuilderId(tagged_hash("test/builder", &[name.as_bytes()]))
@@ -23,11 +24,11 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn assignment(weights: &[u16]) -> Assignment {
-    Assignment::new(weights).unwrap()
+    Assignment::new(Epoch(3), weights).unwrap()
 }
 
 fn sealed(payload: &[u8], assignment: &Assignment) -> Sealed {
-    seal(payload, &KEY, builder("b"), assignment).unwrap()
+    seal(payload, &KEY, builder("b"), EXPIRY, assignment).unwrap()
 }
 
 fn all_chunks(sealed: &Sealed, assignment: &Assignment) -> Vec<ValidatorChunks> {

@@ -24,7 +24,8 @@ impl References {
         Self { epoch, expiries }
     }
 
-    /// Forgets what no valid header after this one can reference: certificates are of one epoch, and expire.
+    /// Forgets what no valid header after this one can reference: a commitment binds one epoch and one expiry, and whoever
+    /// acknowledged it has checked that its certificate says the same.
     pub(crate) fn advance(&mut self, header: &Header) {
         if header.epoch != self.epoch {
             self.epoch = header.epoch;

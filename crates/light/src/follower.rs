@@ -32,6 +32,14 @@ pub enum FollowError {
         /// The last height followed.
         last: Height,
     },
+    /// Two attested outcomes exclude each other. That takes a quorum: no server is at fault, and no other one helps.
+    #[error("by the outcome of height {height}, height {last} has no content; by its own it has: both are attested")]
+    Contradiction {
+        /// The height given, or the tip.
+        height: Height,
+        /// The last height followed.
+        last: Height,
+    },
     /// The server says that this is all, but there is more.
     #[error("rollup {rollup} has content up to height {last_content}; only what is up to height {last} was given")]
     Behind {
@@ -60,18 +68,21 @@ pub enum FollowError {
     },
 }
 
-/// Follows one rollup. The last height followed is all its state: keep it and go on from it.
+/// Follows one rollup. The last height followed is all that has to be kept: go on from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneFollower {
     rollup: RollupId,
     last: Height,
+    /// Whether `last` had content by an outcome that was seen, and is not only where to start.
+    is_seen: bool,
 }
 
 impl LaneFollower {
-    /// Follows a rollup on from the last height with content that is known; from the start with height 0.
+    /// Follows a rollup on from the height up to which all is known, with content of the rollup or without; from the
+    /// start with height 0.
     #[must_use]
     pub const fn new(rollup: RollupId, last: Height) -> Self {
-        Self { rollup, last }
+        Self { rollup, last, is_seen: false }
     }
 
     /// The rollup.
@@ -80,7 +91,7 @@ impl LaneFollower {
         self.rollup
     }
 
-    /// The last height with content that was followed.
+    /// The last height with content that was followed; where it started, if there was none yet.
     #[must_use]
     pub const fn last(&self) -> Height {
         self.last
@@ -90,7 +101,8 @@ impl LaneFollower {
     ///
     /// # Errors
     ///
-    /// What is wrong. The follower is where it was, and may ask another server.
+    /// What is wrong. The follower is where it was, and may ask another server, except after a
+    /// [contradiction](FollowError::Contradiction).
     pub fn follow(&mut self, attested: &Attested, lane: &Lane, proof: &LaneProof) -> Result<(), FollowError> {
         let (height, last) = (attested.height(), self.last);
         if proof.leaf.rollup != self.rollup || lane.rollup() != self.rollup {
@@ -104,11 +116,12 @@ impl LaneFollower {
             return Err(FollowError::Again { height, last });
         }
         let previous = proof.leaf.previous;
-        if previous != last {
+        if previous > last {
             return Err(FollowError::Skipped { height, previous, last });
         }
+        self.agree(height, previous)?;
         proof.covers(lane).map_err(refuse)?;
-        self.last = height;
+        (self.last, self.is_seen) = (height, true);
         Ok(())
     }
 
@@ -116,7 +129,7 @@ impl LaneFollower {
     ///
     /// # Errors
     ///
-    /// There is content that was not given, or the proof does not hold.
+    /// There is content that was not given, the proof does not hold, or the tip contradicts what was followed.
     pub fn at_tip(&self, tip: &Attested, proof: &RegistryProof) -> Result<(), FollowError> {
         let (height, last) = (tip.height(), self.last);
         if proof.leaf.rollup != self.rollup {
@@ -127,8 +140,18 @@ impl LaneFollower {
         }
         proof.verify(tip.outcome()).map_err(|error| FollowError::Proof { height, error })?;
         let last_content = proof.leaf.last;
-        if last_content != last {
+        if last_content > last {
             return Err(FollowError::Behind { rollup: self.rollup, last_content, last });
+        }
+        self.agree(height, last_content)
+    }
+
+    /// Refuses an outcome that does not know of the content that was followed. Where a follower started there may have
+    /// been none, and an outcome says so truly: taken for a lie, it would turn the follower against honest servers.
+    fn agree(&self, height: Height, last_content: Height) -> Result<(), FollowError> {
+        let last = self.last;
+        if self.is_seen && last_content < last {
+            return Err(FollowError::Contradiction { height, last });
         }
         Ok(())
     }

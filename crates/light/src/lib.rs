@@ -7,7 +7,8 @@
 //!
 //! - [`Light`] knows the validators of every epoch it was led to and turns an outcome with its attestation into an
 //!   [`Attested`] one. Everything else takes only those.
-//! - [`LaneFollower`] reads a rollup's lanes in order and refuses what skips, repeats, reorders or leaves out anything.
+//! - [`LaneFollower`] reads a rollup's lanes in order and refuses what skips, repeats, reorders or leaves out anything;
+//!   [`FollowError`] tells a server that lies from a quorum that contradicts itself.
 //! - [`ProofFile`] is a claim with all that proves it, to be kept and checked offline.
 //!
 //! All bytes are untrusted; no clock, socket or disk is needed. A server can only withhold, and [`LaneFollower::at_tip`]

@@ -71,8 +71,6 @@ pub enum Request {
     Disperse {
         /// The epoch it is sealed for.
         epoch: Epoch,
-        /// The last view that may order it.
-        expiry: View,
         /// The payload.
         sealed: Box<Sealed>,
         /// Its manifest.
@@ -129,12 +127,11 @@ impl Mailbox {
     pub async fn disperse(
         &self,
         epoch: Epoch,
-        expiry: View,
         sealed: Sealed,
         manifest: Manifest,
     ) -> Result<AvailabilityCertificate, NotCertified> {
         let (reply, answer) = oneshot::channel();
-        let request = Request::Disperse { epoch, expiry, sealed: Box::new(sealed), manifest, reply };
+        let request = Request::Disperse { epoch, sealed: Box::new(sealed), manifest, reply };
         if self.requests.send(request).await.is_err() {
             return Err(NotCertified::Stopped);
         }

@@ -18,6 +18,7 @@ mod subscriptions;
 mod throttle;
 mod timeline;
 mod upstream;
+mod watched;
 
 pub use backend::Backend;
 pub use limits::Limits;

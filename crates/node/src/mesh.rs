@@ -47,8 +47,12 @@ pub const ORDER_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes of one bulk message at most; larger things travel in frames.
 pub const BULK_MESSAGE_BYTES_MAX: u32 = 512 * 1024;
 
-/// Messages that wait inside the networks, for each peer and between their parts. Room for them is made at the start.
-const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
+/// Messages that wait inside the network of consensus, for each peer and between its parts. Room for them is made at the
+/// start.
+const ORDER_MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
+/// The same of the bulk network. Whatever waits for a peer that does not read stays in memory until the connection times
+/// out, and here most of it are frames of payloads: 64 MiB, or the chunks of several payloads in the air.
+const BULK_MAILBOX_SIZE: NonZeroUsize = NZUsize!(256);
 
 /// Of a channel's quota, how much this node sends to a peer at most.
 const SEND_PERCENT: u32 = 50;
@@ -176,10 +180,11 @@ where
     /// Starts both networks. Nobody is connected before [`Membership::track`].
     #[must_use]
     pub fn start(context: &E, config: &Config) -> Self {
+        let order = (ORDER_MESSAGE_BYTES_MAX, ORDER_MAILBOX_SIZE);
         let (mut order_network, order_oracle) =
-            network(context.child("order"), config, b"order", config.listen.order, ORDER_MESSAGE_BYTES_MAX);
-        let (mut bulk_network, bulk_oracle) =
-            network(context.child("bulk"), config, b"bulk", config.listen.bulk, BULK_MESSAGE_BYTES_MAX);
+            network(context.child("order"), config, b"order", config.listen.order, order);
+        let bulk = (BULK_MESSAGE_BYTES_MAX, BULK_MAILBOX_SIZE);
+        let (mut bulk_network, bulk_oracle) = network(context.child("bulk"), config, b"bulk", config.listen.bulk, bulk);
         let peers = Peers::new([order_oracle.clone(), bulk_oracle.clone()]);
         // Several times what an honest node sends to one peer. The networks make room for a second of it for every peer
         // that there may be, before any comes.
@@ -207,7 +212,7 @@ fn network<E>(
     config: &Config,
     name: &[u8],
     listen: SocketAddr,
-    message_bytes_max: u32,
+    (message_bytes_max, mailbox_size): (u32, NonZeroUsize),
 ) -> (Network<E, Handshake>, Oracle<PublicKey>)
 where
     E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
@@ -229,7 +234,7 @@ where
         listen,
         NZUsize!(config.peers_max),
         message_bytes_max,
-        MAILBOX_SIZE,
+        mailbox_size,
     );
     settings.bypass_ip_check = true;
     settings.block_duration = config.block_duration;
@@ -239,13 +244,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::ORDER_MESSAGE_BYTES_MAX;
+    use super::{BULK_MAILBOX_SIZE, ORDER_MESSAGE_BYTES_MAX};
+    use crate::dispersal::frames::{FRAME_BODY_BYTES_MAX, FRAME_BYTES_MAX};
     use chorale_types::{
         Acknowledged, AvailabilityCertificate, BlockId, BlockReference, BuilderId, ChainId, Commitment, Digest, Entry,
         Epoch, Header, Height, High, Message, QuorumCertificate, Rank, RankKind, Signature, Signers, Timeout,
         TimeoutCertificate, TimeoutGroup, TimeoutQuorum, TimestampMs, Tip, ValidatorIndex, View,
         codec::{EncodeSize, List},
-        limits::{HEADER_PAYLOADS_MAX, VALIDATORS_MAX},
+        limits::{HEADER_PAYLOADS_MAX, PAYLOAD_BYTES_MAX, VALIDATORS_MAX},
     };
 
     const DIGEST: Digest = Digest { 0: [7; 32] };
@@ -305,5 +311,12 @@ mod tests {
         let bytes = Message::Timeout(timeout).encode_size() + 1;
         assert!(bytes > 500_000, "{bytes}");
         assert!(bytes <= ORDER_MESSAGE_BYTES_MAX as usize, "{bytes}");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_holds_some_tens_of_megabytes_and_one_that_does_gets_payloads() {
+        const FRAMES: usize = BULK_MAILBOX_SIZE.get();
+        const { assert!(FRAMES * FRAME_BYTES_MAX < 70_000_000) };
+        const { assert!(FRAMES >= 8 * PAYLOAD_BYTES_MAX.div_ceil(FRAME_BODY_BYTES_MAX), "eight of the longest, whole") };
     }
 }

@@ -21,6 +21,12 @@ use chorale_types::{BuilderId, Height, NodeKey, Scheme};
 use tokio::sync::mpsc;
 use tracing::error;
 
+/// The longest payloads that a peer is answered in a second. It may have as many questions open: one that catches up asks
+/// for those of several heights at once. More would let a few peers fill this node's line.
+const ANSWERS_PER_SECOND: u64 = 4;
+/// Bytes that a peer is answered in a second at least, where payloads are short: who was away must catch up.
+const ANSWER_BYTES_PER_SECOND_MIN: u64 = 8 * 1024 * 1024;
+
 /// What the actors are told once.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -56,7 +62,8 @@ impl Config {
                 limits: dispersal::Limits {
                     payload_bytes_max,
                     expiry_views_max: 64,
-                    // All chunks that one validator may ever hold of 256 payloads.
+                    // How many payloads that is depends on this node's weight; custody sees to it that it is a few of
+                    // each builder.
                     unordered_bytes_max: 256 * payload_bytes,
                 },
                 resend_after_ms: 500,
@@ -77,7 +84,7 @@ impl Config {
                 window_heights: 16,
                 retention_heights,
                 payload_bytes_max,
-                answer_bytes_per_second: 16 * payload_bytes,
+                answer_bytes_per_second: (ANSWERS_PER_SECOND * payload_bytes).max(ANSWER_BYTES_PER_SECOND_MIN),
                 answer_bytes_max: payload_bytes,
             },
         }
@@ -143,7 +150,7 @@ where
     P: Pool,
 {
     let Connections { me, builder, scheme, chain, peers, pool, consensus, payloads, settlement, settled } = connections;
-    let outbox = Outbox::new(channel.0);
+    let outbox = Outbox::new(channel.0, context.now_ms());
     let (dispersal, requests) = dispersal::Mailbox::new();
     // The inbox bounds what of each peer waits.
     let (for_dispersal, dispersal_incoming) = mpsc::unbounded_channel();

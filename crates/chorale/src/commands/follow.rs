@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The rollup.
     #[arg(long)]
     rollup: u64,
-    /// The last height with content that is known already.
+    /// All up to this height is known already; it need not have content.
     #[arg(long, default_value_t = 0)]
     after: u64,
     /// Stop after so many heights with content.

@@ -157,20 +157,21 @@ fn who_disperses_wrong_chunks_is_named_and_cut_off() {
     HONEST.iter().for_each(|node| cluster.start(*node));
     let (secret, genesis) = validator(&cluster);
     let info = genesis.first_epoch();
-    let assignment = Assignment::new(&info.validators.weights()).unwrap();
+    let assignment = Assignment::new(info.epoch, &info.validators.weights()).unwrap();
     let unit = Unit::Transaction(Transaction { rollup: genesis.rollups()[0].id, data: Blob::new(vec![7]).unwrap() });
     let (_, manifest, payload) = Payload::build(vec![PayloadUnit::new(unit)], [1; 32]).unwrap();
-    let sealed = seal(&payload, &[2; 32], BuilderId::of_validator(&secret.public()), &assignment).unwrap();
+    let builder = BuilderId::of_validator(&secret.public());
     let mut next = views();
     let _attacker = Attacker::start(folder.path(), &cluster, move |mesh, nodes| {
         let expiry = View(next().0 + 20);
+        let sealed = seal(&payload, &[2; 32], builder, expiry, &assignment).unwrap();
         for (index, validator) in info.validators.iter() {
             let Some(node) = nodes.iter().find(|node| node.as_ref() == validator.node.0) else { continue };
             let mut chunks = sealed.chunks_of(index).unwrap();
             let mut bytes = chunks.chunks.to_vec();
             bytes[0] ^= 1;
             chunks.chunks = Blob::new(bytes).unwrap();
-            let message = Disperse { epoch: info.epoch, expiry, manifest: manifest.clone(), chunks };
+            let message = Disperse { epoch: info.epoch, manifest: manifest.clone(), chunks };
             let message = message::Message::Disperse(message).encode();
             for frame in split(expiry.0, &message) {
                 let _ = mesh.chunks.0.send(Recipients::One(node.clone()), frame.encode(), false);

@@ -1,6 +1,6 @@
-use super::{WEIGHTS, assignment, builder};
+use super::{EXPIRY, WEIGHTS, assignment, builder};
 use crate::{Assignment, AssignmentError, CHUNK_BYTES_MIN, CHUNKS_BYTES_MAX, Geometry, seal};
-use chorale_types::{ValidatorIndex, codec::TooLong, limits::PAYLOAD_BYTES_MAX};
+use chorale_types::{Epoch, ValidatorIndex, codec::TooLong, limits::PAYLOAD_BYTES_MAX};
 
 #[test]
 fn chunks_are_consecutive_and_as_many_as_weight() {
@@ -22,12 +22,12 @@ fn chunks_are_consecutive_and_as_many_as_weight() {
 
 #[test]
 fn impossible_weights_are_refused() {
-    assert_eq!(Assignment::new(&[]), Err(AssignmentError::TotalWeight(0)));
-    assert_eq!(Assignment::new(&[0, 0]), Err(AssignmentError::TotalWeight(0)));
-    assert_eq!(Assignment::new(&[1024, 1]), Err(AssignmentError::TotalWeight(1025)));
-    assert_eq!(Assignment::new(&[u16::MAX; 1024]), Err(AssignmentError::TotalWeight(1024 * 65535)));
-    assert_eq!(Assignment::new(&[1; 1025]), Err(AssignmentError::Validators(1025)));
-    assert!(Assignment::new(&[1; 1024]).is_ok());
+    assert_eq!(Assignment::new(Epoch(3), &[]), Err(AssignmentError::TotalWeight(0)));
+    assert_eq!(Assignment::new(Epoch(3), &[0, 0]), Err(AssignmentError::TotalWeight(0)));
+    assert_eq!(Assignment::new(Epoch(3), &[1024, 1]), Err(AssignmentError::TotalWeight(1025)));
+    assert_eq!(Assignment::new(Epoch(3), &[u16::MAX; 1024]), Err(AssignmentError::TotalWeight(1024 * 65535)));
+    assert_eq!(Assignment::new(Epoch(3), &[1; 1025]), Err(AssignmentError::Validators(1025)));
+    assert!(Assignment::new(Epoch(3), &[1; 1024]).is_ok());
 }
 
 #[test]
@@ -47,6 +47,6 @@ fn every_geometry_fits_payload_and_key_into_even_chunks_within_the_bound() {
 
 #[test]
 fn a_payload_above_the_limit_is_not_sealed() {
-    let error = seal(&vec![0; PAYLOAD_BYTES_MAX + 1], &[0; 32], builder("b"), &assignment(&[1])).unwrap_err();
+    let error = seal(&vec![0; PAYLOAD_BYTES_MAX + 1], &[0; 32], builder("b"), EXPIRY, &assignment(&[1])).unwrap_err();
     assert_eq!(error, TooLong { actual: PAYLOAD_BYTES_MAX + 1, max: PAYLOAD_BYTES_MAX });
 }

@@ -1,7 +1,7 @@
-use super::{all_chunks, assignment, builder, noise, sealed};
+use super::{EXPIRY, all_chunks, assignment, builder, noise, sealed};
 use crate::{CHUNKS_BYTES_MAX, ChunkError, PROOF_DIGESTS_MAX, SealedReference, ValidatorChunks};
 use chorale_types::{
-    Commitment, ValidatorIndex,
+    Commitment, ValidatorIndex, View,
     codec::{Blob, Encode, List, decode},
     limits::PAYLOAD_BYTES_MAX,
     tagged_hash,
@@ -62,7 +62,7 @@ fn every_shortened_or_lengthened_message_is_refused() {
 #[test]
 fn lengths_above_the_bounds_do_not_decode() {
     let (_, chunks) = message(&[1, 1, 1, 1], 0);
-    let (proof_at, chunks_at) = (68 + 2 + 32, 68 + 2 + 32 + 4 + 32 * chunks.proof.len());
+    let (proof_at, chunks_at) = (76 + 2 + 32, 76 + 2 + 32 + 4 + 32 * chunks.proof.len());
     for (at, max) in [(proof_at, PROOF_DIGESTS_MAX), (chunks_at, CHUNKS_BYTES_MAX)] {
         for claimed in [u32::try_from(max).unwrap() + 1, u32::MAX] {
             let mut encoded = chunks.encode().to_vec();
@@ -122,12 +122,16 @@ fn another_builder_cannot_claim_the_chunks() {
 }
 
 #[test]
-fn a_reference_with_another_length_is_not_what_was_committed() {
+fn a_reference_with_another_length_or_expiry_is_not_what_was_committed() {
     // 94 and 95 bytes give chunks of the same length for four equal weights.
     let weights = [1, 1, 1, 1];
     let sealed = sealed(&noise(94), &assignment(&weights));
     let claimed = SealedReference { length: 95, ..sealed.reference() };
     let mut chunks = sealed.chunks_of(ValidatorIndex(0)).unwrap();
+    chunks.reference = claimed;
+    let error = chunks.check(&claimed, &assignment(&weights)).unwrap_err();
+    assert_eq!(error, ChunkError::Commitment(sealed.commitment()));
+    let claimed = SealedReference { expiry: View(EXPIRY.0 + 1), ..sealed.reference() };
     chunks.reference = claimed;
     let error = chunks.check(&claimed, &assignment(&weights)).unwrap_err();
     assert_eq!(error, ChunkError::Commitment(sealed.commitment()));

@@ -4,7 +4,7 @@
 //! holds, other payloads and keys are found that give it exactly the same chunks. That none of them can be told apart
 //! by the hashes in the commitment rests on SHA-256 and on the 32 unknown bytes at least, which no test can show.
 
-use super::{KEY, WEIGHTS, assignment, builder, coalitions, noise, open_by, sealed, weight};
+use super::{EXPIRY, KEY, WEIGHTS, assignment, builder, coalitions, noise, open_by, sealed, weight};
 use crate::{Assignment, OpenError, Sealed, coding, geometry::KEY_BYTES, seal, transform};
 use chorale_foundation::Bytes;
 use chorale_types::{ValidatorIndex, tagged_hash};
@@ -62,7 +62,7 @@ fn what_a_third_sees_is_also_the_view_of_other_payloads() {
                 package.truncate(payload.len());
                 assert_ne!(package, payload);
                 assert_ne!(key, KEY);
-                let other = seal(&package, &key, builder("b"), &assignment).unwrap();
+                let other = seal(&package, &key, builder("b"), EXPIRY, &assignment).unwrap();
                 assert_eq!(chunks_by_index(&other, &assignment, &coalition), seen, "{weights:?} {coalition:?}");
             }
         }
@@ -113,7 +113,7 @@ fn no_chunk_shows_plaintext_or_repeats_under_another_key() {
     let everyone: Vec<_> = assignment.indices().collect();
     let payload = exact_payload(&assignment);
     let chunks = chunks_by_index(&sealed(&payload, &assignment), &assignment, &everyone);
-    let other = seal(&payload, &[8; 32], builder("b"), &assignment).unwrap();
+    let other = seal(&payload, &[8; 32], builder("b"), EXPIRY, &assignment).unwrap();
     for (index, chunk) in &chunks_by_index(&other, &assignment, &everyone) {
         assert_ne!(*chunk, chunks[index]);
         let shown = |window: &[u8]| chunk.windows(8).any(|bytes| bytes == window);

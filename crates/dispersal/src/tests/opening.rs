@@ -1,10 +1,10 @@
-use super::{KEY, WEIGHTS, all_chunks, assignment, builder, coalitions, noise, open_by, sealed, weight};
+use super::{EXPIRY, KEY, WEIGHTS, all_chunks, assignment, builder, coalitions, noise, open_by, sealed, weight};
 use crate::{
     Added, Assignment, ChunkError, Malformed, OpenError, Opened, Opening, Refused, Sealed, coding, mocks, open, seal,
     transform, verify_opened,
 };
 use chorale_foundation::Bytes;
-use chorale_types::{ValidatorIndex, limits::PAYLOAD_BYTES_MAX};
+use chorale_types::{Epoch, ValidatorIndex, View, limits::PAYLOAD_BYTES_MAX};
 use std::collections::BTreeMap;
 
 /// What every coalition that has enough chunks opens. They must all agree.
@@ -53,7 +53,7 @@ fn a_bad_encoding_is_malformed_from_every_set() {
     for weights in WEIGHTS.iter().filter(|weights| weights.iter().sum::<u16>() > 1) {
         let assignment = assignment(weights);
         for index in [0, assignment.needed() - 1, assignment.needed(), assignment.total() - 1] {
-            let sealed = mocks::seal_bad_encoding(&noise(200), &KEY, builder("b"), &assignment, index).unwrap();
+            let sealed = mocks::seal_bad_encoding(&noise(200), &KEY, builder("b"), EXPIRY, &assignment, index).unwrap();
             let result = result_of_all(&sealed, &assignment);
             assert_eq!(result, Err(OpenError::Malformed(Malformed::NotACodeword)), "{weights:?} {index}");
         }
@@ -64,7 +64,7 @@ fn a_bad_encoding_is_malformed_from_every_set() {
 fn nonzero_padding_is_malformed_from_every_set() {
     for weights in WEIGHTS {
         let assignment = assignment(weights);
-        let result = mocks::seal_bad_padding(&noise(33), &KEY, builder("b"), &assignment).unwrap();
+        let result = mocks::seal_bad_padding(&noise(33), &KEY, builder("b"), EXPIRY, &assignment).unwrap();
         let sealed = result.expect("33 bytes leave room for padding in even chunks");
         assert_eq!(result_of_all(&sealed, &assignment), Err(OpenError::Malformed(Malformed::Padding)), "{weights:?}");
     }
@@ -74,7 +74,7 @@ fn nonzero_padding_is_malformed_from_every_set() {
 fn too_few_chunks_are_not_a_malformed_payload() {
     let assignment = assignment(&[1, 2, 3, 3]);
     let good = sealed(b"payload", &assignment);
-    let bad = mocks::seal_bad_encoding(b"payload", &KEY, builder("b"), &assignment, 0).unwrap();
+    let bad = mocks::seal_bad_encoding(b"payload", &KEY, builder("b"), EXPIRY, &assignment, 0).unwrap();
     for sealed in [good, bad] {
         assert_eq!(open_by(&sealed, &assignment, &[]), Err(OpenError::NotYet { have: 0, needed: 4 }));
         assert_eq!(open_by(&sealed, &assignment, &[ValidatorIndex(2)]), Err(OpenError::NotYet { have: 3, needed: 4 }));
@@ -149,18 +149,22 @@ fn as_many_chunks_as_the_code_allows_seal_and_open() {
 }
 
 #[test]
-fn sealing_again_with_another_key_or_builder_changes_the_commitment() {
+fn sealing_again_with_another_key_builder_epoch_or_expiry_changes_the_commitment() {
     let assignment = assignment(&[1; 4]);
+    let next_epoch = Assignment::new(Epoch(4), &[1; 4]).unwrap();
     let commitments = [
         sealed(b"payload", &assignment),
-        seal(b"payload", &[8; 32], builder("b"), &assignment).unwrap(),
-        seal(b"payload", &KEY, builder("c"), &assignment).unwrap(),
-        seal(b"payload\0", &KEY, builder("b"), &assignment).unwrap(),
+        seal(b"payload", &[8; 32], builder("b"), EXPIRY, &assignment).unwrap(),
+        seal(b"payload", &KEY, builder("c"), EXPIRY, &assignment).unwrap(),
+        seal(b"payload\0", &KEY, builder("b"), EXPIRY, &assignment).unwrap(),
+        // What was ordered under one name must not come again under it.
+        seal(b"payload", &KEY, builder("b"), View(EXPIRY.0 + 1), &assignment).unwrap(),
+        seal(b"payload", &KEY, builder("b"), EXPIRY, &next_epoch).unwrap(),
         sealed(b"payload", &super::assignment(&[1; 5])),
     ]
     .map(|sealed| sealed.commitment());
     let distinct: std::collections::BTreeSet<_> = commitments.into_iter().collect();
-    assert_eq!(distinct.len(), 5);
+    assert_eq!(distinct.len(), 7);
 }
 
 #[test]

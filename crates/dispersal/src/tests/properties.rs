@@ -1,19 +1,19 @@
-use super::{builder, weight};
+use super::{EXPIRY, builder, weight};
 use crate::{Assignment, OpenError, Opened, ValidatorChunks, mocks, open, seal};
 use chorale_types::{
-    ValidatorIndex,
+    Epoch, ValidatorIndex,
     codec::{Encode, decode},
 };
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 /// Random sets with random members of them.
 fn sets() -> impl Strategy<Value = (Assignment, Vec<ValidatorIndex>)> {
-    vec(0u16..=60, 1..=16).prop_filter_map("nobody has weight", |weights| Assignment::new(&weights).ok()).prop_flat_map(
-        |assignment| {
+    vec(0u16..=60, 1..=16)
+        .prop_filter_map("nobody has weight", |weights| Assignment::new(Epoch(3), &weights).ok())
+        .prop_flat_map(|assignment| {
             let all: Vec<_> = assignment.indices().collect();
             (Just(assignment), subsequence(all.clone(), 0..=all.len()).prop_shuffle())
-        },
-    )
+        })
 }
 
 fn payloads() -> impl Strategy<Value = Vec<u8>> {
@@ -27,7 +27,7 @@ proptest! {
     fn open_undoes_seal_for_exactly_the_sets_above_a_third(
         (assignment, members) in sets(), payload in payloads(), key: [u8; 32],
     ) {
-        let sealed = seal(&payload, &key, builder("b"), &assignment).unwrap();
+        let sealed = seal(&payload, &key, builder("b"), EXPIRY, &assignment).unwrap();
         let sent = members.iter().filter_map(|member| sealed.chunks_of(*member));
         let received: Vec<ValidatorChunks> = sent.map(|chunks| decode(chunks.encode()).unwrap()).collect();
         let result = open(&sealed.reference(), &assignment, &received);
@@ -45,7 +45,7 @@ proptest! {
     ) {
         prop_assume!(assignment.total() > 1 && weight(&assignment, &members) >= assignment.needed());
         let index = u16::try_from(index.index(assignment.total().into())).unwrap();
-        let sealed = mocks::seal_bad_encoding(&payload, &key, builder("b"), &assignment, index).unwrap();
+        let sealed = mocks::seal_bad_encoding(&payload, &key, builder("b"), EXPIRY, &assignment, index).unwrap();
         let sent: Vec<_> = members.iter().filter_map(|member| sealed.chunks_of(*member)).collect();
         let result = open(&sealed.reference(), &assignment, &sent);
         prop_assert_eq!(result, Err(OpenError::Malformed(crate::Malformed::NotACodeword)));
@@ -64,7 +64,7 @@ proptest! {
     fn no_change_of_a_message_passes(
         (assignment, _) in sets(), key: [u8; 32], validator: prop::sample::Index, at: prop::sample::Index, byte: u8,
     ) {
-        let sealed = seal(b"some payload", &key, builder("b"), &assignment).unwrap();
+        let sealed = seal(b"some payload", &key, builder("b"), EXPIRY, &assignment).unwrap();
         let senders: Vec<_> = assignment.indices().filter_map(|it| sealed.chunks_of(it)).collect();
         let chunks = validator.get(&senders);
         let mut bytes = chunks.encode().to_vec();

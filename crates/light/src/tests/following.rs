@@ -56,6 +56,44 @@ fn a_follower_goes_on_from_its_last_height_after_a_restart() {
 }
 
 #[test]
+fn a_follower_may_start_at_a_height_without_content() {
+    let (light, served) = world();
+    let tip = |height| (attested(&light, &served, height), registry(&served, height, ROLLUP));
+    let mut follower = LaneFollower::new(ROLLUP, Height(5));
+    let (at_five, nothing) = tip(5);
+    follower.at_tip(&at_five, &nothing).unwrap();
+    let (lane_seven, proof) = lane(&served, 7);
+    follower.follow(&attested(&light, &served, 7), &lane_seven, &proof).unwrap();
+    let (at_twelve, nothing) = tip(12);
+    follower.at_tip(&at_twelve, &nothing).unwrap();
+    // What is left out after the start is still noticed.
+    let mut follower = LaneFollower::new(ROLLUP, Height(2));
+    let skipped = FollowError::Skipped { height: Height(4), previous: Height(3), last: Height(2) };
+    let (lane_four, proof) = lane(&served, 4);
+    assert_eq!(follower.follow(&attested(&light, &served, 4), &lane_four, &proof), Err(skipped));
+    let behind = FollowError::Behind { rollup: ROLLUP, last_content: Height(7), last: Height(2) };
+    assert_eq!(follower.at_tip(&at_twelve, &nothing), Err(behind));
+}
+
+#[test]
+fn a_quorum_that_denies_what_it_attested_is_told_from_a_server_that_lies() {
+    let (light, served) = world();
+    let mut other_history = history();
+    other_history[3].clear();
+    let fork = serve(chain(), &other_history);
+    let mut follower = LaneFollower::new(ROLLUP, Height(0));
+    for height in [1, 3, 4] {
+        let (lane, proof) = lane(&served, height);
+        follower.follow(&attested(&light, &served, height), &lane, &proof).unwrap();
+    }
+    let contradiction = |height| FollowError::Contradiction { height: Height(height), last: Height(4) };
+    let (lane, proof) = lane(&fork, 7);
+    assert_eq!(follower.follow(&attested(&light, &fork, 7), &lane, &proof), Err(contradiction(7)));
+    assert_eq!(follower.at_tip(&attested(&light, &fork, 6), &registry(&fork, 6, ROLLUP)), Err(contradiction(6)));
+    assert_eq!(follower.last(), Height(4));
+}
+
+#[test]
 fn skipped_and_repeated_heights_are_noticed() {
     let (light, served) = world();
     let mut follower = LaneFollower::new(ROLLUP, Height(0));

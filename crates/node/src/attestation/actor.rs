@@ -4,7 +4,7 @@ use super::{
     Closing, Config, Event, Ingress, Mailbox, Message, Request,
     missing::{ASK_TURN_MS, Missing, Whom},
     store::{Attestations, Error as StorageError, Signed},
-    votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence},
+    votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence, holds},
 };
 use crate::{
     dispersal::keys::{node_key, peer_of},
@@ -40,6 +40,8 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 const SYNC_HEIGHTS: u64 = 64;
 /// Answers to one peer in a second.
 const ANSWERS_PER_SECOND_MAX: u32 = 64;
+/// Why a validator whose signature does not hold is cut off.
+const SIGNED_FALSELY: &str = "signed an outcome falsely";
 
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
@@ -239,8 +241,11 @@ where
                     continue;
                 }
                 let record = match self.settlement.record(height).await {
-                    Err(settlement::Unavailable::Pruned { .. }) if height <= self.restart => {
+                    // Below retention nobody asks this node any more: it is late, which is no reason to stop.
+                    Err(settlement::Unavailable::Pruned { first }) if height <= self.restart || height < first => {
                         self.last = height;
+                        self.votes.remove(height);
+                        self.early.remove(&height);
                         continue;
                     }
                     record => record.map_err(|error| Stopped::Record { height, error })?,
@@ -313,7 +318,7 @@ where
         for author in bad {
             match peer_of(&info, author) {
                 // Signatures come from their authors only, so a bad one is its author's doing.
-                Some(peer) if node_key(&peer) != self.me => self.peers.block(&peer, "signed an outcome falsely"),
+                Some(peer) if node_key(&peer) != self.me => self.peers.block(&peer, SIGNED_FALSELY),
                 _ => error!(%height, "this node's own signature does not hold"),
             }
         }
@@ -408,14 +413,21 @@ where
             return Ok(());
         }
         if let Some(first) = self.votes.insert(vote) {
-            self.report(&first, &vote, &info);
+            self.contradicted(peer, &first, &vote, &info);
         }
         self.conclude(vote.height).await
     }
 
-    fn report(&self, first: &OutcomeVote, second: &OutcomeVote, info: &EpochInfo) {
-        if let Some(evidence) = evidence(first, second, info, &self.scheme) {
+    /// Two roots of one validator, which sent both itself: either they are evidence, or it signed falsely. Were it not cut
+    /// off for the latter, it could make this node verify for every height, and never be named.
+    fn contradicted(&mut self, peer: &PublicKey, first: &OutcomeVote, second: &OutcomeVote, info: &EpochInfo) {
+        if !holds(second, info, &self.scheme) {
+            self.peers.block(peer, SIGNED_FALSELY);
+        } else if let Some(evidence) = evidence(first, second, info, &self.scheme) {
             self.reporter.report(evidence);
+        } else {
+            self.votes.replace(*second);
+            self.peers.block(peer, SIGNED_FALSELY);
         }
     }
 

@@ -384,6 +384,26 @@ fn two_roots_of_one_validator_are_evidence() {
     });
 }
 
+/// Each cost two verifications and nobody was blamed, so a validator could go on for ever.
+#[test]
+fn who_contradicts_itself_with_a_false_signature_is_cut_off() {
+    for is_false in [[true, true], [true, false], [false, true]] {
+        run(32, async move |context| {
+            let mut world = World::new(context).await;
+            let mut liar = world.puppet(3).await;
+            world.start(0).await;
+            for (name, is_false) in ["one", "two"].into_iter().zip(is_false) {
+                let vote = world.vote(3, 5, tagged_hash("test/root", &[name.as_bytes()]));
+                let signature = if is_false { Signature([0xff; 48]) } else { vote.signature };
+                liar.say(&Message::Vote(OutcomeVote { signature, ..vote }));
+            }
+            world.sleep_ms(200).await;
+            assert_eq!(world.cut_off().await, [(world.peer(0), world.peer(3))], "{is_false:?}");
+            assert!(world.nodes.get_mut(&0).unwrap().evidence.try_recv().is_err(), "{is_false:?}");
+        });
+    }
+}
+
 #[test]
 fn strangers_bytes_and_others_signatures_are_refused() {
     let lies: [fn(&World, &mut Puppet); 4] = [

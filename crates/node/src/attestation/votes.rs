@@ -11,7 +11,16 @@ pub(super) const HEIGHTS_AHEAD_MAX: u64 = 256;
 /// Signatures by height and validator: one of each.
 #[derive(Debug, Default)]
 pub(super) struct Votes {
-    heights: BTreeMap<Height, BTreeMap<(Epoch, ValidatorIndex), OutcomeVote>>,
+    heights: BTreeMap<Height, OfHeight>,
+}
+
+/// The signatures of one height.
+#[derive(Debug, Default)]
+struct OfHeight {
+    kept: BTreeMap<(Epoch, ValidatorIndex), OutcomeVote>,
+    /// Who contradicted itself, or signed falsely. Nothing more of it is looked at for this height: each time would cost
+    /// verifications, and it could send contradictions for ever.
+    caught: BTreeSet<(Epoch, ValidatorIndex)>,
 }
 
 /// What came of a quorum's signatures.
@@ -23,16 +32,25 @@ pub(super) enum Quorum {
 }
 
 impl Votes {
-    /// Keeps a signature, not verified. Returns the one that the same validator signed for another root of the height.
+    /// Keeps a signature, not verified. Returns the one that the same validator signed for another root of the height: once,
+    /// what contradicts it after that is dropped.
     pub(super) fn insert(&mut self, vote: OutcomeVote) -> Option<OutcomeVote> {
-        let votes = self.heights.entry(vote.height).or_default();
-        match votes.get(&(vote.epoch, vote.author)) {
-            Some(first) => (first.root != vote.root).then_some(*first),
-            None => {
-                votes.insert((vote.epoch, vote.author), vote);
-                None
-            }
+        let OfHeight { kept, caught } = self.heights.entry(vote.height).or_default();
+        let author = (vote.epoch, vote.author);
+        if caught.contains(&author) {
+            return None;
         }
+        let first = *kept.entry(author).or_insert(vote);
+        let contradicts = first.root != vote.root;
+        if contradicts {
+            caught.insert(author);
+        }
+        contradicts.then_some(first)
+    }
+
+    /// Keeps this signature, which holds, instead of the validator's other one, which does not.
+    pub(super) fn replace(&mut self, vote: OutcomeVote) {
+        self.heights.entry(vote.height).or_default().kept.insert((vote.epoch, vote.author), vote);
     }
 
     /// Forgets a height.
@@ -49,7 +67,7 @@ impl Votes {
         scheme: &S,
         bad: &mut Vec<ValidatorIndex>,
     ) -> Quorum {
-        let Some(votes) = self.heights.get_mut(&height) else { return Quorum::NotYet };
+        let Some(OfHeight { kept: votes, caught }) = self.heights.get_mut(&height) else { return Quorum::NotYet };
         votes.retain(|(epoch, author), _| *epoch == info.epoch && info.validators.weight(*author) > 0);
         let roots: BTreeSet<_> = votes.values().map(|vote| vote.root).collect();
         for root in roots {
@@ -68,6 +86,7 @@ impl Votes {
                     None => {
                         for vote in same.iter().filter(|vote| !holds(vote, info, scheme)) {
                             votes.remove(&(vote.epoch, vote.author));
+                            caught.insert((vote.epoch, vote.author));
                             bad.push(vote.author);
                         }
                     }
@@ -102,4 +121,36 @@ pub(super) fn evidence<S: Scheme>(
     };
     let same = first.author == second.author && first.epoch == second.epoch;
     evidence.proves(scheme, info).filter(|_| same).map(|_| evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Votes;
+    use chorale_types::{Epoch, Height, OutcomeVote, Signature, ValidatorIndex, tagged_hash};
+
+    fn vote(author: u16, height: u64, root: &str) -> OutcomeVote {
+        OutcomeVote {
+            epoch: Epoch(0),
+            height: Height(height),
+            root: tagged_hash("test/root", &[root.as_bytes()]),
+            author: ValidatorIndex(author),
+            signature: Signature([0xff; 48]),
+        }
+    }
+
+    #[test]
+    fn one_contradiction_of_a_validator_is_looked_at_for_a_height() {
+        let mut votes = Votes::default();
+        let first = vote(3, 1, "one");
+        assert_eq!(votes.insert(first), None);
+        assert_eq!(votes.insert(first), None, "the same again is no contradiction");
+        assert_eq!(votes.insert(vote(3, 1, "two")), Some(first));
+        for root in ["two", "three", "four"] {
+            assert_eq!(votes.insert(vote(3, 1, root)), None, "{root}");
+        }
+        assert_eq!(votes.insert(vote(2, 1, "one")), None);
+        assert_eq!(votes.insert(vote(2, 1, "two")), Some(vote(2, 1, "one")), "another validator");
+        assert_eq!(votes.insert(vote(3, 2, "one")), None);
+        assert_eq!(votes.insert(vote(3, 2, "two")), Some(vote(3, 2, "one")), "another height");
+    }
 }

@@ -232,12 +232,12 @@ where
 
     async fn serve(&mut self, request: Request) -> Result<(), Stopped> {
         match request {
-            Request::Disperse { epoch, expiry, sealed, manifest, reply } => {
+            Request::Disperse { epoch, sealed, manifest, reply } => {
                 // The proposer may have seen an epoch begin that this actor has not looked at yet.
                 self.follow().await?;
                 match self.me() {
                     Some(me) if epoch == self.epoch.epoch => {
-                        let own = Own::new(*sealed, manifest, expiry, self.epoch.clone(), reply);
+                        let own = Own::new(*sealed, manifest, self.epoch.clone(), reply);
                         self.begin(me, own);
                     }
                     _ => drop(reply.send(Err(NotCertified::Epoch))),

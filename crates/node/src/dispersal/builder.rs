@@ -55,7 +55,6 @@ impl Own {
     pub(super) fn new(
         sealed: Sealed,
         manifest: Manifest,
-        expiry: View,
         epoch: Arc<EpochInfo>,
         reply: oneshot::Sender<Result<AvailabilityCertificate, NotCertified>>,
     ) -> Self {
@@ -65,7 +64,7 @@ impl Own {
             commitment: reference.commitment,
             length: reference.length,
             manifest: manifest.digest(),
-            expiry,
+            expiry: reference.expiry,
         };
         let acknowledgements = Acknowledgements::new(epoch.clone(), acknowledged);
         Self {
@@ -95,8 +94,8 @@ impl Own {
     /// What a validator is to be sent.
     pub(super) fn message_for(&self, validator: ValidatorIndex) -> Option<Disperse> {
         let chunks = self.sealed.chunks_of(validator)?;
-        let (epoch, expiry) = (self.epoch.epoch, self.acknowledged().expiry);
-        Some(Disperse { epoch, expiry, manifest: self.manifest.clone(), chunks })
+        let epoch = self.epoch.epoch;
+        Some(Disperse { epoch, manifest: self.manifest.clone(), chunks })
     }
 
     /// Whom to send chunks now: at first everybody, later whoever has not answered.

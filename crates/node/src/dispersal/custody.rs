@@ -2,7 +2,8 @@
 //!
 //! An acknowledgement promises that the chunks stay until the payload can no longer be ordered, or until it is ordered,
 //! opened and kept elsewhere. So there is a bound on what is taken, never an eviction of what was. Each builder has its
-//! own part of that bound: one that disperses without end fills its own part and nobody else's.
+//! own part of that bound: one that disperses without end fills its own part and nobody else's. How many payloads a part
+//! has room for depends on how much of each this node holds, so a few are taken even if they are more than the part.
 
 use chorale_dispersal::ValidatorChunks;
 use chorale_types::{Acknowledged, BuilderId, Commitment, Epoch, EpochInfo, Header, Height, View, codec::EncodeSize};
@@ -11,6 +12,11 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Payloads of one builder with one expiry view that are held before they are ordered.
 pub const UNORDERED_PER_VIEW_MAX: usize = 2;
 
+/// Payloads of one builder that are held before they are ordered, whatever part of the bound they take. With many
+/// validators a part is short, and who has much weight gets up to all chunks of a payload, which are three times as long
+/// as the payload: it would refuse the only payload of an honest builder.
+pub const UNORDERED_PER_BUILDER_MIN: usize = 4;
+
 /// The bounds of custody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -18,7 +24,8 @@ pub struct Limits {
     pub payload_bytes_max: u32,
     /// How many views from now a payload may expire at the latest.
     pub expiry_views_max: u64,
-    /// Bytes of chunks and manifests of payloads that are not ordered, over all builders.
+    /// Bytes of chunks and manifests of payloads that are not ordered, over all builders: each has the same part, or room
+    /// for [`UNORDERED_PER_BUILDER_MIN`] payloads if that is more.
     pub unordered_bytes_max: u64,
 }
 
@@ -147,12 +154,21 @@ impl<L> Custody<L> {
         {
             return Err(Refusal::PerView);
         }
-        let held = self.unordered(acknowledged.builder).map(|held| held.bytes).sum();
+        self.check_room(acknowledged.builder, more)?;
+        Ok(Admission::New)
+    }
+
+    fn check_room(&self, builder: BuilderId, more: u64) -> Result<(), Refusal> {
+        if self.unordered(builder).count() < UNORDERED_PER_BUILDER_MIN {
+            // Bounded too: by this node's share of so many of the longest payloads.
+            return Ok(());
+        }
+        let held: u64 = self.unordered(builder).map(|held| held.bytes).sum();
         let max = self.limits.unordered_bytes_max / self.epoch.validators.len() as u64;
         if held + more > max {
             return Err(Refusal::Storage { held, more, max });
         }
-        Ok(Admission::New)
+        Ok(())
     }
 
     fn unordered(&self, builder: BuilderId) -> impl Iterator<Item = &Held<L>> {
@@ -228,4 +244,52 @@ impl<L> Custody<L> {
 #[must_use]
 pub fn stored_bytes(chunks: &ValidatorChunks, manifest_bytes: usize) -> u64 {
     (chunks.encode_size() + manifest_bytes) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Admission, Custody, Limits, Refusal, UNORDERED_PER_BUILDER_MIN};
+    use crate::tests::cluster::first_epoch;
+    use chorale_types::{Acknowledged, BuilderId, Commitment, Epoch, View, tagged_hash};
+
+    const VALIDATORS: usize = 4;
+    /// Each builder's part is 1000 bytes.
+    const LIMITS: Limits = Limits { payload_bytes_max: 1_000, expiry_views_max: 64, unordered_bytes_max: 4_000 };
+
+    /// A payload of a builder; no two expire in the same view.
+    fn acknowledged(builder: u8, number: u8) -> Acknowledged {
+        Acknowledged {
+            builder: BuilderId(tagged_hash("test/builder", &[&[builder]])),
+            commitment: Commitment(tagged_hash("test/commitment", &[&[builder, number]])),
+            length: LIMITS.payload_bytes_max,
+            manifest: tagged_hash("test/manifest", &[]),
+            expiry: View(u64::from(number)),
+        }
+    }
+
+    /// How many payloads of so many bytes each are taken from a builder.
+    fn taken(custody: &mut Custody<()>, builder: u8, bytes: u64) -> usize {
+        for number in 0..60 {
+            let acknowledged = acknowledged(builder, number);
+            match custody.admit(Epoch(0), &acknowledged, bytes, View(0)) {
+                Ok(admission) => assert_eq!(admission, Admission::New),
+                Err(refusal) => {
+                    let held = u64::from(number) * bytes;
+                    assert_eq!(refusal, Refusal::Storage { held, more: bytes, max: 1_000 });
+                    return number.into();
+                }
+            }
+            custody.insert(Epoch(0), acknowledged, (), bytes);
+        }
+        panic!("there is no bound");
+    }
+
+    /// A validator with most of the weight refused every payload, and then nobody had a quorum.
+    #[test]
+    fn a_builder_has_room_for_a_few_payloads_however_much_of_them_this_node_holds() {
+        let mut custody = Custody::new(LIMITS, first_epoch(VALIDATORS, 1_000).into());
+        assert_eq!(taken(&mut custody, 1, 3_500), UNORDERED_PER_BUILDER_MIN);
+        assert_eq!(taken(&mut custody, 2, 3_500), UNORDERED_PER_BUILDER_MIN, "each has its own");
+        assert_eq!(taken(&mut custody, 3, 100), 10, "its part of the bound is more");
+    }
 }

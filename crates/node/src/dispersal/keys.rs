@@ -18,5 +18,6 @@ pub(crate) fn peer_of(epoch: &EpochInfo, index: ValidatorIndex) -> Option<Public
 
 /// Who holds which chunks in an epoch.
 pub(crate) fn assignment_of(epoch: &EpochInfo) -> Assignment {
-    Assignment::new(&epoch.validators.weights()).expect("a validator set is within the bounds of an assignment")
+    Assignment::new(epoch.epoch, &epoch.validators.weights())
+        .expect("a validator set is within the bounds of an assignment")
 }

@@ -81,14 +81,12 @@ codec_struct!(Announce { epoch, target, manifest });
 pub struct Disperse {
     /// The epoch whose validators it is sealed for.
     pub epoch: Epoch,
-    /// The last view whose header may reference it.
-    pub expiry: View,
     /// What is public of its content.
     pub manifest: Manifest,
     /// The validator's chunks.
     pub chunks: ValidatorChunks,
 }
-codec_struct!(Disperse { epoch, expiry, manifest, chunks });
+codec_struct!(Disperse { epoch, manifest, chunks });
 
 impl Disperse {
     /// What the validator is to acknowledge. Hashes the manifest.
@@ -100,7 +98,7 @@ impl Disperse {
             commitment: reference.commitment,
             length: reference.length,
             manifest: self.manifest.digest(),
-            expiry: self.expiry,
+            expiry: reference.expiry,
         }
     }
 }

@@ -12,7 +12,10 @@ use chorale_foundation::{
     cryptography::ed25519::PublicKey,
     p2p::{Receiver, Recipients, Sender},
 };
-use chorale_types::codec::{Encode, decode};
+use chorale_types::{
+    TimestampMs,
+    codec::{Encode, decode},
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -31,9 +34,10 @@ pub struct Outbox<N> {
 }
 
 impl<N: Sender<PublicKey = PublicKey>> Outbox<N> {
-    /// Sends by `sender`.
-    pub fn new(sender: N) -> Self {
-        Self { sender, number: Arc::new(AtomicU64::new(0)) }
+    /// Sends by `sender`. `now` numbers the first message: peers may hold parts of messages from before a restart, and
+    /// what comes after them must have higher numbers.
+    pub fn new(sender: N, now: TimestampMs) -> Self {
+        Self { sender, number: Arc::new(AtomicU64::new(now.0 << 16)) }
     }
 
     /// Sends a message, as far as the connection takes it: nothing here is retried.

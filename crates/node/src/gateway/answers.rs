@@ -3,7 +3,7 @@
 //! An answer stays in memory until its client has taken it. So each has a place until then; those that may be long have
 //! places of their own, of which there are few; and who takes too long is hung up on, as who takes too long to ask.
 
-use super::places::Place;
+use super::places::{Full, Place, Places};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -13,6 +13,7 @@ use jsonrpsee::{
 };
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -32,13 +33,37 @@ const PIECE_BYTES: usize = 64 * 1024;
 const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a client has to take in each second after that.
 const WRITE_BYTES_PER_SECOND: u64 = 1024 * 1024;
-/// Memory for long answers that are under way.
+/// Memory for long answers that are under way on the node, and for those of one client.
 const MEMORY: usize = 256 * 1024 * 1024;
+const MEMORY_OF_CLIENT: usize = MEMORY / 4;
+/// The memory of one place.
+const PLACE_BYTES: usize = 256 * 1024;
 
-/// How many long answers there may be under way, if one may have so many bytes: on the node, and for one client.
-pub(super) fn places_for(answer_bytes_max: usize) -> (usize, usize) {
-    let node = (MEMORY / answer_bytes_max.max(1)).clamp(8, 64);
-    (node, node / 4)
+/// Places for long answers.
+#[derive(Clone, Debug)]
+pub(super) struct LongAnswers {
+    places: Places,
+    /// Of the longest answer.
+    longest: usize,
+}
+
+impl LongAnswers {
+    /// For answers of so many bytes at most.
+    pub(super) fn new(answer_bytes_max: usize) -> Self {
+        let longest = answer_bytes_max.div_ceil(PLACE_BYTES);
+        let of_client = (MEMORY_OF_CLIENT / PLACE_BYTES).max(longest);
+        Self { places: Places::new((MEMORY / PLACE_BYTES).max(2 * longest), of_client), longest }
+    }
+
+    /// Room for the longest answer to a client, as soon as there is some, if that is within this time.
+    pub(super) async fn wait(&self, client: IpAddr, time: Duration) -> Result<Place, Full> {
+        self.places.wait(client, self.longest, time).await
+    }
+}
+
+/// An answer of this length is made: the rest of the room for it is free.
+pub(super) fn keep(place: &mut Place, bytes: usize) {
+    place.keep(bytes.div_ceil(PLACE_BYTES));
 }
 
 /// How long an answer of this length may take to be written.
@@ -57,6 +82,13 @@ impl Held {
 
     pub(super) fn has_place(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The answer is made, and has this length.
+    pub(super) fn keep(&self, bytes: usize) {
+        if let Some(place) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            keep(place, bytes);
+        }
     }
 }
 
@@ -109,6 +141,7 @@ pub(super) async fn guard(
             Bytes::new()
         }
     };
+    held.keep(rest.len());
     // A short one is written as soon as the connection has it.
     let written = (rest.len() > PIECE_BYTES).then(|| {
         let (written, done) = oneshot::channel();
@@ -165,7 +198,7 @@ impl<B: Body<Error: Into<BoxError>> + Unpin> Body for Timed<B> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, PIECE_BYTES, Timed, guard, places_for, write_time};
+    use super::{Held, LongAnswers, PIECE_BYTES, Timed, guard, keep, write_time};
     use crate::gateway::Places;
     use bytes::Bytes;
     use futures::FutureExt as _;
@@ -175,14 +208,30 @@ mod tests {
         core::BoxError,
         server::{HttpBody, HttpResponse},
     };
-    use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        sync::Arc,
+        time::Duration,
+    };
     use tokio::sync::Notify;
 
-    #[test]
-    fn places_fit_into_memory_and_no_client_has_all() {
-        for (bytes, expected) in [(1, (64, 16)), (4 << 20, (64, 16)), (8 << 20, (32, 8)), (64 << 20, (8, 2))] {
-            assert_eq!(places_for(bytes), expected);
+    #[tokio::test]
+    async fn long_answers_fit_into_memory_by_their_real_length_and_no_client_has_all() {
+        let clients = [1, 2, 3, 4, 5].map(|number| IpAddr::from(Ipv4Addr::from(number)));
+        let answers = LongAnswers::new(18 << 20);
+        let mut held = Vec::new();
+        for client in clients {
+            while let Ok(place) = answers.wait(client, Duration::ZERO).await {
+                held.push(place);
+            }
         }
+        assert_eq!(held.len(), 14, "three for each client as long as there is room: 252 MiB");
+        held.iter_mut().for_each(|place| keep(place, 100_000));
+        assert!(answers.wait(clients[0], Duration::ZERO).await.is_ok(), "they were short");
+        // Whatever the longest is, one client can have it, and another one at the same time.
+        let answers = LongAnswers::new(300 << 20);
+        let _one = answers.wait(clients[0], Duration::ZERO).await.unwrap();
+        assert!(answers.wait(clients[1], Duration::ZERO).await.is_ok());
         assert_eq!(write_time(0), Duration::from_secs(10));
         assert_eq!(write_time(5 << 20), Duration::from_secs(15));
     }

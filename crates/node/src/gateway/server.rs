@@ -2,16 +2,20 @@
 
 use super::{
     Backend,
-    answers::{Held, Timed, guard, places_for, write_time},
+    answers::{Held, LongAnswers, Timed, guard, write_time},
     limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
     places::{Full, Place, Places},
-    socket::{self, Answered, Session},
+    socket::{self, Answered, Session, refusal_of},
     throttle::{Client, PLACE_WAIT, Throttle, Throttled, content_length, refusal},
+    watched::{Heard, Watched},
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use chorale_api::{ChoraleApiServer as _, ErrorCode};
-use chorale_types::limits::HEADER_PAYLOADS_MAX;
+use chorale_types::{
+    ENTRY_OVERHEAD_BYTES,
+    limits::{HEADER_PAYLOADS_MAX, PAYLOAD_ENTRIES_MAX},
+};
 use futures::{FutureExt as _, future::BoxFuture};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -24,7 +28,7 @@ use jsonrpsee::{
         middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
         stop_channel, ws,
     },
-    types::{ErrorObjectOwned, Id, Response, ResponsePayload},
+    types::ErrorObjectOwned,
 };
 use std::{
     convert::Infallible,
@@ -44,6 +48,8 @@ use tracing::{debug, warn};
 pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Bytes of one answer on top of the largest block: for all that is no payload, and for other answers.
 const ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a manifest for each entry of its payload.
+const MANIFEST_ENTRY_BYTES: usize = 8;
 /// Connections at a time, and requests.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Connections of one client at a time, and requests.
@@ -86,9 +92,7 @@ pub async fn start(
     backend: Backend,
     runtime: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<ServerHandle, GatewayError> {
-    // A block in hexadecimal.
-    let block_bytes_max = 2 * HEADER_PAYLOADS_MAX * backend.genesis.parameters().payload_bytes_max as usize;
-    let answer_bytes_max = block_bytes_max + ANSWER_BYTES;
+    let answer_bytes_max = answer_bytes_max(backend.genesis.parameters().payload_bytes_max as usize);
     let config = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
         .max_response_body_size(u32::try_from(answer_bytes_max).unwrap_or(u32::MAX))
@@ -103,8 +107,7 @@ pub async fn start(
     // What load balancers and orchestrators ask.
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])
         .expect("the paths are constants that begin with a slash");
-    let (long, long_of_client) = places_for(answer_bytes_max);
-    let throttle = Throttle::new(Clients::new(limits), Places::new(long, long_of_client));
+    let throttle = Throttle::new(Clients::new(limits), LongAnswers::new(answer_bytes_max));
     let calls = {
         let throttle = throttle.clone();
         RpcServiceBuilder::new().layer_fn(move |inner| Throttled { inner, throttle: throttle.clone() })
@@ -133,6 +136,12 @@ pub async fn start(
     };
     tokio::spawn(server.accept(listener));
     Ok(handle)
+}
+
+/// Bytes of the longest answer: the largest block in hexadecimal, whose manifests may be longer than its content.
+fn answer_bytes_max(payload_bytes_max: usize) -> usize {
+    let entries = PAYLOAD_ENTRIES_MAX.min(payload_bytes_max / ENTRY_OVERHEAD_BYTES);
+    2 * HEADER_PAYLOADS_MAX * (payload_bytes_max + entries * MANIFEST_ENTRY_BYTES) + ANSWER_BYTES
 }
 
 type Service = dyn Fn(HttpRequest) -> BoxFuture<'static, HttpResponse> + Send + Sync;
@@ -184,10 +193,11 @@ impl Server {
     async fn serve(self, stream: TcpStream, client: SocketAddr, _place: Place) {
         let hang_up = Arc::new(Notify::new());
         let stopped = self.stop.clone().shutdown();
+        let stream = Watched::new(stream, write_time(0));
         let answer = {
-            let hang_up = hang_up.clone();
+            let (hang_up, heard) = (hang_up.clone(), stream.heard());
             service_fn(move |request| {
-                let answer = self.clone().answer(request, client.ip(), hang_up.clone());
+                let answer = self.clone().answer(request, client.ip(), hang_up.clone(), heard.clone());
                 answer.map(Ok::<_, Infallible>)
             })
         };
@@ -204,9 +214,20 @@ impl Server {
         }
     }
 
-    async fn answer(self, mut request: HttpRequest<Incoming>, address: IpAddr, hang_up: Arc<Notify>) -> HttpResponse {
+    async fn answer(
+        self,
+        mut request: HttpRequest<Incoming>,
+        address: IpAddr,
+        hang_up: Arc<Notify>,
+        heard: Heard,
+    ) -> HttpResponse {
         if ws::is_upgrade_request(&request) {
-            return self.upgrade(request, address);
+            return self.upgrade(request, address, heard);
+        }
+        let length = content_length(&request).unwrap_or(u64::from(REQUEST_BYTES_MAX));
+        if length > u64::from(REQUEST_BYTES_MAX) {
+            let text = format!("a request of {length} bytes; at most {REQUEST_BYTES_MAX} are allowed");
+            return page(StatusCode::PAYLOAD_TOO_LARGE, text);
         }
         // Held until the answer is written, and while the body comes.
         let place = match self.requests.take(address) {
@@ -218,14 +239,13 @@ impl Server {
         }
         let held = Held::default();
         request.extensions_mut().insert(Client { address, held: held.clone() });
-        let bytes = content_length(&request).and_then(|bytes| usize::try_from(bytes).ok());
-        let bytes = bytes.unwrap_or(REQUEST_BYTES_MAX as usize);
-        let answer = (self.service)(request.map(|body| HttpBody::new(Timed::new(body, write_time(bytes))))).await;
+        let time = write_time(usize::try_from(length).unwrap_or(usize::MAX));
+        let answer = (self.service)(request.map(|body| HttpBody::new(Timed::new(body, time)))).await;
         guard(answer, place, held, hang_up, write_time).await
     }
 
     /// Turns the connection into a WebSocket.
-    fn upgrade(self, request: HttpRequest<Incoming>, client: IpAddr) -> HttpResponse {
+    fn upgrade(self, request: HttpRequest<Incoming>, client: IpAddr, heard: Heard) -> HttpResponse {
         let place = match self.sockets.take(client) {
             Ok(place) => place,
             Err(full) => return refusal(&ErrorCode::TooManyRequests.with(format!("WebSockets: {full}")), 1_000),
@@ -236,8 +256,8 @@ impl Server {
             Err(error) => return page(StatusCode::BAD_REQUEST, format!("no WebSocket handshake: {error}")),
         };
         let (backend, throttle, stopped) = (self.backend.clone(), self.throttle.clone(), self.stop.clone().shutdown());
-        let answer = move |data, id| self.clone().answer_message(data, id, client).boxed();
-        let session = Session { client, throttle, backend, answer: Box::new(answer) };
+        let answer = move |data| self.clone().answer_message(data, client).boxed();
+        let session = Session { client, throttle, backend, heard, answer: Box::new(answer) };
         tokio::spawn(async move {
             socket::talk(request, handshake, session, stopped).await;
             drop(place);
@@ -246,14 +266,11 @@ impl Server {
     }
 
     /// The answer to what came over a WebSocket: the same as over HTTP.
-    async fn answer_message(self, data: Vec<u8>, id: Id<'static>, address: IpAddr) -> Answered {
+    async fn answer_message(self, data: Vec<u8>, address: IpAddr) -> Answered {
         let held = Held::default();
-        let _place = match self.requests.wait(address, PLACE_WAIT).await {
+        let _place = match self.requests.wait(address, 1, PLACE_WAIT).await {
             Ok(place) => place,
-            Err(full) => {
-                let refused = Response::new(ResponsePayload::<()>::error(too_many_requests(full)), id);
-                return (serde_json::to_string(&refused).ok(), held);
-            }
+            Err(full) => return (refusal_of(&data, &too_many_requests(full)), held),
         };
         let mut request = HttpRequest::new(HttpBody::from(data));
         *request.method_mut() = Method::POST;
@@ -262,7 +279,10 @@ impl Server {
         let whole = (self.service)(request).await.into_body().collect().await;
         match whole.map(|whole| String::from_utf8(whole.to_bytes().into())) {
             // A notification has no answer.
-            Ok(Ok(text)) => (Some(text).filter(|text| !text.is_empty()), held),
+            Ok(Ok(text)) => {
+                held.keep(text.len());
+                (Some(text).filter(|text| !text.is_empty()), held)
+            }
             other => {
                 debug!(client = %address, ?other, "a message that has no answer");
                 (None, held)

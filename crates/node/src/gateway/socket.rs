@@ -7,10 +7,11 @@
 use super::{
     Backend,
     answers::{Held, write_time},
-    subscriptions::{Events, Told, subscribe},
+    subscriptions::{Events, Subscriber, Told, subscribe},
     throttle::Throttle,
+    watched::Heard,
 };
-use chorale_api::{ErrorCode, NOTIFICATION_METHOD, RollupEvent, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
+use chorale_api::{ErrorCode, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
 use chorale_types::Height;
 use futures::{
     future::BoxFuture,
@@ -24,6 +25,7 @@ use jsonrpsee::{
     types::{ErrorObjectOwned, Id, Request, Response, ResponsePayload},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use soketto::{Incoming, connection::Error, data::ByteSlice125, handshake::http::Server};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -47,7 +49,7 @@ const SUBSCRIPTIONS_MAX: usize = 32;
 const LANES_MAX: usize = 1;
 /// How often a client is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long nothing may be heard of it. An honest client answers a ping unless it is in the middle of a message.
+/// How long nothing may come from it.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 type Io = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
@@ -60,8 +62,10 @@ pub(super) struct Session {
     pub(super) client: IpAddr,
     pub(super) throttle: Throttle,
     pub(super) backend: Backend,
-    /// Answers a message with calls. The id is that of the call, if it is one.
-    pub(super) answer: Box<dyn Fn(Vec<u8>, Id<'static>) -> BoxFuture<'static, Answered> + Send + Sync>,
+    /// When something came from the client last.
+    pub(super) heard: Heard,
+    /// Answers a message with calls.
+    pub(super) answer: Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Answered> + Send + Sync>,
 }
 
 /// Talks to the client until it goes, does not take its answers, or the server stops.
@@ -89,34 +93,26 @@ pub(super) async fn talk(
         told: StreamMap::new(),
         subscriptions: 0,
         turns: Arc::new(Semaphore::new(LANES_MAX)),
-        heard: Instant::now(),
     };
-    let (heard, messages) = mpsc::channel(1);
+    let (received, messages) = mpsc::channel(1);
     // Beside each other: what is read may have to be answered by a pong before anything else can be written.
     tokio::select! {
         () = stopped => {}
         ended = connection.run(messages) => debug!(%client, ?ended, "a WebSocket ends"),
-        ended = listen(receiver, heard) => debug!(%client, ?ended, "a WebSocket ends"),
+        ended = listen(receiver, received) => debug!(%client, ?ended, "a WebSocket ends"),
     }
     // Whoever does not read does not see it.
     let _ = tokio::time::timeout(write_time(0), connection.sender.close()).await;
 }
 
-/// Something that the client sent.
-enum Heard {
-    Message(Vec<u8>),
-    Pong,
-}
-
-async fn listen(mut receiver: soketto::Receiver<Io>, heard: mpsc::Sender<Heard>) -> Result<(), Ended> {
+async fn listen(mut receiver: soketto::Receiver<Io>, messages: mpsc::Sender<Vec<u8>>) -> Result<(), Ended> {
     loop {
         let mut data = Vec::new();
-        let next = match receiver.receive(&mut data).await? {
-            Incoming::Data(_) => Heard::Message(data),
-            Incoming::Pong(_) => Heard::Pong,
+        match receiver.receive(&mut data).await? {
+            Incoming::Data(_) => messages.send(data).await.map_err(|_| Ended::Closed)?,
+            Incoming::Pong(_) => {}
             Incoming::Closed(_) => return Err(Ended::Closed),
-        };
-        heard.send(next).await.map_err(|_| Ended::Closed)?;
+        }
     }
 }
 
@@ -144,12 +140,11 @@ struct Connection {
     /// How many there were.
     subscriptions: u64,
     turns: Arc<Semaphore>,
-    heard: Instant,
 }
 
 impl Connection {
-    async fn run(&mut self, mut messages: mpsc::Receiver<Heard>) -> Result<(), Ended> {
-        let mut ping = tokio::time::interval(PING_INTERVAL);
+    async fn run(&mut self, mut messages: mpsc::Receiver<Vec<u8>>) -> Result<(), Ended> {
+        let mut ping = tokio::time::interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let has_room = self.calls.len() < CALLS_MAX && self.calls_bytes < CALLS_BYTES_MAX;
@@ -164,22 +159,23 @@ impl Connection {
                     drop(held);
                 }
                 Some((id, told)) = self.told.next(), if !self.told.is_empty() => self.tell(id, told).await?,
-                heard = messages.recv(), if has_room => {
-                    self.heard = Instant::now();
-                    match heard {
-                        Some(Heard::Message(data)) => self.take(data).await?,
-                        Some(Heard::Pong) => {}
-                        None => return Err(Ended::Closed),
-                    }
-                }
+                message = messages.recv(), if has_room => match message {
+                    Some(data) => self.take(data).await?,
+                    None => return Err(Ended::Closed),
+                },
                 _ = ping.tick() => self.ping(has_room).await?,
             }
         }
     }
 
     async fn ping(&mut self, is_listening: bool) -> Result<(), Ended> {
-        if is_listening && self.heard.elapsed() > SILENCE_MAX {
+        let silence = self.session.heard.elapsed();
+        if is_listening && silence > SILENCE_MAX {
             return Err(Ended::Silent);
+        }
+        // Who sends something is there. A pong between the parts of a message would end it, too: see soketto's receiver.
+        if silence < PING_INTERVAL {
+            return Ok(());
         }
         let pinged = async {
             self.sender.send_ping(ByteSlice125::try_from(&[][..]).expect("it is empty")).await?;
@@ -212,25 +208,28 @@ impl Connection {
 
     /// Takes a message in. Subscriptions have to come alone; everything else is for the service, also what is no call.
     async fn take(&mut self, data: Vec<u8>) -> Result<(), Ended> {
-        let call = serde_json::from_slice::<Request<'_>>(&data).ok();
-        let id = call.as_ref().map_or(Id::Null, |call| call.id.clone().into_owned());
         if let Some(error) = self.session.throttle.refuse_message(self.session.client, data.len()) {
-            return self.refuse(id, error).await;
+            return match refusal_of(&data, &error) {
+                Some(refusal) => self.send(refusal).await,
+                None => Ok(()),
+            };
         }
+        let call = serde_json::from_slice::<Request<'_>>(&data).ok();
         match &call {
-            Some(call) if call.method == SUBSCRIBE_METHOD => self.subscribe(call, id).await,
-            Some(call) if call.method == UNSUBSCRIBE_METHOD => self.unsubscribe(call, id).await,
+            Some(call) if call.method == SUBSCRIBE_METHOD => self.subscribe(call).await,
+            Some(call) if call.method == UNSUBSCRIBE_METHOD => self.unsubscribe(call).await,
             _ => {
                 let bytes = data.len();
                 self.calls_bytes += bytes;
-                let answer = (self.session.answer)(data, id);
+                let answer = (self.session.answer)(data);
                 self.calls.spawn(async move { (bytes, answer.await) });
                 Ok(())
             }
         }
     }
 
-    async fn subscribe(&mut self, call: &Request<'_>, id: Id<'_>) -> Result<(), Ended> {
+    async fn subscribe(&mut self, call: &Request<'_>) -> Result<(), Ended> {
+        let id = call.id.clone();
         let told = self.subscription(call).await;
         match told {
             Err(error) => self.refuse(id, error).await,
@@ -255,10 +254,13 @@ impl Connection {
         let (rollup, from) = match call.params().parse::<Params>()? {
             Params::Listed(rollup, from) | Params::Named { rollup, from } => (rollup, from),
         };
-        subscribe(&self.session.backend, client, self.turns.clone(), rollup, Height(from)).await
+        let long = self.session.throttle.long().clone();
+        let subscriber = Subscriber { client, turns: self.turns.clone(), long };
+        subscribe(&self.session.backend, subscriber, rollup, Height(from)).await
     }
 
-    async fn unsubscribe(&mut self, call: &Request<'_>, id: Id<'_>) -> Result<(), Ended> {
+    async fn unsubscribe(&mut self, call: &Request<'_>) -> Result<(), Ended> {
+        let id = call.id.clone();
         match call.params().one::<u64>() {
             Ok(number) => {
                 let was_there = self.told.remove(&number).is_some();
@@ -269,15 +271,35 @@ impl Connection {
     }
 
     async fn tell(&mut self, subscription: u64, told: RpcResult<Told>) -> Result<(), Ended> {
-        let (result, error) = match &told {
-            Ok(told) => (Some(&told.event), None),
-            Err(error) => (None, Some(error.message())),
+        let (told, error) = match told {
+            Ok(told) => (Some(told), None),
+            Err(error) => (None, Some(error)),
         };
-        let params = NotificationParams { subscription, result, error };
+        let result = told.as_ref().map(|told| &*told.event);
+        let params = NotificationParams { subscription, result, error: error.as_ref().map(ErrorObjectOwned::message) };
         let notification = Notification { jsonrpc: "2.0", method: NOTIFICATION_METHOD, params };
         let text = serde_json::to_string(&notification).expect("numbers, texts and flags");
-        // The event keeps its turn until it is written.
+        // What was told keeps its room until it is written.
         self.send(text).await
+    }
+}
+
+/// The answer to a message that is refused as a whole: an error for every call in it; none if it has only notifications.
+pub(super) fn refusal_of(data: &[u8], error: &ErrorObjectOwned) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow, default)]
+        id: Option<Id<'a>>,
+    }
+    let refuse = |id| Response::new(ResponsePayload::<()>::error(error.clone()), id);
+    let is_batch = data.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    if is_batch && let Ok(calls) = serde_json::from_slice::<Vec<Named<'_>>>(data) {
+        let refused: Vec<_> = calls.into_iter().filter_map(|call| call.id).map(refuse).collect();
+        return if refused.is_empty() { None } else { serde_json::to_string(&refused).ok() };
+    }
+    match serde_json::from_slice::<Named<'_>>(data) {
+        Ok(Named { id }) => serde_json::to_string(&refuse(id?)).ok(),
+        Err(_) => serde_json::to_string(&refuse(Id::Null)).ok(),
     }
 }
 
@@ -304,8 +326,34 @@ struct Notification<'a> {
 struct NotificationParams<'a> {
     subscription: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RollupEvent>,
+    result: Option<&'a RawValue>,
     /// Why the subscription ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal_of;
+    use chorale_api::ErrorCode;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_refusal_answers_every_call_of_a_message_by_its_id_and_nothing_else() {
+        let error = ErrorCode::TooManyRequests.with("later");
+        let refused = |message: &str| {
+            let answer = refusal_of(message.as_bytes(), &error)?;
+            Some(serde_json::from_str::<Value>(&answer).unwrap())
+        };
+        let of = |id: Value| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32056, "message": "later" } });
+        assert_eq!(refused(r#"{"jsonrpc":"2.0","id":"a","method":"x"}"#), Some(of(json!("a"))));
+        assert_eq!(
+            refused(r#" [{"id":1,"method":"x"},{"method":"n"},{"id":2}]"#),
+            Some(json!([of(json!(1)), of(json!(2))]))
+        );
+        assert_eq!(refused(r#"{"jsonrpc":"2.0","method":"a notification"}"#), None);
+        assert_eq!(refused(r#"[{"method":"a notification"}]"#), None);
+        assert_eq!(refused("no JSON"), Some(of(Value::Null)));
+        assert_eq!(refused("[no JSON"), Some(of(Value::Null)));
+    }
 }

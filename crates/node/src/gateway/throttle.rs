@@ -1,10 +1,9 @@
 //! Holds what clients send against their limits: bytes of an HTTP request before its body is read, and every call.
 
 use super::{
-    answers::{Held, LONG},
+    answers::{Held, LONG, LongAnswers},
     limits::Clients,
     metrics,
-    places::Places,
     server::REQUEST_BYTES_MAX,
 };
 use axum::http::{HeaderValue, StatusCode};
@@ -44,13 +43,12 @@ pub(super) struct Client {
 #[derive(Clone, Debug)]
 pub(super) struct Throttle {
     clients: Arc<Mutex<Clients>>,
-    /// For long answers.
-    long: Places,
+    long: LongAnswers,
     start: Instant,
 }
 
 impl Throttle {
-    pub(super) fn new(clients: Clients, long: Places) -> Self {
+    pub(super) fn new(clients: Clients, long: LongAnswers) -> Self {
         Self { clients: Arc::new(Mutex::new(clients)), long, start: Instant::now() }
     }
 
@@ -80,8 +78,13 @@ impl Throttle {
         Some(too_many(client, wait_ms))
     }
 
-    /// The error for a call that comes too early, or finds no place for its answer.
-    async fn refuse(&self, call: &Request<'_>) -> Option<ErrorObjectOwned> {
+    /// Room for long answers.
+    pub(super) const fn long(&self) -> &LongAnswers {
+        &self.long
+    }
+
+    /// The error for a call that comes too early, or finds no room for its answer within this time.
+    async fn refuse(&self, call: &Request<'_>, time: Duration) -> Option<ErrorObjectOwned> {
         let (client, method) = (call.extensions().get::<Client>()?, call.method_name());
         if method == SUBSCRIBE_METHOD {
             return Some(ErrorCode::InvalidParameter.with(ONLY_ALONE));
@@ -94,7 +97,7 @@ impl Throttle {
         if refused.is_some() || !LONG.contains(&method) || client.held.has_place() {
             return refused;
         }
-        match self.long.wait(client.address, PLACE_WAIT).await {
+        match self.long.wait(client.address, time).await {
             Ok(place) => client.held.add(place),
             Err(full) => return Some(ErrorCode::TooManyRequests.with(format!("long answers under way: {full}"))),
         }
@@ -144,7 +147,7 @@ where
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { inner, throttle } = self.clone();
         async move {
-            match throttle.refuse(&request).await {
+            match throttle.refuse(&request, PLACE_WAIT).await {
                 Some(error) => MethodResponse::error(request.id, error),
                 None => inner.call(request).await,
             }
@@ -154,10 +157,13 @@ where
     fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = Self::BatchResponse> + Send + 'a {
         let Self { inner, throttle } = self.clone();
         async move {
+            let mut time = PLACE_WAIT;
             for entry in batch.iter_mut() {
                 if let Ok(BatchEntry::Call(call)) = entry
-                    && let Some(error) = throttle.refuse(call).await
+                    && let Some(error) = throttle.refuse(call, time).await
                 {
+                    // It has waited: the others of the batch do not wait again.
+                    time = Duration::ZERO;
                     *entry = Err(BatchEntryErr::new(call.id.clone(), error));
                 }
             }

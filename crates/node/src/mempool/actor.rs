@@ -215,7 +215,16 @@ where
                     tick_at = self.context.current() + Duration::from_millis(TICK_MS);
                 }
                 () = flush, if flushes => self.flush(),
-                Some(request) = self.requests.recv() => self.serve_batch(request),
+                Some(request) = self.requests.recv() => {
+                    self.serve_batch(request);
+                    // Between batches, or who submits without a pause would keep this node out of gossip.
+                    let waiting = self.receiver.recv().now_or_never();
+                    match waiting {
+                        Some(Ok((peer, bytes))) => self.receive(&peer, bytes.into()),
+                        Some(Err(_)) => return Ok(()),
+                        None => {}
+                    }
+                }
                 received = self.receiver.recv() => match received {
                     Ok((peer, bytes)) => self.receive(&peer, bytes.into()),
                     Err(_) => return Ok(()),

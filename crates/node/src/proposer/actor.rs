@@ -319,7 +319,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
                 let (manifest, payload) = lay_out(units, salt, max)?;
                 // Sealing and spreading takes about a view: until then others could not know.
                 dispersal.announce(epoch, target, manifest.clone()).await;
-                let sealed = seal(&payload, &key, builder, &assignment).ok()?;
+                let sealed = seal(&payload, &key, builder, expiry, &assignment).ok()?;
                 Some((sealed, manifest, payload))
             })
         };
@@ -327,7 +327,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             let result = match sealing.await {
                 Ok(Some((sealed, manifest, payload))) => {
                     own.insert(sealed.commitment(), manifest.clone(), Opened { payload, key }, (epoch, expiry));
-                    dispersal.disperse(epoch, expiry, sealed, manifest).await
+                    dispersal.disperse(epoch, sealed, manifest).await
                 }
                 Ok(None) | Err(_) => Err(NotCertified::Stopped),
             };

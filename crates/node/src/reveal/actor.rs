@@ -131,7 +131,6 @@ pub struct Actor<E: Context, N> {
     pub(super) opening: Task<Result<(Commitment, Outcome), RuntimeError>>,
     /// Completes when all that was archived before is durable, with the last height handed on at that time.
     pub(super) archiving: Task<Result<Height, RuntimeError>>,
-    pub(super) malformed: Vec<Commitment>,
 }
 
 /// What the actor is connected to.
@@ -197,7 +196,6 @@ where
             fetching: FuturesUnordered::new(),
             opening: FuturesUnordered::new(),
             archiving: FuturesUnordered::new(),
-            malformed: Vec::new(),
         }
     }
 
@@ -299,6 +297,10 @@ where
             return self.store_opened(commitment, height).await;
         }
         if let Some(KeptPayload { manifest, opened }) = self.payloads.get(&certificate.into()).await? {
+            // Kept before a restart, which may have come before dispersal was told.
+            if let (Some(height), Err(_)) = (height, &opened) {
+                self.dispersal.archived(height, vec![commitment]).await;
+            }
             let payload = RevealedPayload { certificate: certificate.clone(), manifest: manifest.into(), opened };
             self.opened.insert(commitment, Ready { payload, archived: true, position });
             return Ok(());

@@ -22,12 +22,15 @@ where
     /// Sends the questions that are due.
     pub(super) fn ask_due(&mut self) {
         let now = self.context.now_ms();
+        let present = self.chain.position.borrow().clone();
         for collecting in self.collecting.values_mut() {
             // Nobody answers before the header is committed.
             let Some(height) = collecting.height else { continue };
             let commitment = collecting.exchange.commitment();
-            for question in collecting.exchange.questions(now) {
-                let Some(key) = peer_of(&collecting.epoch, question.to) else { continue };
+            for question in collecting.exchange.questions(now, &present) {
+                let is_present = question.epoch == present.epoch.epoch;
+                let epoch = if is_present { &present.epoch } else { &collecting.epoch };
+                let Some(key) = peer_of(epoch, question.to) else { continue };
                 debug!(%height, %commitment, to = %question.to, wants = ?question.wants, "asks for what is missing");
                 collecting.asked.insert(key.clone());
                 self.outbox.send(&key, &Message::Ask(Ask { height, commitment, wants: question.wants }));
@@ -35,8 +38,8 @@ where
         }
     }
 
-    /// A peer asks. What is not ordered is not shown: the dispersal actor holds its chunks back, and what was opened
-    /// is looked up by committed headers.
+    /// A peer asks, of any epoch's validators or of none. What is not ordered is not shown: the dispersal actor holds its
+    /// chunks back, and what was opened is looked up by committed headers.
     pub(super) async fn asked(&mut self, peer: PublicKey, ask: Ask) -> Result<(), Stopped> {
         let Ask { height, commitment, wants } = ask;
         if !self.budgets.open(&peer, self.context.now_ms()) {

@@ -1,10 +1,10 @@
 //! One payload on its way from chunks to content.
 
 use chorale_dispersal::{Added, Assignment, Opening, Refused, Rotation, SealedReference, ValidatorChunks};
-use chorale_types::{AvailabilityCertificate, Commitment, EpochInfo, Manifest, TimestampMs, ValidatorIndex};
+use chorale_types::{AvailabilityCertificate, Commitment, Epoch, EpochInfo, Manifest, TimestampMs, ValidatorIndex};
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::dispersal::message::Wants;
+use crate::{dispersal::message::Wants, ports::Position};
 
 /// Rounds of questions after which everything is asked for at once, opened, instead of chunks.
 const ROUNDS_OF_CHUNKS: u32 = 2;
@@ -21,11 +21,13 @@ pub struct Patience {
 /// The collection of one payload's chunks and manifest.
 ///
 /// Says when whom to ask for what. Chunks come unasked from those whose turn it is ([`Rotation`]); who misses some asks
-/// the others, and in the end anybody for the opened payload. Every answer is checked, so whom to ask is a matter of
-/// load only.
+/// the others, and in the end anybody for the opened payload: also the validators of the present epoch, if the payload
+/// is of an older one. Every answer is checked, so whom to ask is a matter of load only.
 #[derive(Debug)]
 pub struct Exchange {
     certificate: AvailabilityCertificate,
+    /// Whose validators hold the chunks.
+    epoch: Epoch,
     opening: Opening,
     assignment: Assignment,
     manifest: Option<Manifest>,
@@ -36,6 +38,8 @@ pub struct Exchange {
     next_chunks: usize,
     next_manifest: usize,
     next_payload: usize,
+    /// The same among the validators of the present epoch.
+    next_present: usize,
     round: u32,
     ask_at: TimestampMs,
     /// Who was asked for chunks first when.
@@ -46,6 +50,8 @@ pub struct Exchange {
 /// A question to one validator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
+    /// Of which epoch it is one: that of the payload or the present one.
+    pub epoch: Epoch,
     /// To whom.
     pub to: ValidatorIndex,
     /// For what.
@@ -76,7 +82,10 @@ impl Exchange {
             false => (0, TimestampMs(now.0 + patience.ask_after_ms)),
         };
         Self {
+            // Nodes that are behind miss one payload after the other; not all of them ask the same validator first.
+            next_present: usize::from(certificate.commitment().0[0]),
             certificate,
+            epoch: epoch.epoch,
             opening,
             assignment,
             manifest: None,
@@ -154,23 +163,20 @@ impl Exchange {
         self.ask_at
     }
 
-    /// The next round of questions, if it is due.
-    pub fn questions(&mut self, now: TimestampMs) -> Vec<Question> {
-        if now < self.ask_at || self.is_complete() || self.order.is_empty() {
+    /// The next round of questions, if it is due. `present`: where consensus is.
+    pub fn questions(&mut self, now: TimestampMs, present: &Position) -> Vec<Question> {
+        if now < self.ask_at || self.is_complete() {
             return Vec::new();
         }
         let payload = self.round >= ROUNDS_OF_CHUNKS && self.round.is_multiple_of(2);
         let mut questions = Vec::new();
         if payload {
-            questions.extend(
-                take_turn(&self.order, &mut self.next_payload).map(|to| Question { to, wants: Wants::Payload }),
-            );
+            questions.extend(self.ask_for_payload(present));
         } else {
             self.ask_for_chunks(now, &mut questions);
             if self.manifest.is_none() {
-                questions.extend(
-                    take_turn(&self.order, &mut self.next_manifest).map(|to| Question { to, wants: Wants::Manifest }),
-                );
+                let to = take_turn(&self.order, &mut self.next_manifest);
+                questions.extend(to.map(|to| Question { epoch: self.epoch, to, wants: Wants::Manifest }));
             }
         }
         let pause = self.patience.ask_after_ms.checked_shl(self.round.min(16)).unwrap_or(u64::MAX);
@@ -188,6 +194,21 @@ impl Exchange {
         self.asked.iter().filter(move |(index, asked)| late(asked) && owes(**index)).map(|(index, _)| *index)
     }
 
+    /// Whoever has opened the payload may answer. After the set has changed, those who hold its chunks may be out of
+    /// reach for good: every other time, and first, it is one of the present validators' turn.
+    fn ask_for_payload(&mut self, present: &Position) -> Option<Question> {
+        let wants = Wants::Payload;
+        let is_older = self.epoch < present.epoch.epoch;
+        if is_older && (self.round - ROUNDS_OF_CHUNKS).is_multiple_of(4) {
+            let others = present.epoch.validators.indices().filter(|index| Some(*index) != present.index);
+            let others: Vec<ValidatorIndex> = others.collect();
+            let to = take_turn(&others, &mut self.next_present)?;
+            return Some(Question { epoch: present.epoch.epoch, to, wants });
+        }
+        let to = take_turn(&self.order, &mut self.next_payload)?;
+        Some(Question { epoch: self.epoch, to, wants })
+    }
+
     /// As many as hold what is missing, if all of them answer.
     fn ask_for_chunks(&mut self, now: TimestampMs, questions: &mut Vec<Question>) {
         let mut missing = self.opening.missing();
@@ -198,7 +219,7 @@ impl Exchange {
             let Some(to) = take_turn(&self.order, &mut self.next_chunks) else { break };
             if !self.opening.contains(to) {
                 missing = missing.saturating_sub(self.assignment.weight(to));
-                questions.push(Question { to, wants: Wants::Chunks });
+                questions.push(Question { epoch: self.epoch, to, wants: Wants::Chunks });
                 self.asked.entry(to).or_insert(now);
             }
         }
@@ -215,5 +236,10 @@ fn take_turn(order: &[ValidatorIndex], next: &mut usize) -> Option<ValidatorInde
 #[must_use]
 pub fn reference_of(certificate: &AvailabilityCertificate) -> SealedReference {
     let acknowledged = &certificate.acknowledged;
-    SealedReference { builder: acknowledged.builder, commitment: acknowledged.commitment, length: acknowledged.length }
+    SealedReference {
+        builder: acknowledged.builder,
+        commitment: acknowledged.commitment,
+        length: acknowledged.length,
+        expiry: acknowledged.expiry,
+    }
 }

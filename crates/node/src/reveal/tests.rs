@@ -3,11 +3,12 @@
 use super::exchange::{Exchange, Patience};
 use crate::{
     dispersal::{keys::assignment_of, message::Wants},
+    ports::Position,
     tests::cluster::first_epoch,
 };
 use chorale_types::{
-    Acknowledged, AvailabilityCertificate, BuilderId, Commitment, Signature, Signers, TimestampMs, ValidatorIndex,
-    View, tagged_hash,
+    Acknowledged, AvailabilityCertificate, BuilderId, Commitment, Epoch, EpochInfo, Signature, Signers, TimestampMs,
+    ValidatorIndex, View, tagged_hash,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,15 +28,23 @@ fn exchange(validators: usize, late: bool) -> Exchange {
     Exchange::new(certificate, &epoch, assignment_of(&epoch), Some(ValidatorIndex(0)), late, TimestampMs(0), patience)
 }
 
+/// Consensus is in the epoch of this number, and node 0 is one of its validators.
+fn present(epoch: u64, validators: usize) -> Position {
+    let epoch = EpochInfo { epoch: Epoch(epoch), ..first_epoch(validators, 100) };
+    Position { epoch: Arc::new(epoch), view: View(1), index: Some(ValidatorIndex(0)) }
+}
+
 /// With one turn for all questions, a round's questions stepped in time with the number of validators, and one that was
 /// dead was asked for the manifest for ever.
 #[test]
 fn everybody_is_asked_for_everything_in_the_end() {
     for (validators, late) in [(4, false), (4, true), (5, false), (7, true)] {
         let mut exchange = exchange(validators, late);
+        let present = present(0, validators);
         let mut asked: [BTreeSet<ValidatorIndex>; 3] = Default::default();
         for round in 0..40 {
-            for question in exchange.questions(TimestampMs(10_000 * round)) {
+            for question in exchange.questions(TimestampMs(10_000 * round), &present) {
+                assert_eq!(question.epoch, Epoch(0));
                 let kind = match question.wants {
                     Wants::Chunks => 0,
                     Wants::Manifest => 1,
@@ -46,5 +55,29 @@ fn everybody_is_asked_for_everything_in_the_end() {
         }
         let others = validators - 1;
         assert_eq!(asked.map(|asked| asked.len()), [others; 3], "{validators} validators, late: {late}");
+    }
+}
+
+/// When the set changes, those who hold its chunks may leave for good, and with them went what nobody else was asked for.
+#[test]
+fn what_is_of_an_older_epoch_is_asked_of_the_present_validators_too() {
+    for late in [false, true] {
+        let mut exchange = exchange(4, late);
+        let present = present(1, 7);
+        let mut asked = BTreeSet::new();
+        let mut first = None;
+        for round in 0..80 {
+            for question in exchange.questions(TimestampMs(10_000 * round), &present) {
+                if question.wants == Wants::Payload {
+                    first = first.or(Some(question.epoch));
+                    asked.insert((question.epoch, question.to));
+                } else {
+                    assert_eq!(question.epoch, Epoch(0), "chunks are with those they were made for");
+                }
+            }
+        }
+        let others = |epoch, validators: u16| (1..validators).map(move |index| (epoch, ValidatorIndex(index)));
+        let all: BTreeSet<_> = others(Epoch(0), 4).chain(others(Epoch(1), 7)).collect();
+        assert_eq!((asked, first), (all, Some(Epoch(1))), "late: {late}");
     }
 }

@@ -35,6 +35,15 @@ where
         let RevealedPayload { certificate, manifest, opened } = &ready.payload;
         let kept = KeptPayload { manifest: (**manifest).clone(), opened: opened.clone() };
         let durable = self.payloads.put(height, &certificate.into(), &kept).await?;
+        if kept.opened.is_err() {
+            // Now, and not with the next payload that is archived: after a stop in between this node would let go of the
+            // chunks, which are all that shows others that the payload is malformed. Durable first, as the height that
+            // dispersal is told promises it of earlier ones. Those of the window that are not opened yet are too near to
+            // lose their chunks.
+            durable.await?;
+            self.dispersal.archived(height, vec![commitment]).await;
+            return Ok(());
+        }
         let handed_on = self.handed_on;
         self.archiving.push(durable.map(move |done| done.map(|()| handed_on)).boxed());
         Ok(())
@@ -62,9 +71,6 @@ where
         let payloads: Vec<RevealedPayload> = header.payloads.iter().filter_map(opened).collect();
         for payload in &payloads {
             let commitment = payload.certificate.commitment();
-            if payload.opened.is_err() {
-                self.malformed.push(commitment);
-            }
             let again = |header: &Arc<Header>| header.payloads.iter().any(|it| it.commitment() == commitment);
             if !self.window.values().any(again) {
                 self.opened.remove(&commitment);
@@ -81,7 +87,7 @@ where
 
     /// Everything up to this height is durable here: the chunks may go.
     pub(super) async fn archived(&mut self, height: Height) -> Result<(), Stopped> {
-        self.dispersal.archived(height, std::mem::take(&mut self.malformed)).await;
+        self.dispersal.archived(height, Vec::new()).await;
         let below = Height(height.0.saturating_sub(self.config.retention_heights));
         Ok(self.payloads.prune(below).await?)
     }

@@ -18,6 +18,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+/// Questions that are answered between two heights while more heights wait.
+const ANSWERS_PER_HEIGHT: usize = 8;
+
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
@@ -84,22 +87,15 @@ impl<E: Context> Actor<E> {
         self.restart
     }
 
-    /// Reads index rows, newest first, until enough ids are in memory.
+    /// Reads the index rows of all heights that are kept.
     async fn read_index(&mut self) -> Result<(), Stopped> {
-        let mut rows = Vec::new();
-        let mut ids = 0;
-        for height in self.archive.indexed().filter(|height| *height <= self.restart) {
+        let kept = Height(self.first_kept())..=self.restart;
+        self.index.prune(*kept.start());
+        // Newest first, so that the ids that do not fit are dropped as they are read, and are never in memory together.
+        for height in self.archive.indexed().filter(|height| kept.contains(height)) {
             let Some(row) = self.archive.row(height).await? else { continue };
-            ids += row.ids();
-            if ids > self.config.index_ids_max {
-                self.index.prune(height.next());
-                break;
-            }
-            rows.push(row);
+            self.index.insert(row);
         }
-        let oldest_kept = self.restart.0.saturating_sub(self.config.retention_heights);
-        self.index.prune(Height(oldest_kept));
-        rows.into_iter().for_each(|row| self.index.insert(row));
         Ok(())
     }
 
@@ -116,7 +112,10 @@ impl<E: Context> Actor<E> {
                 biased;
                 _ = &mut stopped => return self.shut_down().await,
                 next = revealed.recv() => match next {
-                    Some(next) => self.settle(next).await?,
+                    Some(next) => {
+                        self.settle(next).await?;
+                        self.answer_waiting().await?;
+                    }
                     None => return self.shut_down().await,
                 },
                 Some(request) = self.ingress.requests.recv() => self.answer(request).await?,
@@ -166,6 +165,16 @@ impl<E: Context> Actor<E> {
 
     fn first_kept(&self) -> u64 {
         self.ledger.height().0.saturating_sub(self.config.retention_heights).max(1)
+    }
+
+    /// Answers a few of those who ask. While the node catches up there is always a next height, and they would wait
+    /// until there is none.
+    async fn answer_waiting(&mut self) -> Result<(), Stopped> {
+        for _ in 0..ANSWERS_PER_HEIGHT {
+            let Ok(request) = self.ingress.requests.try_recv() else { break };
+            self.answer(request).await?;
+        }
+        Ok(())
     }
 
     async fn answer(&mut self, request: Request) -> Result<(), Stopped> {
@@ -257,5 +266,39 @@ fn content(payload: RevealedPayload) -> Content {
             warn!(%commitment, builder = ?payload.certificate.builder(), %malformed, "an ordered payload is malformed");
             Content::Malformed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Actor, Connections};
+    use crate::{
+        settlement::{
+            Unavailable,
+            tests::{config, revealed, run},
+        },
+        store::PayloadStore,
+    };
+    use chorale_foundation::runtime::{Spawner as _, Supervisor as _};
+    use chorale_types::Height;
+    use tokio::sync::mpsc;
+
+    /// There is always a next height then, and nobody was answered until there was none.
+    #[test]
+    fn who_asks_is_answered_while_the_node_catches_up() {
+        run(21, async |context| {
+            let payloads = PayloadStore::open(context.child("payloads"), "s").await.unwrap();
+            let (actor, mailbox) =
+                Actor::open(context.child("settlement"), config("s"), payloads.reader()).await.unwrap();
+            let (sender, waiting) = mpsc::channel(40);
+            for height in 1..=40 {
+                sender.try_send(revealed(height, Vec::new())).unwrap();
+            }
+            context.child("run").spawn(move |_| actor.run(Connections { revealed: waiting }));
+            // The answer says how far it was when it was given.
+            let last = mailbox.outcome(Height(40)).await;
+            assert!(matches!(last, Err(Unavailable::NotYet { settled, .. }) if settled < Height(40)), "{last:?}");
+            mailbox.settled().wait_for(|settled| *settled == Height(40)).await.unwrap();
+        });
     }
 }

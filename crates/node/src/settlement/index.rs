@@ -1,4 +1,5 @@
-//! Where units are found by their id: in memory, 8 bytes for each, and a list of heights for each rollup.
+//! Where units are found by their id, and the content of rollups by height: in memory, 8 bytes for each id, and 8 bytes
+//! for each height and rollup with content at it.
 
 use super::Record;
 use chorale_types::{
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// What the index knows of one height.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    pub(super) height: Height,
+    height: Height,
     /// The first 8 bytes of the ids of all units, sorted.
     ids: List<u64, LANE_ITEMS_MAX>,
     /// Rollups with content, rising.
@@ -36,10 +37,6 @@ impl Row {
                 .expect("payloads bound the lanes of a height"),
         }
     }
-
-    pub(super) fn ids(&self) -> usize {
-        self.ids.len()
-    }
 }
 
 fn short(id: &UnitId) -> u64 {
@@ -48,45 +45,71 @@ fn short(id: &UnitId) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// The rows of the heights that are kept, as far as they fit.
+/// The rows of the heights that are kept; ids only as far as they fit.
 #[derive(Debug)]
 pub(super) struct Index {
     ids_max: usize,
-    ids: usize,
-    rows: BTreeMap<Height, Row>,
-    /// Everything up to here was dropped or is pruned.
+    ids_len: usize,
+    ids: BTreeMap<Height, Box<[u64]>>,
+    /// The ids of everything up to here did not fit.
+    ids_floor: Height,
+    /// Apart from the ids, which a busy chain fills up while lanes are kept for longer: a follower that is told that
+    /// what it needs is pruned, which it is not, has no way on.
+    rollups: BTreeMap<Height, Box<[RollupId]>>,
+    /// Everything up to here is pruned.
     floor: Height,
 }
 
 impl Index {
     pub(super) const fn new(ids_max: usize) -> Self {
-        Self { ids_max, ids: 0, rows: BTreeMap::new(), floor: Height(0) }
+        Self {
+            ids_max,
+            ids_len: 0,
+            ids: BTreeMap::new(),
+            ids_floor: Height(0),
+            rollups: BTreeMap::new(),
+            floor: Height(0),
+        }
     }
 
-    /// Heights up to this one cannot be found any more.
+    /// The content of rollups cannot be found any more up to this height.
     pub(super) const fn floor(&self) -> Height {
         self.floor
     }
 
+    /// Takes a height, in any order.
     pub(super) fn insert(&mut self, row: Row) {
-        if row.height <= self.floor || row.ids.is_empty() && row.rollups.is_empty() {
+        let Row { height, ids, rollups } = row;
+        if height <= self.floor {
             return;
         }
-        self.ids += row.ids();
-        if let Some(replaced) = self.rows.insert(row.height, row) {
-            self.ids -= replaced.ids();
+        if !rollups.is_empty() {
+            self.rollups.insert(height, rollups.into_vec().into_boxed_slice());
         }
-        while self.ids > self.ids_max {
-            let Some((height, row)) = self.rows.pop_first() else { break };
-            self.ids -= row.ids();
-            self.floor = height;
+        if height > self.ids_floor && !ids.is_empty() {
+            self.insert_ids(height, ids.into_vec().into_boxed_slice());
+        }
+    }
+
+    fn insert_ids(&mut self, height: Height, ids: Box<[u64]>) {
+        self.ids_len += ids.len();
+        if let Some(replaced) = self.ids.insert(height, ids) {
+            self.ids_len -= replaced.len();
+        }
+        while self.ids_len > self.ids_max {
+            let Some((oldest, ids)) = self.ids.pop_first() else { break };
+            self.ids_len -= ids.len();
+            self.ids_floor = oldest;
         }
     }
 
     /// Forgets heights below this one.
     pub(super) fn prune(&mut self, below: Height) {
-        while let Some(first) = self.rows.first_entry().filter(|first| *first.key() < below) {
-            self.ids -= first.remove().ids();
+        while let Some(first) = self.ids.first_entry().filter(|first| *first.key() < below) {
+            self.ids_len -= first.remove().len();
+        }
+        while let Some(first) = self.rollups.first_entry().filter(|first| *first.key() < below) {
+            drop(first.remove());
         }
         self.floor = self.floor.max(Height(below.0.saturating_sub(1)));
     }
@@ -94,13 +117,13 @@ impl Index {
     /// The heights that may have ordered a unit, newest first; nearly always one or none.
     pub(super) fn heights_of(&self, id: &UnitId) -> Vec<Height> {
         let short = short(id);
-        let has = |row: &&Row| row.ids.binary_search(&short).is_ok();
-        self.rows.values().rev().filter(has).map(|row| row.height).collect()
+        let rows = self.ids.iter().rev();
+        rows.filter(|(_, ids)| ids.binary_search(&short).is_ok()).map(|(height, _)| *height).collect()
     }
 
     /// The first height after this one at which a rollup has content.
     pub(super) fn next_content(&self, rollup: RollupId, after: Height) -> Option<Height> {
-        let later = self.rows.range(after.next()..);
-        later.map(|(_, row)| row).find(|row| row.rollups.binary_search(&rollup).is_ok()).map(|row| row.height)
+        let mut later = self.rollups.range(after.next()..);
+        later.find(|(_, rollups)| rollups.binary_search(&rollup).is_ok()).map(|(height, _)| *height)
     }
 }

@@ -185,6 +185,21 @@ impl Node {
         let _ = self.handle.await;
     }
 
+    /// Where a follower of rollup 1 is led to, with nothing left out on the way.
+    async fn led_to(&self, after: u64) -> u64 {
+        let (rollup, mut last) = (RollupId(1), Height(after));
+        while let Some(next) = self.mailbox.next_content(rollup, last).await.unwrap() {
+            let answer = self.mailbox.lane(rollup, next).await.unwrap();
+            assert_eq!(answer.lane.unwrap().proof.leaf.previous, last);
+            last = next;
+        }
+        last.0
+    }
+
+    async fn has_found(&self, data: &str) -> bool {
+        self.mailbox.find(single(1, data).id()).await.unwrap().is_some()
+    }
+
     async fn root(&self, height: u64) -> Digest {
         self.mailbox.outcome(Height(height)).await.unwrap().root()
     }
@@ -390,8 +405,30 @@ fn an_index_that_is_full_forgets_the_oldest() {
         node.settle_history(1..=40).await;
         assert!(node.mailbox.find(single(1, "a1").id()).await.unwrap().is_none());
         assert!(node.mailbox.find(single(1, "a36").id()).await.unwrap().is_some());
-        assert!(matches!(node.mailbox.next_content(RollupId(1), Height(2)).await, Err(Unavailable::Pruned { .. })));
         assert!(node.mailbox.record(Height(1)).await.is_ok(), "by height it is still there");
+    });
+}
+
+/// Or whoever follows a busy rollup and is a little behind would be told that lanes are pruned that are still there.
+#[test]
+fn an_index_that_is_full_still_leads_followers_through_all_that_is_kept() {
+    run(13, async |context| {
+        let settings = || Config { index_ids_max: 20, retention_heights: 100, ..config("s") };
+        let node = Node::start(&context, settings()).await;
+        node.settle_history(1..=40).await;
+        assert_eq!(node.led_to(0).await, 39);
+        assert!(node.has_found("a36").await && !node.has_found("a21").await, "ids are bounded");
+        node.crash().await;
+        let again = Node::start(&context, settings()).await;
+        assert_eq!(again.restart, Height(40));
+        assert_eq!(again.led_to(0).await, 39);
+        assert!(again.has_found("a36").await && !again.has_found("a21").await, "nor does a restart read more ids");
+        // Retention, and nothing else, is what ends it.
+        again.settle_history(41..=200).await;
+        assert_eq!(again.led_to(101).await, 199);
+        let pruned = again.mailbox.next_content(RollupId(1), Height(90)).await;
+        assert_eq!(pruned, Err(Unavailable::Pruned { first: Height(100) }));
+        assert!(again.has_found("a196").await);
     });
 }
 

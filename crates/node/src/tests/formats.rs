@@ -48,7 +48,7 @@ fn payload() -> (Manifest, Bytes, Sealed) {
     let units = vec![PayloadUnit::new(Unit::Transaction(transaction))];
     let (_, manifest, bytes) = Payload::build(units, [1; 32]).unwrap();
     let builder = BuilderId::of_validator(&secret(0).public());
-    let sealed = seal(&bytes, &[2; 32], builder, &assignment_of(&first_epoch(4, 100))).unwrap();
+    let sealed = seal(&bytes, &[2; 32], builder, View(9), &assignment_of(&first_epoch(4, 100))).unwrap();
     (manifest, bytes, sealed)
 }
 
@@ -66,10 +66,7 @@ fn about_payloads() -> Vec<(&'static str, Message)> {
     let opened = Opened { payload: bytes, key: [2; 32] };
     let ask = |wants| Message::Ask(Ask { height: Height(7), commitment, wants });
     vec![
-        (
-            "disperse",
-            Message::Disperse(Disperse { epoch, expiry: View(9), manifest: manifest.clone(), chunks: chunks.clone() }),
-        ),
+        ("disperse", Message::Disperse(Disperse { epoch, manifest: manifest.clone(), chunks: chunks.clone() })),
         ("acknowledge", Message::Acknowledge(Acknowledge { commitment, signature: signature() })),
         ("refuse", Message::Refuse(Refuse { commitment, reason: RefusedFor::Storage })),
         ("release", Message::Release(chunks)),
