@@ -40,13 +40,14 @@ pub trait ChoraleApi {
     #[method(name = "bundleStatus")]
     async fn bundle_status(&self, id: String) -> RpcResult<StatusAnswer>;
 
-    /// A proof file for a transaction: everything that shows its position, from the genesis alone.
+    /// A proof file for a transaction: everything that shows its position, from the genesis alone; or from an epoch whose
+    /// validators the caller knows.
     #[method(name = "proveTransaction")]
-    async fn prove_transaction(&self, id: String) -> RpcResult<HexBytes>;
+    async fn prove_transaction(&self, id: String, from_epoch: Option<u64>) -> RpcResult<HexBytes>;
 
     /// A proof file for a bundle with all its legs.
     #[method(name = "proveBundle")]
-    async fn prove_bundle(&self, id: String) -> RpcResult<HexBytes>;
+    async fn prove_bundle(&self, id: String, from_epoch: Option<u64>) -> RpcResult<HexBytes>;
 
     /// A rollup's lane at a height, with proof; or the proof that it has none there.
     #[method(name = "lane")]

@@ -160,6 +160,6 @@ fn hand_over(served: &[Served], epoch: u64) -> HandOver {
     HandOver {
         outcome: closing.outcome().clone(),
         attestation: closing.attestation.clone(),
-        next: validators(epoch + 1),
+        next: Some(validators(epoch + 1)),
     }
 }

@@ -130,8 +130,8 @@ pub(crate) async fn prove(kind: Kind, arguments: &ProveArguments) -> Result<()> 
     let answer = wait_for(&endpoint, kind, id, State::OrderAttested, Duration::from_secs(*timeout)).await?;
     ensure!(answer.state == State::OrderAttested, "there is no proof yet: it is {}", words(&answer));
     let proof = match kind {
-        Kind::Transaction => endpoint.client.prove_transaction(id.clone()).await,
-        Kind::Bundle => endpoint.client.prove_bundle(id.clone()).await,
+        Kind::Transaction => endpoint.client.prove_transaction(id.clone(), None).await,
+        Kind::Bundle => endpoint.client.prove_bundle(id.clone(), None).await,
     };
     let proof = answered(&endpoint, proof)?;
     fs::write(out, &proof.0).with_context(|| format!("writing {}", out.display()))?;

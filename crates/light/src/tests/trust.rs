@@ -88,16 +88,28 @@ fn a_hand_over_needs_the_closing_outcome_and_the_validators_it_names() {
     let early =
         HandOver { outcome: served[3].outcome().clone(), attestation: served[3].attestation.clone(), ..good.clone() };
     assert!(matches!(refuse(early), LightError::HandOverHeight { expected: Height(5), actual: Height(4) }));
-    let others = HandOver { next: validators(7), ..good.clone() };
+    let others = HandOver { next: Some(validators(7)), ..good.clone() };
     assert!(matches!(refuse(others), LightError::HandOverValidators { .. }));
+    let unnamed = HandOver { next: None, ..good.clone() };
+    assert!(matches!(refuse(unnamed), LightError::HandOverValidators { .. }), "they have changed");
     let unattested = HandOver { attestation: attest(&good.outcome, &[2]), ..good.clone() };
     assert!(matches!(refuse(unattested), LightError::Attestation { .. }));
     let forged = Outcome { next_validators: Some(validators(7).digest()), ..good.outcome.clone() };
-    let forged = HandOver { outcome: forged, next: validators(7), ..good.clone() };
+    let forged = HandOver { outcome: forged, next: Some(validators(7)), ..good.clone() };
     assert!(matches!(refuse(forged), LightError::OtherOutcome { .. }));
     let silent = Outcome { next_validators: None, ..good.outcome.clone() };
     let silent = HandOver { attestation: attest(&silent, &[0, 1, 2]), outcome: silent, ..good.clone() };
     assert!(matches!(refuse(silent), LightError::HandOverValidators { expected: None, .. }));
     light.hand_over(good.clone()).unwrap();
     assert!(matches!(light.hand_over(good), Err(LightError::HandOverEpoch { .. })), "once");
+}
+
+#[test]
+fn validators_that_stay_need_not_be_named_again() {
+    let served = serve(chain(), &history());
+    let mut light = light();
+    let before = light.last().clone();
+    let outcome = Outcome { next_validators: Some(before.validators.digest()), ..hand_over(&served, 0).outcome };
+    light.hand_over(HandOver { attestation: attest(&outcome, &[0, 1, 2]), outcome, next: None }).unwrap();
+    assert_eq!((light.last().epoch, &light.last().validators), (Epoch(1), &before.validators));
 }

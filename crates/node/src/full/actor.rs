@@ -293,6 +293,6 @@ pub(super) fn lead_on(light: &mut Light, genesis: &Genesis, closing: &Closing) -
     let Closing { outcome, attestation } = closing.clone();
     let start = EpochInfo::start_block(outcome.height, outcome.header);
     let next = genesis.epoch(outcome.epoch.next(), start).validators;
-    light.hand_over(HandOver { outcome, attestation, next })?;
+    light.hand_over(HandOver { outcome, attestation, next: Some(next) })?;
     Ok(Arc::new(light.last().clone()))
 }

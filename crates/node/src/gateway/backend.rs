@@ -16,7 +16,7 @@ use chorale_api::{
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_types::{
     Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
-    codec::{Blob, Encode, List, decode},
+    codec::{Blob, Encode, EncodeSize as _, List, decode},
 };
 use jsonrpsee::{
     PendingSubscriptionSink,
@@ -27,6 +27,8 @@ use std::{str::FromStr, sync::Arc};
 
 use super::{Places, Pool, throttle::ONLY_ALONE, timeline::Timeline};
 
+/// Bytes of all hand-overs in a proof file.
+pub(super) const HAND_OVERS_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// How far settling may be behind committing for the node to be ready.
 const SETTLING_LAG_MAX: u64 = 64;
 
@@ -111,7 +113,7 @@ impl Backend {
         Ok(StatusAnswer { passed: passed.collect(), ..answer })
     }
 
-    async fn prove(&self, id: UnitId) -> RpcResult<HexBytes> {
+    async fn prove(&self, id: UnitId, from_epoch: Epoch) -> RpcResult<HexBytes> {
         let found = self.settlement.prove(id).await.map_err(unavailable)?;
         let proof = found.ok_or_else(|| {
             ErrorCode::NotFound.with(format!("this node has no place of {id} in the order; see its status"))
@@ -120,7 +122,7 @@ impl Backend {
         let attestation = self.attestation.get(height).await;
         let attestation =
             attestation.ok_or_else(|| ErrorCode::NotYet.with(format!("height {height} is not attested yet")))?;
-        let hand_overs = self.hand_overs(proof.outcome.epoch).await?;
+        let hand_overs = self.hand_overs(from_epoch, proof.outcome.epoch).await?;
         let file = ProofFile { hand_overs, outcome: proof.outcome, attestation, claim: proof.claim };
         Ok(HexBytes(file.encode().to_vec()))
     }
@@ -136,7 +138,8 @@ impl Backend {
         let attestation::Closing { outcome, attestation } = closing;
         let start = EpochInfo::start_block(outcome.height, outcome.header);
         let next = self.genesis.epoch(epoch.next(), start).validators;
-        Ok(HandOver { outcome, attestation, next })
+        let stay = self.chain.epoch(epoch).is_some_and(|info| info.validators == next);
+        Ok(HandOver { outcome, attestation, next: (!stay).then_some(next) })
     }
 
     /// The rollup of this id, if the chain has it.
@@ -169,15 +172,27 @@ impl Backend {
         self.settlement.next_content(rollup, after).await.map_err(unavailable)
     }
 
-    /// From the first epoch to this one.
-    async fn hand_overs<const MAX: usize>(&self, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
-        let too_many = || ErrorCode::Pruned.with("more epochs than a proof file holds");
-        if to.0 > MAX as u64 {
+    /// From an epoch that the verifier knows to another one.
+    async fn hand_overs<const MAX: usize>(&self, from: Epoch, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
+        let too_many = || {
+            let message = format!(
+                "from epoch {from} to {to} there are more hand-overs than a proof file holds; name an epoch that you know as \
+                 fromEpoch, and follow chorale_handOver to it"
+            );
+            ErrorCode::InvalidParameter.with(message)
+        };
+        if to.0.saturating_sub(from.0) > MAX as u64 {
             return Err(too_many());
         }
         let mut hand_overs = Vec::new();
-        for epoch in 0..to.0 {
-            hand_overs.push(self.hand_over_from(Epoch(epoch)).await?);
+        let mut bytes = 0;
+        for epoch in from.0..to.0 {
+            let hand_over = self.hand_over_from(Epoch(epoch)).await?;
+            bytes += hand_over.encode_size();
+            if bytes > HAND_OVERS_BYTES_MAX {
+                return Err(too_many());
+            }
+            hand_overs.push(hand_over);
         }
         List::new(hand_overs).map_err(|_| too_many())
     }
@@ -228,12 +243,12 @@ impl ChoraleApiServer for Backend {
         self.status(UnitId::Bundle(parse(&id)?)).await
     }
 
-    async fn prove_transaction(&self, id: String) -> RpcResult<HexBytes> {
-        self.prove(UnitId::Transaction(parse(&id)?)).await
+    async fn prove_transaction(&self, id: String, from_epoch: Option<u64>) -> RpcResult<HexBytes> {
+        self.prove(UnitId::Transaction(parse(&id)?), Epoch(from_epoch.unwrap_or_default())).await
     }
 
-    async fn prove_bundle(&self, id: String) -> RpcResult<HexBytes> {
-        self.prove(UnitId::Bundle(parse(&id)?)).await
+    async fn prove_bundle(&self, id: String, from_epoch: Option<u64>) -> RpcResult<HexBytes> {
+        self.prove(UnitId::Bundle(parse(&id)?), Epoch(from_epoch.unwrap_or_default())).await
     }
 
     async fn lane(&self, rollup: u64, height: u64) -> RpcResult<LaneAnswer> {

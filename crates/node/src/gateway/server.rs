@@ -3,6 +3,7 @@
 use super::{
     Backend,
     answers::{Held, LongAnswers, Timed, guard, write_time},
+    backend::HAND_OVERS_BYTES_MAX,
     limits::{Clients, Limits},
     metrics::{MetricsLayer, render},
     places::{Full, Place, Places},
@@ -46,8 +47,9 @@ use tracing::{debug, warn};
 
 /// Bytes of one request at most: a full batch of transactions in hexadecimal.
 pub(super) const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
-/// Bytes of one answer on top of the largest block: for all that is no payload, and for other answers.
-const ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of one answer on top of the largest block: for all that is no payload, and for other answers. The longest of those
+/// are proofs with all their hand-overs, in hexadecimal.
+const ANSWER_BYTES: usize = 2 * HAND_OVERS_BYTES_MAX + 2 * 1024 * 1024;
 /// Bytes of a manifest for each entry of its payload.
 const MANIFEST_ENTRY_BYTES: usize = 8;
 /// Connections at a time, and requests.
