@@ -5,7 +5,8 @@
 //! - A root is signed once. The signature is durable before it is sent; after a restart the same one is sent again, and
 //!   never another. If settlement then comes to another root than the signed one, the node stops: it computed two
 //!   different things from one history.
-//! - Signatures are verified when there is a quorum of them, together; a bad one is found, its sender named and cut off.
+//! - Signatures are verified when there is a quorum of them, together, or when a validator contradicts itself; a bad one is
+//!   found, its sender named and cut off.
 //! - A height whose attestation is missing is asked for, because signatures of who was away are lost.
 //! - A quorum for another root than this node's own is no reason to adopt it. The node says so loudly and stops:
 //!   [`Stopped::Diverged`].
@@ -18,6 +19,7 @@
 //! Messages on [`channel::ATTEST`](crate::mesh::channel::ATTEST), in the canonical codec: a [`Message`].
 
 mod actor;
+mod hearing;
 mod keeper;
 mod message;
 mod missing;

@@ -9,6 +9,7 @@
 
 mod actor;
 mod chain;
+mod hearing;
 pub(crate) mod pings;
 mod stragglers;
 pub mod wire;

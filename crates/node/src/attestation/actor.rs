@@ -4,7 +4,7 @@ use super::{
     Closing, Config, Event, Ingress, Mailbox, Message, Request,
     missing::{ASK_TURN_MS, Missing, Whom},
     store::{Attestations, Error as StorageError, Signed},
-    votes::{HEIGHTS_AHEAD_MAX, Quorum, Votes, evidence, holds},
+    votes::{Quorum, Votes},
 };
 use crate::{
     dispersal::keys::{node_key, peer_of},
@@ -14,14 +14,12 @@ use crate::{
     settlement,
 };
 use chorale_foundation::{
-    Bytes,
     cryptography::ed25519::PublicKey,
     p2p::{Receiver, Recipients, Sender},
 };
 use chorale_types::{
-    Attestation, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Height, NodeKey, OutcomeVote, Scheme, Statement,
-    TimestampMs, ValidatorIndex,
-    codec::{Encode, decode},
+    Attestation, DOMAIN_ORDERING, Digest, Epoch, Height, NodeKey, OutcomeVote, Scheme, Statement, TimestampMs,
+    ValidatorIndex, codec::Encode,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,14 +32,10 @@ use tracing::{debug, error, warn};
 const BATCH_MAX: u64 = 64;
 /// Heights behind the last committed one whose signatures are sent unasked.
 const RECENT_HEIGHTS: u64 = 64;
-/// Bytes of the largest message.
-const MESSAGE_BYTES_MAX: usize = 1024;
 /// Heights between syncs of attestations.
 const SYNC_HEIGHTS: u64 = 64;
-/// Answers to one peer in a second.
-const ANSWERS_PER_SECOND_MAX: u32 = 64;
 /// Why a validator whose signature does not hold is cut off.
-const SIGNED_FALSELY: &str = "signed an outcome falsely";
+pub(super) const SIGNED_FALSELY: &str = "signed an outcome falsely";
 
 /// Why the actor ended before the node was shut down.
 #[derive(Debug, thiserror::Error)]
@@ -106,29 +100,29 @@ pub struct Connections<S, N, R> {
 
 /// See the [module](super).
 pub struct Actor<E: Context, S, N, R> {
-    context: E,
+    pub(super) context: E,
     config: Config,
     me: NodeKey,
     signs: bool,
-    scheme: S,
-    chain: ChainHandle,
-    peers: Peers,
-    reporter: Reporter,
+    pub(super) scheme: S,
+    pub(super) chain: ChainHandle,
+    pub(super) peers: Peers,
+    pub(super) reporter: Reporter,
     settlement: settlement::Mailbox,
-    sender: N,
+    pub(super) sender: N,
     receiver: R,
     ingress: Ingress,
-    signed: Signed<E>,
-    attestations: Attestations<E>,
-    votes: Votes,
+    pub(super) signed: Signed<E>,
+    pub(super) attestations: Attestations<E>,
+    pub(super) votes: Votes,
     /// The last settled height that was looked at.
-    last: Height,
+    pub(super) last: Height,
     /// The last height that was settled before the node was started.
     restart: Height,
-    missing: Missing,
+    pub(super) missing: Missing,
     /// Attestations of heights that are not settled here yet, not verified.
-    early: BTreeMap<Height, Attestation>,
-    answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
+    pub(super) early: BTreeMap<Height, Attestation>,
+    pub(super) answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
     synced: Height,
 }
 
@@ -303,7 +297,7 @@ where
     }
 
     /// Attests a settled height if there are enough signatures, or somebody sent the attestation early.
-    async fn conclude(&mut self, height: Height) -> Result<(), Stopped> {
+    pub(super) async fn conclude(&mut self, height: Height) -> Result<(), Stopped> {
         let Some(waiting) = self.missing.get(height) else { return Ok(()) };
         if let Some(known) = self.attestations.get(height).await? {
             return self.attested(known, false).await;
@@ -329,7 +323,7 @@ where
     }
 
     /// A verified attestation of a settled height.
-    async fn attested(&mut self, attestation: Attestation, is_new: bool) -> Result<(), Stopped> {
+    pub(super) async fn attested(&mut self, attestation: Attestation, is_new: bool) -> Result<(), Stopped> {
         let height = attestation.height;
         let Some(waiting) = self.missing.remove(height) else { return Ok(()) };
         self.votes.remove(height);
@@ -380,98 +374,6 @@ where
             *attested = up_to.max(*attested);
             advanced
         });
-    }
-
-    async fn receive(&mut self, peer: PublicKey, bytes: Bytes) -> Result<(), Stopped> {
-        if bytes.len() > MESSAGE_BYTES_MAX {
-            self.peers.block(&peer, "sent too long a message about outcomes");
-            return Ok(());
-        }
-        match decode(bytes) {
-            Ok(Message::Vote(vote)) => self.vote(&peer, vote).await,
-            Ok(Message::Attestation(attestation)) => self.offered(&peer, attestation).await,
-            Ok(Message::Ask(height)) => self.asked(&peer, height).await,
-            Err(_) => {
-                self.peers.block(&peer, "sent bytes that are no message about outcomes");
-                Ok(())
-            }
-        }
-    }
-
-    fn is_wanted(&self, height: Height) -> bool {
-        let ahead = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
-        self.missing.get(height).is_some() || (height > self.last && height.0 <= ahead)
-    }
-
-    async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {
-        if !self.is_wanted(vote.height) {
-            return Ok(());
-        }
-        let Some(info) = self.chain.epoch(vote.epoch) else { return Ok(()) };
-        if info.validators.index_of(&node_key(peer)) != Some(vote.author) {
-            self.peers.block(peer, "sent another validator's signature on an outcome");
-            return Ok(());
-        }
-        if let Some(first) = self.votes.insert(vote) {
-            self.contradicted(peer, &first, &vote, &info);
-        }
-        self.conclude(vote.height).await
-    }
-
-    /// Two roots of one validator, which sent both itself: either they are evidence, or it signed falsely. Were it not cut
-    /// off for the latter, it could make this node verify for every height, and never be named.
-    fn contradicted(&mut self, peer: &PublicKey, first: &OutcomeVote, second: &OutcomeVote, info: &EpochInfo) {
-        if !holds(second, info, &self.scheme) {
-            self.peers.block(peer, SIGNED_FALSELY);
-        } else if let Some(evidence) = evidence(first, second, info, &self.scheme) {
-            self.reporter.report(evidence);
-        } else {
-            self.votes.replace(*second);
-            self.peers.block(peer, SIGNED_FALSELY);
-        }
-    }
-
-    async fn offered(&mut self, peer: &PublicKey, attestation: Attestation) -> Result<(), Stopped> {
-        let height = attestation.height;
-        if !self.is_wanted(height) {
-            return Ok(());
-        }
-        let Some(waiting) = self.missing.get(height) else {
-            // Verified once the height is settled here; nothing is done with it before.
-            self.early.insert(height, attestation);
-            return Ok(());
-        };
-        let Some(info) = self.chain.epoch(waiting.epoch) else { return Ok(()) };
-        if let Err(reason) = attestation.verify(&self.scheme, &info) {
-            self.peers.block(peer, &format!("sent an attestation that does not hold: {reason}"));
-            return Ok(());
-        }
-        self.attested(attestation, true).await
-    }
-
-    async fn asked(&mut self, peer: &PublicKey, height: Height) -> Result<(), Stopped> {
-        if !self.may_answer(peer) {
-            return Ok(());
-        }
-        let answer = match self.attestations.get(height).await? {
-            Some(attestation) => Some(Message::Attestation(attestation)),
-            // What is journaled and not synced yet has not been sent before either.
-            None => self.signed.get(height).filter(|_| height <= self.last).copied().map(Message::Vote),
-        };
-        if let Some(answer) = answer {
-            let _ = self.sender.send(Recipients::One(peer.clone()), answer.encode(), false);
-        }
-        Ok(())
-    }
-
-    fn may_answer(&mut self, peer: &PublicKey) -> bool {
-        let now = self.context.now_ms();
-        let (since, count) = self.answers.entry(peer.clone()).or_insert((now, 0));
-        if now.0.saturating_sub(since.0) >= 1_000 {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= ANSWERS_PER_SECOND_MAX
     }
 
     /// Asks for the oldest attestations that are overdue, and says again what this node signed.

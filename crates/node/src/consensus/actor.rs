@@ -1,12 +1,6 @@
 //! The loop: messages, time and content in; disk, network and ports out.
 
-use super::{
-    Chain, EpochSource, Stopped, Want,
-    chain::proof_of,
-    pings::{Pongs, believed_rtt_ms},
-    stragglers::Stragglers,
-    wire::Wire,
-};
+use super::{Chain, EpochSource, Stopped, Want, chain::proof_of, pings::Pongs, stragglers::Stragglers, wire::Wire};
 use crate::{
     evidence::Reporter,
     mesh::Membership,
@@ -26,15 +20,12 @@ use chorale_hotstuff::{Core, Input, Output, To};
 use chorale_types::{
     AvailabilityCertificate, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, Message, NodeKey, Scheme,
     TimestampMs, ValidatorIndex, View,
-    codec::{Encode, List, decode},
+    codec::{Encode, List},
 };
-use futures::FutureExt as _;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, error, info};
 
-/// Messages that are taken in one turn, with one sync for all that they promise.
-const BATCH_MAX: usize = 64;
 /// How often round trips are measured.
 const PING_INTERVAL_MS: u64 = 1_000;
 /// Committed headers between two syncs of their store.
@@ -71,17 +62,17 @@ pub struct Actor<E: Context, S, N, R> {
     headers_synced: Height,
     me: NodeKey,
     signs: bool,
-    epoch: Arc<EpochInfo>,
+    pub(super) epoch: Arc<EpochInfo>,
     index: Option<ValidatorIndex>,
     /// The mesh key of each validator of the epoch; none for a key that is no point.
-    keys: Vec<Option<PublicKey>>,
+    pub(super) keys: Vec<Option<PublicKey>>,
     epochs: EpochSource,
-    known: Epochs,
+    pub(super) known: Epochs,
     farewells: Farewells<E>,
-    stragglers: Stragglers,
+    pub(super) stragglers: Stragglers,
     sender: N,
-    receiver: R,
-    peers: Peers,
+    pub(super) receiver: R,
+    pub(super) peers: Peers,
     reporter: Reporter,
     membership: Option<Membership>,
     content: Box<dyn ContentSource>,
@@ -94,7 +85,7 @@ pub struct Actor<E: Context, S, N, R> {
     committed: watch::Sender<Height>,
     position: watch::Sender<Position>,
     ping_at: TimestampMs,
-    pongs: Pongs,
+    pub(super) pongs: Pongs,
 }
 
 impl<E, S, N, R> Actor<E, S, N, R>
@@ -193,7 +184,7 @@ where
         Ok(self.headers.sync().await?)
     }
 
-    fn now(&self) -> TimestampMs {
+    pub(super) fn now(&self) -> TimestampMs {
         self.context.now_ms()
     }
 
@@ -203,7 +194,7 @@ where
         Duration::from_millis(due.0.saturating_sub(self.now().0))
     }
 
-    fn step(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn step(&mut self, input: Input) -> Vec<Output> {
         let now = self.now();
         self.core.step(input, now)
     }
@@ -227,61 +218,6 @@ where
             self.say_farewell(Recipients::One(peer), epoch).await;
         }
         Ok(())
-    }
-
-    /// Takes a message, and what else is here already.
-    fn receive_batch(&mut self, peer: &PublicKey, bytes: Bytes) -> Vec<Output> {
-        let mut outputs = self.receive(peer, bytes);
-        for _ in 1..BATCH_MAX {
-            let Some(Ok((peer, bytes))) = self.receiver.recv().now_or_never() else { break };
-            outputs.extend(self.receive(&peer, bytes.into()));
-        }
-        outputs
-    }
-
-    fn receive(&mut self, peer: &PublicKey, bytes: Bytes) -> Vec<Output> {
-        let wire = match decode::<Wire>(bytes) {
-            Ok(wire) => wire,
-            Err(error) => {
-                self.peers.block(peer, &format!("sent bytes that are no message of consensus: {error}"));
-                return Vec::new();
-            }
-        };
-        let Some(from) = self.keys.iter().position(|key| key.as_ref() == Some(peer)) else {
-            if let Wire::Consensus(message) = &wire {
-                self.hear_outsider(peer, message);
-            }
-            return Vec::new();
-        };
-        let from = ValidatorIndex(u16::try_from(from).expect("a set holds at most 1024"));
-        match wire {
-            Wire::Consensus(message) => self.step(Input::Message { from, message }),
-            Wire::Ping(at) => {
-                if self.pongs.allow(from, self.now()) {
-                    self.send(Recipients::One(peer.clone()), &Wire::Pong(at));
-                }
-                Vec::new()
-            }
-            Wire::Pong(at) => match believed_rtt_ms(at, self.now()) {
-                Some(rtt_ms) => self.step(Input::RoundTrip { to: from, rtt_ms }),
-                None => Vec::new(),
-            },
-        }
-    }
-
-    /// Peers of the epoch before stay connected. One that left the set with it and speaks in it still has missed its end.
-    fn hear_outsider(&mut self, peer: &PublicKey, message: &Message) {
-        let epoch = message.epoch();
-        // Farewells are not answered, or two nodes would exchange them for ever.
-        if epoch >= self.epoch.epoch || matches!(message, Message::Entry(_) | Message::Commit(_)) {
-            return;
-        }
-        let is = |node: &NodeKey| node.0[..] == *peer.as_ref();
-        let was_in_it =
-            self.known.get(epoch).is_some_and(|info| info.validators.iter().any(|(_, validator)| is(&validator.node)));
-        if was_in_it {
-            self.stragglers.note(peer, epoch);
-        }
     }
 
     fn update(&mut self, update: Update) -> Vec<Output> {
@@ -415,7 +351,7 @@ where
         self.index.is_some_and(|me| me.as_usize() == index)
     }
 
-    fn send(&mut self, recipients: Recipients<PublicKey>, wire: &Wire) {
+    pub(super) fn send(&mut self, recipients: Recipients<PublicKey>, wire: &Wire) {
         let sent = self.sender.send(recipients, wire.encode(), true);
         if sent.is_empty() {
             debug!("a message of consensus reaches nobody: peers are away");

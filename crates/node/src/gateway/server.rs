@@ -65,10 +65,12 @@ const SOCKETS_OF_CLIENT_MAX: usize = 32;
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// How long requests under way may take when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
+/// How long a client may take nothing of what there is for it: as long as for the longest answer.
+const STALL_MAX: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Requests of one JSON-RPC batch.
-const BATCH_REQUESTS_MAX: u32 = 256;
+pub(super) const BATCH_REQUESTS_MAX: u32 = 256;
 
 /// Why there is no API.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +197,7 @@ impl Server {
     async fn serve(self, stream: TcpStream, client: SocketAddr, _place: Place) {
         let hang_up = Arc::new(Notify::new());
         let stopped = self.stop.clone().shutdown();
-        let stream = Watched::new(stream, write_time(0));
+        let stream = Watched::new(stream, STALL_MAX);
         let answer = {
             let (hang_up, heard) = (hang_up.clone(), stream.heard());
             service_fn(move |request| {

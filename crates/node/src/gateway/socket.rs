@@ -7,6 +7,7 @@
 use super::{
     Backend,
     answers::{Held, write_time},
+    server::BATCH_REQUESTS_MAX,
     subscriptions::{Events, Subscriber, Told, subscribe},
     throttle::Throttle,
     watched::Heard,
@@ -24,10 +25,13 @@ use jsonrpsee::{
     server::HttpRequest,
     types::{ErrorObjectOwned, Id, Request, Response, ResponsePayload},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use soketto::{Incoming, connection::Error, data::ByteSlice125, handshake::http::Server};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt::Formatter, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -284,22 +288,53 @@ impl Connection {
     }
 }
 
-/// The answer to a message that is refused as a whole: an error for every call in it; none if it has only notifications.
+/// The answer to a message that is refused as a whole: an error for every call in it, as far as a batch may have calls; none
+/// if it has only notifications.
 pub(super) fn refusal_of(data: &[u8], error: &ErrorObjectOwned) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow, default)]
-        id: Option<Id<'a>>,
-    }
     let refuse = |id| Response::new(ResponsePayload::<()>::error(error.clone()), id);
     let is_batch = data.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if is_batch && let Ok(calls) = serde_json::from_slice::<Vec<Named<'_>>>(data) {
+    if is_batch && let Ok(Batch(calls)) = serde_json::from_slice(data) {
         let refused: Vec<_> = calls.into_iter().filter_map(|call| call.id).map(refuse).collect();
         return if refused.is_empty() { None } else { serde_json::to_string(&refused).ok() };
     }
     match serde_json::from_slice::<Named<'_>>(data) {
         Ok(Named { id }) => serde_json::to_string(&refuse(id?)).ok(),
         Err(_) => serde_json::to_string(&refuse(Id::Null)).ok(),
+    }
+}
+
+/// As much of a call as names it.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    id: Option<Id<'a>>,
+}
+
+/// The calls of a batch, no more than one may have.
+struct Batch<'a>(Vec<Named<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Calls;
+        impl<'de> Visitor<'de> for Calls {
+            type Value = Vec<Named<'de>>;
+
+            fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+                write!(formatter, "at most {BATCH_REQUESTS_MAX} calls")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut calls: A) -> Result<Self::Value, A::Error> {
+                let mut named = Vec::new();
+                while let Some(call) = calls.next_element()? {
+                    named.push(call);
+                    if named.len() > BATCH_REQUESTS_MAX as usize {
+                        return Err(A::Error::invalid_length(named.len(), &self));
+                    }
+                }
+                Ok(named)
+            }
+        }
+        deserializer.deserialize_seq(Calls).map(Batch)
     }
 }
 
@@ -355,5 +390,9 @@ mod tests {
         assert_eq!(refused(r#"[{"method":"a notification"}]"#), None);
         assert_eq!(refused("no JSON"), Some(of(Value::Null)));
         assert_eq!(refused("[no JSON"), Some(of(Value::Null)));
+        // No answer is longer than a batch may have calls, whatever the message has.
+        let calls = |count| format!("[{}]", vec![r#"{"id":1}"#; count].join(","));
+        assert_eq!(refused(&calls(256)), Some(json!(vec![of(json!(1)); 256])));
+        assert_eq!(refused(&calls(257)), Some(of(Value::Null)));
     }
 }

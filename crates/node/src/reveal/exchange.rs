@@ -27,7 +27,7 @@ pub struct Patience {
 pub struct Exchange {
     certificate: AvailabilityCertificate,
     /// Whose validators hold the chunks.
-    epoch: Epoch,
+    epoch: Arc<EpochInfo>,
     opening: Opening,
     assignment: Assignment,
     manifest: Option<Manifest>,
@@ -85,7 +85,7 @@ impl Exchange {
             // Nodes that are behind miss one payload after the other; not all of them ask the same validator first.
             next_present: usize::from(certificate.commitment().0[0]),
             certificate,
-            epoch: epoch.epoch,
+            epoch: epoch.clone(),
             opening,
             assignment,
             manifest: None,
@@ -176,7 +176,7 @@ impl Exchange {
             self.ask_for_chunks(now, &mut questions);
             if self.manifest.is_none() {
                 let to = take_turn(&self.order, &mut self.next_manifest);
-                questions.extend(to.map(|to| Question { epoch: self.epoch, to, wants: Wants::Manifest }));
+                questions.extend(to.map(|to| Question { epoch: self.epoch.epoch, to, wants: Wants::Manifest }));
             }
         }
         let pause = self.patience.ask_after_ms.checked_shl(self.round.min(16)).unwrap_or(u64::MAX);
@@ -194,19 +194,21 @@ impl Exchange {
         self.asked.iter().filter(move |(index, asked)| late(asked) && owes(**index)).map(|(index, _)| *index)
     }
 
-    /// Whoever has opened the payload may answer. After the set has changed, those who hold its chunks may be out of
-    /// reach for good: every other time, and first, it is one of the present validators' turn.
+    /// Whoever has opened the payload may answer. After the set has changed, those who hold its chunks may be out of reach
+    /// for good: then those of the present validators are asked who were there, and if none was, any of them.
     fn ask_for_payload(&mut self, present: &Position) -> Option<Question> {
         let wants = Wants::Payload;
-        let is_older = self.epoch < present.epoch.epoch;
-        if is_older && (self.round - ROUNDS_OF_CHUNKS).is_multiple_of(4) {
-            let others = present.epoch.validators.indices().filter(|index| Some(*index) != present.index);
-            let others: Vec<ValidatorIndex> = others.collect();
-            let to = take_turn(&others, &mut self.next_present)?;
-            return Some(Question { epoch: present.epoch.epoch, to, wants });
+        if self.epoch.epoch == present.epoch.epoch {
+            let to = take_turn(&self.order, &mut self.next_payload)?;
+            return Some(Question { epoch: self.epoch.epoch, to, wants });
         }
-        let to = take_turn(&self.order, &mut self.next_payload)?;
-        Some(Question { epoch: self.epoch, to, wants })
+        let others = present.epoch.validators.iter().filter(|(index, _)| Some(*index) != present.index);
+        let (there, new): (Vec<_>, Vec<_>) =
+            others.partition(|(_, validator)| self.epoch.validators.index_of(&validator.node).is_some());
+        let asked = if there.is_empty() { new } else { there };
+        let asked: Vec<ValidatorIndex> = asked.into_iter().map(|(index, _)| index).collect();
+        let to = take_turn(&asked, &mut self.next_present)?;
+        Some(Question { epoch: present.epoch.epoch, to, wants })
     }
 
     /// As many as hold what is missing, if all of them answer.
@@ -219,7 +221,7 @@ impl Exchange {
             let Some(to) = take_turn(&self.order, &mut self.next_chunks) else { break };
             if !self.opening.contains(to) {
                 missing = missing.saturating_sub(self.assignment.weight(to));
-                questions.push(Question { epoch: self.epoch, to, wants: Wants::Chunks });
+                questions.push(Question { epoch: self.epoch.epoch, to, wants: Wants::Chunks });
                 self.asked.entry(to).or_insert(now);
             }
         }
