@@ -167,6 +167,31 @@ fn calls_batches_and_mistakes_are_answered_over_a_websocket() {
     }
 }
 
+/// Nothing that is too long is read, or left unanswered.
+#[test]
+fn what_is_too_long_is_answered_before_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::new(folder.path(), 4, &[]);
+    cluster.start(0);
+    // The head of a frame of 2 MiB and one byte, RFC 6455 section 5.2.
+    let mut head = vec![0x81, 0x80 | 127];
+    head.extend((2 * 1024 * 1024 + 1_u64).to_be_bytes());
+    head.extend([0; 4]);
+    let mut over_websocket = socket(&cluster);
+    over_websocket.write_all(&head).unwrap();
+    let mut over_http = TcpStream::connect(cluster.url(0).replace("http://", "")).unwrap();
+    let request = "POST / HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                   Content-Length: 1000000000000000\r\n\r\n";
+    over_http.write_all(request.as_bytes()).unwrap();
+    for mut stream in [over_websocket, over_http] {
+        let mut answer = Vec::new();
+        // Up to the end of the connection, however that ends.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("-32007"), "{answer}");
+    }
+}
+
 /// A WebSocket without a client that reads what comes.
 fn socket(cluster: &Cluster) -> TcpStream {
     let mut socket = TcpStream::connect(cluster.url(0).replace("http://", "")).unwrap();

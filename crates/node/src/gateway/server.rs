@@ -8,7 +8,7 @@ use super::{
     metrics::{MetricsLayer, render},
     places::{Full, Place, Places},
     socket::{self, Answered, Session, refusal_of},
-    throttle::{Client, PLACE_WAIT, Throttle, Throttled, content_length, refusal},
+    throttle::{Client, PLACE_WAIT, Throttle, Throttled, content_length, refusal, unread},
     watched::{Heard, Watched},
 };
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -29,7 +29,7 @@ use jsonrpsee::{
         middleware::{http::ProxyGetRequestLayer, rpc::RpcServiceBuilder},
         stop_channel, ws,
     },
-    types::ErrorObjectOwned,
+    types::{ErrorObjectOwned, error::reject_too_big_request},
 };
 use std::{
     convert::Infallible,
@@ -230,8 +230,7 @@ impl Server {
         }
         let length = content_length(&request).unwrap_or(u64::from(REQUEST_BYTES_MAX));
         if length > u64::from(REQUEST_BYTES_MAX) {
-            let text = format!("a request of {length} bytes; at most {REQUEST_BYTES_MAX} are allowed");
-            return page(StatusCode::PAYLOAD_TOO_LARGE, text);
+            return unread(StatusCode::PAYLOAD_TOO_LARGE, &reject_too_big_request(REQUEST_BYTES_MAX));
         }
         // Held until the answer is written, and while the body comes.
         let place = match self.requests.take(address) {

@@ -23,14 +23,14 @@ use hyper_util::rt::TokioIo;
 use jsonrpsee::{
     core::RpcResult,
     server::HttpRequest,
-    types::{ErrorObjectOwned, Id, Request, Response, ResponsePayload},
+    types::{ErrorObjectOwned, Id, Request, Response, ResponsePayload, error::reject_too_big_request},
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use soketto::{Incoming, connection::Error, data::ByteSlice125, handshake::http::Server};
+use soketto::{Incoming, base, connection::Error, data::ByteSlice125, handshake::http::Server};
 use std::{fmt::Formatter, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -42,7 +42,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 use tracing::debug;
 
 /// Bytes of one message. The frame that announces it takes them, before any of them comes.
-pub(super) const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const MESSAGE_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// Calls that one connection may have under way.
 const CALLS_MAX: usize = 16;
 /// Bytes of their messages together, above which no further one is read.
@@ -85,8 +85,8 @@ pub(super) async fn talk(
     };
     let stream = BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat()));
     let mut builder = handshake.into_builder(stream);
-    builder.set_max_message_size(MESSAGE_BYTES_MAX);
-    builder.set_max_frame_size(MESSAGE_BYTES_MAX);
+    builder.set_max_message_size(MESSAGE_BYTES_MAX as usize);
+    builder.set_max_frame_size(MESSAGE_BYTES_MAX as usize);
     let (sender, receiver) = builder.finish();
     let client = session.client;
     let mut connection = Connection {
@@ -100,10 +100,15 @@ pub(super) async fn talk(
     };
     let (received, messages) = mpsc::channel(1);
     // Beside each other: what is read may have to be answered by a pong before anything else can be written.
-    tokio::select! {
-        () = stopped => {}
-        ended = connection.run(messages) => debug!(%client, ?ended, "a WebSocket ends"),
-        ended = listen(receiver, received) => debug!(%client, ?ended, "a WebSocket ends"),
+    let ended = tokio::select! {
+        () = stopped => Ok(()),
+        ended = connection.run(messages) => ended,
+        ended = listen(receiver, received) => ended,
+    };
+    debug!(%client, ?ended, "a WebSocket ends");
+    if ended.is_err_and(|ended| ended.is_too_long()) {
+        // What comes after it cannot be read, but the client is told why.
+        let _ = connection.refuse(Id::Null, reject_too_big_request(MESSAGE_BYTES_MAX)).await;
     }
     // Whoever does not read does not see it.
     let _ = tokio::time::timeout(write_time(0), connection.sender.close()).await;
@@ -131,6 +136,14 @@ enum Ended {
     Deaf,
     #[error("nothing was heard of the client")]
     Silent,
+}
+
+impl Ended {
+    /// Whether the client sent a longer message than it may.
+    const fn is_too_long(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        matches!(error, Error::MessageTooLarge { .. } | Error::Codec(base::Error::PayloadTooLarge { .. }))
+    }
 }
 
 struct Connection {

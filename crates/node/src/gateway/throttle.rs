@@ -117,11 +117,17 @@ pub(super) fn content_length<B>(request: &HttpRequest<B>) -> Option<u64> {
 
 /// The answer to an HTTP request that is not looked at, and when to come again.
 pub(super) fn refusal(error: &ErrorObjectOwned, wait_ms: u64) -> HttpResponse {
+    let mut answer = unread(StatusCode::TOO_MANY_REQUESTS, error);
+    answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1_000)));
+    answer
+}
+
+/// The answer to an HTTP request whose body is not read.
+pub(super) fn unread(status: StatusCode, error: &ErrorObjectOwned) -> HttpResponse {
     let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error });
     let mut answer = HttpResponse::new(HttpBody::from(body.to_string()));
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    *answer.status_mut() = status;
     answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1_000)));
     answer
 }
 
