@@ -39,7 +39,7 @@ impl SealedReference {
 /// not be, never comes again under the same name; the rest, so that the commitment alone fixes what opening yields.
 fn commit(builder: &BuilderId, length: u32, expiry: View, assignment: &Assignment, root: &Digest) -> Commitment {
     Commitment(tagged_hash(
-        "chorale/commitment/v1",
+        "chorale/commitment/v2",
         &[
             &builder.0,
             &assignment.epoch().0.to_be_bytes(),

@@ -74,7 +74,7 @@ impl<S: Scheme> Core<S> {
         let validators = rules.validators();
         let mut tree = Tree::new(committed, rules.info.closing);
         for header in headers.into_iter().filter(|header| header.epoch == rules.info.epoch) {
-            tree.insert(header.id(), header, true);
+            tree.insert(header.id(), header.into(), true);
         }
         Self {
             scheme,

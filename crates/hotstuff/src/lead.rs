@@ -3,7 +3,9 @@
 use crate::{Core, Output, To, mutation::Mutation, timer::after, vote::reference};
 use chorale_types::{
     AvailabilityCertificate, BlockId, Entry, Header, High, Message, Proposal, QuorumCertificate, Reproposal, Scheme,
-    Statement, TimeoutCertificate, TimestampMs, Tip, View, codec::List, limits::HEADER_PAYLOADS_MAX,
+    Statement, TimeoutCertificate, TimestampMs, Tip, View,
+    codec::{List, Shared},
+    limits::HEADER_PAYLOADS_MAX,
 };
 
 /// What a header orders.
@@ -168,7 +170,7 @@ impl<S: Scheme> Core<S> {
         };
         let id = header.id();
         let signature = self.sign(&Statement::Tip { view, id });
-        let tip = Tip { header, entry, signature };
+        let tip = Tip { header: Shared::new(header), entry, signature };
         self.verified.add_tip(id, &tip);
         self.watch_leader(view, (Statement::Tip { view, id }, signature));
         self.record.proposal = Some(Proposal::Fresh(tip.clone()));

@@ -3,7 +3,7 @@
 use crate::{Core, Output, check, check::Check, invalid::Invalid, mutation::Mutation, tree::Path};
 use chorale_types::{
     BlockId, CommitPair, CommitProof, Entry, Header, High, QuorumCertificate, Scheme, Statement, TimeoutCertificate,
-    Tip, View,
+    Tip, View, codec::Shared,
 };
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl<S: Scheme> Core<S> {
 
     /// Keeps a valid header, unless it is so far ahead that it is better fetched when it is needed, or one of too many
     /// that its leader made.
-    fn keep(&mut self, id: BlockId, header: &Header) {
+    fn keep(&mut self, id: BlockId, header: &Shared<Header>) {
         let ahead = u64::try_from(self.parameters.headers_ahead_max).unwrap_or(u64::MAX);
         let within = header.height.0 <= self.tree.committed.height.0.saturating_add(ahead);
         if !within || self.tree.header(&id).is_some() {
@@ -205,7 +205,7 @@ impl<S: Scheme> Core<S> {
         let mut headers = Vec::with_capacity(path.len());
         for id in path {
             if let Some(header) = self.tree.persist(id) {
-                self.out.push(Output::PersistHeader(Box::new(header)));
+                self.out.push(Output::PersistHeader(header));
             }
             headers.extend(self.tree.commit(*id));
         }
@@ -232,7 +232,7 @@ impl<S: Scheme> Core<S> {
             let mut next = missing;
             while let Some(header) = offered.remove(&next) {
                 let id = std::mem::replace(&mut next, header.parent.block.id);
-                self.tree.insert(id, header, false);
+                self.tree.insert(id, Shared::new(header), false);
             }
             if next == missing {
                 break;

@@ -3,7 +3,7 @@
 use crate::Record;
 use chorale_types::{
     BlockId, BlockReference, CommitProof, Epoch, Evidence, Header, Height, Message, QuorumCertificate, Tip,
-    ValidatorIndex, View,
+    ValidatorIndex, View, codec::Shared,
 };
 
 /// To whom a message goes. Never to the node itself: what it says to itself it has heard.
@@ -17,14 +17,13 @@ pub enum To {
 
 /// An output of [`Core::step`](crate::Core::step).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum Output {
     /// Make durable before any later output is carried out: a message that follows promises it. One sync may serve all
     /// outputs of several steps.
     Persist(Box<Record>),
     /// Make durable likewise: a header that this node votes for, or that is about to be committed. Kept until it or a
     /// conflicting block is committed.
-    PersistHeader(Box<Header>),
+    PersistHeader(Shared<Header>),
     /// Send.
     Send {
         /// To whom.
@@ -58,7 +57,7 @@ pub enum Output {
     /// Blocks are committed, oldest first, each once, without gaps.
     Committed {
         /// Their headers.
-        headers: Vec<Header>,
+        headers: Vec<Shared<Header>>,
         /// Proves that the last of them is committed: it names that block or, at the end of an epoch, a descendant of
         /// the closing block.
         proof: CommitProof,

@@ -1,12 +1,12 @@
 //! Headers and certificates above the committed block, and which of them are committed.
 
-use chorale_types::{BlockId, BlockReference, CommitProof, Header, Height, QuorumCertificate, View};
+use chorale_types::{BlockId, BlockReference, CommitProof, Header, Height, QuorumCertificate, View, codec::Shared};
 use std::collections::BTreeMap;
 
 /// A header above the committed block.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    pub(crate) header: Header,
+    pub(crate) header: Shared<Header>,
     /// Whether it has been handed out to be made durable.
     pub(crate) persisted: bool,
 }
@@ -42,22 +42,22 @@ impl Tree {
         Self { committed, closing, headers: BTreeMap::new(), certificates: BTreeMap::new(), current: None, next: None }
     }
 
-    pub(crate) fn header(&self, id: &BlockId) -> Option<&Header> {
+    pub(crate) fn header(&self, id: &BlockId) -> Option<&Shared<Header>> {
         self.headers.get(id).map(|stored| &stored.header)
     }
 
     pub(crate) fn headers(&self) -> impl Iterator<Item = &Header> {
-        self.headers.values().map(|stored| &stored.header)
+        self.headers.values().map(|stored| &*stored.header)
     }
 
-    pub(crate) fn insert(&mut self, id: BlockId, header: Header, persisted: bool) {
+    pub(crate) fn insert(&mut self, id: BlockId, header: Shared<Header>, persisted: bool) {
         if header.height > self.committed.height {
             self.headers.entry(id).or_insert_with(|| Stored { header, persisted });
         }
     }
 
     /// The header, if it has not been handed out to be made durable; counts as handed out from now on.
-    pub(crate) fn persist(&mut self, id: &BlockId) -> Option<Header> {
+    pub(crate) fn persist(&mut self, id: &BlockId) -> Option<Shared<Header>> {
         let stored = self.headers.get_mut(id)?;
         (!std::mem::replace(&mut stored.persisted, true)).then(|| stored.header.clone())
     }
@@ -138,7 +138,7 @@ impl Tree {
     }
 
     /// Commits a block with its header and forgets what it decides.
-    pub(crate) fn commit(&mut self, id: BlockId) -> Option<Header> {
+    pub(crate) fn commit(&mut self, id: BlockId) -> Option<Shared<Header>> {
         let header = self.headers.remove(&id)?.header;
         self.committed = BlockReference { view: header.view, parent: header.parent.view, height: header.height, id };
         Some(header)

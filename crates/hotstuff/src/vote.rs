@@ -3,7 +3,7 @@
 use crate::{Core, Output, To, Votes, ballot::Cast, check, check::Check, invalid::Invalid, mutation::Mutation};
 use chorale_types::{
     BlockId, BlockReference, CommitCertificate, CommitProof, CommitVote, Entry, Fault, Header, Message, Proposal,
-    QuorumCertificate, Reproposal, Scheme, Statement, TimestampMs, Tip, ValidatorIndex, View, Vote,
+    QuorumCertificate, Reproposal, Scheme, Statement, TimestampMs, Tip, ValidatorIndex, View, Vote, codec::Shared,
 };
 
 impl<S: Scheme> Core<S> {
@@ -130,12 +130,12 @@ impl<S: Scheme> Core<S> {
     }
 
     /// Has a header made durable before it is voted for: a certificate proves that honest validators hold it for good.
-    pub(crate) fn persist_header(&mut self, id: BlockId, header: &Header) {
+    pub(crate) fn persist_header(&mut self, id: BlockId, header: &Shared<Header>) {
         if self.tree.header(&id).is_none() {
             self.tree.insert(id, header.clone(), false);
         }
         if let Some(header) = self.tree.persist(&id) {
-            self.out.push(Output::PersistHeader(Box::new(header)));
+            self.out.push(Output::PersistHeader(header));
         }
     }
 

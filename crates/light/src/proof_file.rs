@@ -14,7 +14,7 @@ use chorale_types::{
 };
 
 const MAGIC: [u8; 12] = *b"CHORALEPROOF";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Hand-overs of one file. A verifier that has followed further starts from where it is.
 const HAND_OVERS_MAX: usize = 4096;
 

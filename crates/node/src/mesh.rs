@@ -115,7 +115,7 @@ impl Config {
         addresses.insert(keys.node(), listen);
         Ok(Self {
             identity: keys.identity.clone(),
-            namespace: [b"chorale/mesh/v1/".as_slice(), genesis.chain().as_ref()].concat(),
+            namespace: [b"chorale/mesh/v2/".as_slice(), genesis.chain().as_ref()].concat(),
             listen,
             peers_max: addresses.len().min(VALIDATORS_MAX),
             peers: addresses,
@@ -293,7 +293,7 @@ mod tests {
             payloads: List::new(vec![payload; HEADER_PAYLOADS_MAX]).unwrap(),
             author: ValidatorIndex(0),
         };
-        Tip { header, entry: Some(quorum()), signature: SIGNATURE }
+        Tip { header: header.into(), entry: Some(quorum()), signature: SIGNATURE }
     }
 
     /// The network refuses to send a longer message, and does so with a panic.

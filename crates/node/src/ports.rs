@@ -8,7 +8,7 @@ use crate::{store::Headers, watch};
 use chorale_foundation::{cryptography::ed25519::PublicKey, p2p::Blocker};
 use chorale_types::{
     AvailabilityCertificate, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, QuorumCertificate, Tip,
-    ValidatorIndex, View,
+    ValidatorIndex, View, codec::Shared,
 };
 use std::{
     collections::BTreeMap,
@@ -44,7 +44,7 @@ pub enum ChainEvent {
         /// Its height.
         height: Height,
         /// Its header.
-        header: Arc<Header>,
+        header: Shared<Header>,
     },
     /// An epoch began.
     EpochStarted {
@@ -68,7 +68,7 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The header.
-    pub header: Arc<Header>,
+    pub header: Shared<Header>,
     /// Proves that this block is committed, or that it is with a later one.
     pub proof: Option<CommitProof>,
 }

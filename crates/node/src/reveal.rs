@@ -31,7 +31,7 @@ pub use exchange::Patience;
 pub use own::OwnPayloads;
 
 use chorale_dispersal::{Malformed, Opened};
-use chorale_types::{AvailabilityCertificate, Header, Manifest};
+use chorale_types::{AvailabilityCertificate, Header, Manifest, codec::Shared};
 use std::sync::Arc;
 
 /// When chunks are released.
@@ -78,7 +78,7 @@ pub struct RevealedPayload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revealed {
     /// The header.
-    pub header: Arc<Header>,
+    pub header: Shared<Header>,
     /// Its payloads, in its order.
     pub payloads: Vec<RevealedPayload>,
 }

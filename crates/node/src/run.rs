@@ -6,7 +6,7 @@ use crate::{
     config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
     consensus, evidence, full, gateway, mempool,
     mesh::{self, Mesh},
-    payloads, settlement,
+    payloads, settlement, store,
 };
 use chorale_foundation::runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use chorale_types::Genesis;
@@ -90,7 +90,7 @@ pub fn run(config: &NodeConfig, shutdown: impl Future<Output = ()> + Send + 'sta
     let keys = Keys::read(&config.keys)?;
     let is_new = config.data.join(NEW_NODE_FILE);
     let settings = runtime::Config::default()
-        .with_storage_directory(config.data.join("storage"))
+        .with_storage_directory(store::storage(&config.data)?)
         .with_worker_threads(config.worker_threads);
     let config = config.clone();
     runtime::Runner::new(settings).start(|context| async move {

@@ -1,6 +1,7 @@
 //! What the node keeps on disk.
 
 mod farewells;
+mod format;
 mod headers;
 mod log;
 mod payloads;
@@ -8,6 +9,7 @@ mod safety;
 mod vault;
 
 pub use farewells::Farewells;
+pub use format::storage;
 pub use headers::{HeaderStore, Headers};
 pub use log::{Item, Log, LogReader};
 pub use payloads::{KeptPayload, PayloadName, PayloadReader, PayloadStore};

@@ -30,7 +30,7 @@ fn list(certificates: Vec<AvailabilityCertificate>) -> List<AvailabilityCertific
 
 fn certificate(info: &EpochInfo, view: View, random: &mut Random) -> Option<AvailabilityCertificate> {
     let number = random.number().to_be_bytes();
-    let builder = info.validators.get(ValidatorIndex(0))?.builder();
+    let builder = info.validators.get(info.leader(view))?.builder();
     let acknowledged = Acknowledged {
         builder,
         commitment: Commitment(tagged_hash("chorale/sim/commitment/v1", &[&number])),

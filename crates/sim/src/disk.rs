@@ -1,8 +1,8 @@
 //! A node's disk: what survives a crash.
 
 use chorale_hotstuff::Record;
-use chorale_types::{BlockId, BlockReference, Epoch, Header, Height, Message};
-use std::{collections::BTreeMap, rc::Rc};
+use chorale_types::{BlockId, BlockReference, Epoch, Header, Height, Message, codec::Shared};
+use std::collections::BTreeMap;
 
 /// One write.
 #[derive(Clone, Debug)]
@@ -10,16 +10,16 @@ pub enum Write {
     /// Replaces the safety record.
     Record(Box<Record>),
     /// Adds a header.
-    Header(Rc<Header>),
+    Header(Shared<Header>),
     /// Appends to the committed chain.
-    Committed(Rc<Header>),
+    Committed(Shared<Header>),
 }
 
 /// The durable state, and the writes that no sync has made durable yet.
 #[derive(Clone, Debug)]
 pub struct Disk {
     record: Option<Box<Record>>,
-    headers: BTreeMap<BlockId, Rc<Header>>,
+    headers: BTreeMap<BlockId, Shared<Header>>,
     chain: Vec<BlockReference>,
     start: BlockReference,
     unsynced: Vec<Write>,
@@ -88,7 +88,7 @@ impl Disk {
 
     /// A header, durable or just written, by id.
     #[must_use]
-    pub fn header(&self, id: &BlockId) -> Option<&Rc<Header>> {
+    pub fn header(&self, id: &BlockId) -> Option<&Shared<Header>> {
         self.headers.get(id)
     }
 

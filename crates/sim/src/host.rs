@@ -10,7 +10,7 @@ use crate::{
 };
 use chorale_hotstuff::{Config, Core, Input, Output, mock::MockScheme};
 use chorale_types::{Epoch, EpochInfo, View};
-use std::{collections::VecDeque, rc::Rc};
+use std::collections::VecDeque;
 
 /// One instance of a node. Twins are two instances of one node.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Host {
         for (position, output) in self.outbox.iter().enumerate() {
             match output {
                 Output::Persist(record) => self.disk.write(Write::Record(record.clone())),
-                Output::PersistHeader(header) => self.disk.write(Write::Header(Rc::new(Clone::clone(header)))),
+                Output::PersistHeader(header) => self.disk.write(Write::Header(header.clone())),
                 _ => continue,
             }
             covered = position + 1;

@@ -36,6 +36,7 @@ mod regions;
 mod report;
 mod search;
 mod story;
+mod tape;
 mod trace;
 mod wire;
 mod world;
@@ -51,6 +52,7 @@ pub use regions::Regions;
 pub use report::{Delays, Report, Violation};
 pub use search::{run, search, search_with};
 pub use story::words;
+pub use tape::{Player, Step, Tape};
 pub use trace::Trace;
 pub use world::World;
 

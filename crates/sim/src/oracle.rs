@@ -25,7 +25,7 @@ use crate::disk::Disk;
 use chorale_hotstuff::Record;
 use chorale_types::{
     BlockId, CommitProof, Entry, Epoch, EpochInfo, Evidence, Header, High, Message, Proposal, QuorumCertificate,
-    Signers, Statement, Tip, ValidatorIndex, View,
+    Signers, Statement, Tip, ValidatorIndex, View, codec::Shared,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ pub struct Oracle {
     byzantine: BTreeSet<ValidatorIndex>,
     epochs: BTreeMap<Epoch, EpochState>,
     /// Every header that anybody sent or stored.
-    headers: BTreeMap<BlockId, Header>,
+    headers: BTreeMap<BlockId, Shared<Header>>,
     /// Headers by who signed them: more than one of a view is proof against its leader.
     tips: BTreeMap<(Epoch, View), BTreeSet<BlockId>>,
     /// Headers that were shown with a sufficient reason for what they extend.
@@ -236,7 +236,7 @@ impl Oracle {
     }
 
     /// A node commits blocks.
-    pub fn committed(&mut self, node: usize, headers: &[Header], proof: &CommitProof) -> Verdict {
+    pub fn committed(&mut self, node: usize, headers: &[Shared<Header>], proof: &CommitProof) -> Verdict {
         for header in headers {
             self.headers.entry(header.id()).or_insert_with(|| header.clone());
             let closing = self.epochs.get(&header.epoch).map(|state| state.info.closing);

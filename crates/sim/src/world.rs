@@ -15,6 +15,7 @@ use crate::{
     random::Random,
     report::{Delays, Report, Violation},
     story::{self, Story},
+    tape::Step,
     trace::Trace,
 };
 use chorale_hotstuff::{Input, To};
@@ -87,6 +88,8 @@ pub struct World {
     grown: bool,
     goal: u64,
     figures: Figures,
+    /// What the state machines are told, if that is to be kept.
+    tape: Option<Vec<Step>>,
 }
 
 /// What is counted on the way.
@@ -147,6 +150,7 @@ impl World {
             grown: false,
             goal: u64::MAX,
             figures: Figures::default(),
+            tape: None,
             hosts,
             plan,
         }
@@ -154,7 +158,17 @@ impl World {
 
     /// Runs to the end and says what came of it.
     #[must_use]
-    pub fn run(mut self) -> Report {
+    pub fn run(self) -> Report {
+        self.play().0
+    }
+
+    /// Runs to the end and keeps what the state machines were told.
+    pub(crate) fn record(mut self) -> (Report, Vec<Step>) {
+        self.tape = Some(Vec::new());
+        self.play()
+    }
+
+    fn play(mut self) -> (Report, Vec<Step>) {
         let started = crate::cpu::CpuTime::now();
         self.open();
         let verdict = self.live();
@@ -162,7 +176,8 @@ impl World {
         if let Err(broken) = &verdict {
             self.story.tell(self.queue.now(), || format!("VIOLATION {broken}"));
         }
-        self.report(verdict.err(), cpu_ms)
+        let tape = self.tape.take().unwrap_or_default();
+        (self.report(verdict.err(), cpu_ms), tape)
     }
 
     /// Schedules what happens by itself.
@@ -314,7 +329,7 @@ impl World {
         for other in 0..self.slots.len() {
             if other != node {
                 let rtt_ms = self.network.round_trip_ms(slot, self.slots[other][0]);
-                self.hosts[slot].step(Input::RoundTrip { to: epochs::index_of(other), rtt_ms }, now);
+                self.tell(slot, Input::RoundTrip { to: epochs::index_of(other), rtt_ms });
             }
         }
         self.step(slot, Input::Start)
@@ -340,7 +355,7 @@ impl World {
 
     /// Gives a state machine an input, and carries out what follows.
     fn step(&mut self, slot: usize, input: Input) -> Verdict {
-        self.hosts[slot].step(input, self.queue.now());
+        self.tell(slot, input);
         self.carry_out(slot)?;
         let host = &mut self.hosts[slot];
         let due = host.core.as_ref().and_then(|core| core.deadline()).map(|deadline| host.clock.when(deadline));
@@ -353,6 +368,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, slot: usize, input: Input) {
+        let host = &mut self.hosts[slot];
+        let now = self.queue.now();
+        if let Some(tape) = &mut self.tape {
+            tape.push((slot, input.clone(), host.clock.read(now)));
+        }
+        host.step(input, now);
     }
 
     /// Lets an adversary act, and sends what it wants sent.

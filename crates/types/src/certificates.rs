@@ -2,7 +2,7 @@
 
 use crate::{
     BlockReference, Digest, Epoch, Header, Signature, Signers, View,
-    codec::{Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
+    codec::{Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Shared, Write},
     codec_enum, codec_struct,
     limits::VALIDATORS_MAX,
     tagged_hash,
@@ -198,8 +198,8 @@ impl High {
 /// A header with its author's signature and the reason why it may extend what it extends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
-    /// The header.
-    pub header: Header,
+    /// The header, shared: many places keep a tip, and none changes it.
+    pub header: Shared<Header>,
     /// None if the parent is certified in the view before. Else the timeouts of the view before; their highest rank
     /// is that of the parent, so the header's parent completes them to a timeout certificate.
     pub entry: Option<TimeoutQuorum>,
@@ -211,7 +211,7 @@ codec_struct!(Tip { header, entry, signature });
 impl Tip {
     /// Its rank. A reproposal keeps it.
     #[must_use]
-    pub const fn rank(&self) -> Rank {
+    pub fn rank(&self) -> Rank {
         Rank { view: self.header.view, kind: RankKind::Voted, parent: self.header.parent.view }
     }
 }

@@ -6,7 +6,7 @@
 
 pub use chorale_foundation::codec::{Buf, Encode, EncodeSize, Error, Read, ReadExt, Write};
 use chorale_foundation::{BufMut, Bytes, codec::DecodeExt};
-use std::ops::Deref;
+use std::{fmt, ops::Deref, sync::Arc};
 
 /// Decodes one value from all of `bytes`.
 ///
@@ -139,6 +139,72 @@ impl<const MAX: usize> Read for Blob<MAX> {
             return Err(Error::EndOfBuffer);
         }
         Ok(Self(buf.copy_to_bytes(len)))
+    }
+}
+
+/// A value that many hold: a copy of it costs nothing, and it never changes. Encoded as the value itself.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// Shares `value` from now on.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+
+    /// A copy of the value itself, for whoever wants to change it.
+    #[must_use]
+    pub fn unshared(&self) -> T
+    where
+        T: Clone,
+    {
+        T::clone(&self.0)
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> From<T> for Shared<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T: Write> Write for Shared<T> {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.0.write(buf);
+    }
+}
+
+impl<T: EncodeSize> EncodeSize for Shared<T> {
+    fn encode_size(&self) -> usize {
+        self.0.encode_size()
+    }
+}
+
+impl<T: Read<Cfg = ()>> Read for Shared<T> {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+        Ok(Self::new(T::read(buf)?))
     }
 }
 

@@ -55,7 +55,6 @@ impl CommitVote {
 
 /// How a view was entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time, and the canonical codec wants plain fields")]
 pub enum Entry {
     /// By a certificate of the view before.
     Certified(QuorumCertificate),
@@ -136,7 +135,7 @@ impl Proposal {
 
     /// The view of the proposal.
     #[must_use]
-    pub const fn view(&self) -> View {
+    pub fn view(&self) -> View {
         match self {
             Self::Fresh(tip) => tip.header.view,
             Self::Again(again) => View(again.timeout.quorum.view.0.saturating_add(1)),
@@ -145,7 +144,7 @@ impl Proposal {
 
     /// The epoch of the proposal.
     #[must_use]
-    pub const fn epoch(&self) -> Epoch {
+    pub fn epoch(&self) -> Epoch {
         match self {
             Self::Fresh(tip) => tip.header.epoch,
             Self::Again(again) => again.timeout.quorum.epoch,
@@ -208,7 +207,6 @@ codec_struct!(Nudge { epoch, view });
 
 /// A message of consensus.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time, and the canonical codec wants plain fields")]
 pub enum Message {
     /// A proposal.
     Proposal(Proposal),
@@ -230,7 +228,7 @@ codec_enum!(Message { 0 => Proposal, 1 => Vote, 2 => CommitVote, 3 => Timeout, 4
 impl Message {
     /// The epoch it belongs to.
     #[must_use]
-    pub const fn epoch(&self) -> Epoch {
+    pub fn epoch(&self) -> Epoch {
         match self {
             Self::Proposal(proposal) => proposal.epoch(),
             Self::Vote(vote) => vote.epoch,

@@ -6,6 +6,11 @@ use crate::{
     limits::VALIDATORS_MAX,
 };
 use chorale_foundation::BufMut;
+use smallvec::{SmallVec, smallvec};
+
+/// The bitmaps of sets up to 128 validators are part of the value: certificates are copied often, and a place in memory
+/// for each copy's bitmap would cost more than the copy.
+type Bits = SmallVec<[u8; 16]>;
 
 /// A set of validators of one epoch, as a bitmap: bit `i % 8` of byte `i / 8` stands for validator `i`.
 ///
@@ -14,7 +19,7 @@ use chorale_foundation::BufMut;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signers {
     validators: u16,
-    bits: Vec<u8>,
+    bits: Bits,
 }
 
 impl Signers {
@@ -27,7 +32,7 @@ impl Signers {
     pub fn none(validators: usize) -> Self {
         assert!(validators <= VALIDATORS_MAX, "a validator set holds at most {VALIDATORS_MAX}");
         #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-        Self { validators: validators as u16, bits: vec![0; validators.div_ceil(8)] }
+        Self { validators: validators as u16, bits: smallvec![0; validators.div_ceil(8)] }
     }
 
     /// The given signers, out of a set of `validators`.
@@ -105,7 +110,7 @@ impl Read for Signers {
         if usize::from(validators) > VALIDATORS_MAX {
             return Err(Error::InvalidLength(usize::from(validators)));
         }
-        let mut bits = vec![0; usize::from(validators).div_ceil(8)];
+        let mut bits: Bits = smallvec![0; usize::from(validators).div_ceil(8)];
         if buf.remaining() < bits.len() {
             return Err(Error::EndOfBuffer);
         }

@@ -5,8 +5,9 @@
 mod certificates;
 mod codec;
 mod dispersal;
+mod stepper;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, certificates::bench, codec::bench, dispersal::bench);
+criterion_group!(benches, certificates::bench, codec::bench, dispersal::bench, stepper::bench);
 criterion_main!(benches);

@@ -25,17 +25,13 @@ fn read<T: Read<Cfg = ()>>(name: &str) -> T {
 }
 
 #[test]
-fn sealing_and_messages_are_as_they_were() {
+fn sealing_and_messages_are_as_they_were_and_what_is_stored_opens() {
     let sealed = sealed(&noise(100), &assignment(&WEIGHTS));
     golden("reference.hex", &sealed.reference().encode());
     for validator in [1, 2] {
         let chunks = sealed.chunks_of(ValidatorIndex(validator)).unwrap();
         golden(&format!("validator-chunks-{validator}.hex"), &chunks.encode());
     }
-}
-
-#[test]
-fn stored_chunks_of_earlier_versions_open() {
     let reference: SealedReference = read("reference.hex");
     let chunks: [ValidatorChunks; 2] = [read("validator-chunks-1.hex"), read("validator-chunks-2.hex")];
     assert_eq!(open(&reference, &assignment(&WEIGHTS), &chunks).unwrap().payload, noise(100));

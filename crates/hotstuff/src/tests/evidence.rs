@@ -25,7 +25,7 @@ fn bystander() -> (Bench, u16) {
 }
 
 fn other(bench: &Bench, tip: &Tip) -> Tip {
-    let mut header = tip.header.clone();
+    let mut header = tip.header.unshared();
     header.timestamp = TimestampMs(999);
     bench.maker.tip_of(header, tip.entry.clone())
 }
@@ -62,7 +62,7 @@ fn headers_that_come_again_and_ever_more_of_one_leader_are_not_verified() {
     assert_eq!(VERIFIED.get(), verified);
 
     let another = |bench: &Bench, timestamp| {
-        let mut header = one.header.clone();
+        let mut header = one.header.unshared();
         header.timestamp = TimestampMs(timestamp);
         Message::Proposal(Proposal::Fresh(bench.maker.tip_of(header, None)))
     };

@@ -125,7 +125,7 @@ impl Net {
         match output {
             Output::Persist(record) => self.nodes[node].record = Some(*record),
             Output::PersistHeader(header) => {
-                self.nodes[node].headers.insert(header.id(), *header);
+                self.nodes[node].headers.insert(header.id(), header.unshared());
             }
             Output::Send { to: To::All, message } => {
                 for other in (0..self.nodes.len()).filter(|other| *other != node) {
@@ -368,7 +368,7 @@ impl Bench {
 
     pub(super) fn committed(&self) -> Vec<BlockReference> {
         let of = |output: &Output| match output {
-            Output::Committed { headers, .. } => headers.iter().map(Header::reference).collect(),
+            Output::Committed { headers, .. } => headers.iter().map(|header| header.reference()).collect(),
             _ => Vec::new(),
         };
         self.out.iter().flat_map(of).collect()

@@ -84,7 +84,7 @@ impl Maker {
 
     pub(super) fn tip_of(&self, header: Header, entry: Option<TimeoutQuorum>) -> Tip {
         let signature = self.sign(header.author.0, &Statement::Tip { view: header.view, id: header.id() });
-        Tip { header, entry, signature }
+        Tip { header: header.into(), entry, signature }
     }
 
     pub(super) fn tip(&self, view: u64, parent: &QuorumCertificate, entry: Option<&TimeoutCertificate>) -> Tip {

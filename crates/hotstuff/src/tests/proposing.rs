@@ -30,7 +30,7 @@ fn entered_by_a_certificate_a_fresh_header_extends_it() {
     bench.hear(1, Message::Entry(Entry::Certified(chain[1].1.clone())));
     assert!(bench.out.iter().any(|output| matches!(output, Output::WantContent { view: View(3), .. })));
     let Some(Proposal::Fresh(tip)) = give_content(&mut bench, 3) else { panic!("a fresh header") };
-    assert_eq!((tip.header.parent, tip.entry), (chain[1].1.clone(), None));
+    assert_eq!((tip.header.parent.clone(), tip.entry), (chain[1].1.clone(), None));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn entered_by_timeouts_that_know_a_certificate_the_header_extends_that_and_shows
     let certificate = bench.maker.timeouts(5, &[(0, low), (1, high.clone()), (2, high)]);
     bench.hear(1, Message::Entry(Entry::TimedOut(certificate.clone())));
     let Some(Proposal::Fresh(tip)) = give_content(&mut bench, 6) else { panic!("a fresh header") };
-    assert_eq!((tip.header.parent, tip.entry), (chain[1].1.clone(), Some(certificate.quorum)));
+    assert_eq!((tip.header.parent.clone(), tip.entry), (chain[1].1.clone(), Some(certificate.quorum)));
 }
 
 #[test]

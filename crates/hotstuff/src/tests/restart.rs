@@ -28,7 +28,7 @@ fn voted(votes: Votes) -> (Bench, Record, Tip) {
 #[test]
 fn it_resends_its_last_vote_and_commit_vote_unchanged() {
     let (bench, record, tip) = voted(Votes::All);
-    let again = restarted(&bench, Votes::All, record.clone(), vec![tip.header]);
+    let again = restarted(&bench, Votes::All, record.clone(), vec![tip.header.unshared()]);
     assert_eq!(again.core.view(), View(2));
     let sent = again.sent();
     assert!(sent.contains(&&Message::Vote(record.vote.unwrap())));
@@ -39,7 +39,7 @@ fn it_resends_its_last_vote_and_commit_vote_unchanged() {
 fn it_does_not_vote_again_in_its_view() {
     let (bench, record, tip) = voted(Votes::Leaders);
     let mut again = restarted(&bench, Votes::Leaders, record, Vec::new());
-    let mut header = tip.header;
+    let mut header = tip.header.unshared();
     header.timestamp.0 -= 1;
     let other = again.maker.tip_of(header, None);
     again.hear(other.header.author.0, Message::Proposal(Proposal::Fresh(other)));
@@ -90,7 +90,7 @@ fn headers_on_disk_commit_after_a_restart() {
         high: chain[1].1.clone(),
         ..Record::start(&bench.maker.info, bench.maker.info.start)
     };
-    let headers = chain.iter().map(|(tip, _)| tip.header.clone()).collect();
+    let headers = chain.iter().map(|(tip, _)| tip.header.unshared()).collect();
     let again = restarted(&bench, Votes::Leaders, record, headers);
     assert_eq!(again.committed(), [chain[0].0.header.reference()]);
     bench.step(Input::Tick);

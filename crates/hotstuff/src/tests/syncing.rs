@@ -22,11 +22,11 @@ fn headers_are_asked_for_when_something_provably_committed_is_missing() {
     bench.step(Input::Tick);
     assert!(bench.out.contains(&wanted));
     // Only what hangs together with the proven block is taken.
-    let mut forged = chain[2].0.header.clone();
+    let mut forged = chain[2].0.header.unshared();
     forged.timestamp.0 += 1;
-    bench.step(Input::Headers(vec![forged, header.clone()]));
+    bench.step(Input::Headers(vec![forged, header.unshared()]));
     assert!(bench.committed().is_empty());
-    let missing: Vec<Header> = chain[..3].iter().map(|(tip, _)| tip.header.clone()).collect();
+    let missing: Vec<Header> = chain[..3].iter().map(|(tip, _)| tip.header.unshared()).collect();
     bench.step(Input::Headers(missing));
     assert_eq!(bench.committed(), chain[..4].iter().map(|(tip, _)| tip.header.reference()).collect::<Vec<_>>());
     // They are durable before they count as committed.
@@ -61,7 +61,7 @@ fn a_commit_proof_that_is_no_news_is_not_verified() {
     bench.hear(1, Message::Commit(proof));
     assert_eq!(VERIFIED.get(), verified + 1);
     let headers = |heights: std::ops::Range<usize>| {
-        Input::Headers(chain[heights].iter().map(|(tip, _)| tip.header.clone()).collect())
+        Input::Headers(chain[heights].iter().map(|(tip, _)| tip.header.unshared()).collect())
     };
     bench.step(headers(0..10));
     assert_eq!(bench.committed().len(), 10);
@@ -91,7 +91,7 @@ fn of_many_headers_of_one_view_few_are_kept_and_what_is_voted_for_always() {
     let first = bench.maker.tip(1, &bench.maker.start(), None);
     let leader = first.header.author.0;
     let view_1 = |by: u64| {
-        let mut header = first.header.clone();
+        let mut header = first.header.unshared();
         header.timestamp = TimestampMs(by);
         bench.maker.tip_of(header, None)
     };
@@ -109,7 +109,7 @@ fn of_many_headers_of_one_view_few_are_kept_and_what_is_voted_for_always() {
     let (id, height) = (last.header.id(), last.header.height);
     let wanted = Output::WantHeaders { id, height, above: bench.maker.info.start.height };
     assert!(bench.out.contains(&wanted));
-    bench.step(Input::Headers(vec![last.header.clone()]));
+    bench.step(Input::Headers(vec![last.header.unshared()]));
     assert_eq!(bench.committed(), [last.header.reference()]);
 }
 

@@ -67,7 +67,7 @@ fn the_header_and_the_record_are_durable_before_the_vote() {
 fn one_vote_per_view() {
     let mut bench = bystander(Votes::Leaders);
     let one = bench.maker.tip(1, &bench.maker.start(), None);
-    let mut header = one.header.clone();
+    let mut header = one.header.unshared();
     header.timestamp = TimestampMs(1001);
     let other = bench.maker.tip_of(header, None);
     assert!(!propose(&mut bench, &one).is_empty());

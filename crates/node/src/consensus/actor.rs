@@ -20,7 +20,7 @@ use chorale_hotstuff::{Core, Input, Output, To};
 use chorale_types::{
     AvailabilityCertificate, BlockReference, CommitProof, Epoch, EpochInfo, Header, Height, Message, NodeKey, Scheme,
     TimestampMs, ValidatorIndex, View,
-    codec::{Encode, List},
+    codec::{Encode, List, Shared},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
@@ -113,7 +113,7 @@ where
             record
         });
         for header in &chain.recovered.headers {
-            chain.headers.offer(header.clone());
+            chain.headers.offer(header.clone().into());
         }
         let core = Core::new(config, (*chain.epoch).clone(), scheme, record, chain.recovered.headers);
         let (sender, receiver) = channel;
@@ -266,10 +266,10 @@ where
         for (position, output) in outputs.iter().enumerate() {
             match output {
                 Output::PersistHeader(header) => {
-                    self.safety.header((**header).clone()).await?;
+                    self.safety.header(header.unshared()).await?;
                     // What is committed in the same turn is found by its height.
                     if header.height > committed {
-                        self.headers.offer((**header).clone());
+                        self.headers.offer(header.clone());
                     }
                 }
                 // A record replaces the ones before it as a whole.
@@ -299,7 +299,7 @@ where
                 if self.index == Some(tip.header.author) {
                     self.content.proposed(tip.header.epoch, tip.header.view);
                 }
-                let Header { view, height, payloads, .. } = &tip.header;
+                let Header { view, height, payloads, .. } = &*tip.header;
                 debug!(%view, %height, payloads = payloads.len(), "a header is proposed");
                 self.tell(ChainEvent::Proposed { tip: Arc::new(*tip) });
             }
@@ -372,10 +372,9 @@ where
         outputs
     }
 
-    async fn commit(&mut self, headers: Vec<Header>, proof: CommitProof) -> Result<(), Stopped> {
+    async fn commit(&mut self, headers: Vec<Shared<Header>>, proof: CommitProof) -> Result<(), Stopped> {
         let last = headers.len().saturating_sub(1);
         for (position, header) in headers.into_iter().enumerate() {
-            let header = Arc::new(header);
             let proof = (position == last).then(|| proof.clone());
             self.headers.append(Committed { header: header.clone(), proof }).await?;
             self.committed.send_replace(header.height);

@@ -20,7 +20,7 @@ use chorale_foundation::{
     storage::{archive::Error as PayloadsError, journal::Error as HeadersError},
 };
 use chorale_light::{HandOver, Light, LightError};
-use chorale_types::{Attestation, Digest, EpochInfo, Genesis, Header, Height, Outcome};
+use chorale_types::{Attestation, Digest, EpochInfo, Genesis, Header, Height, Outcome, codec::Shared};
 use jsonrpsee::core::client::Error as CallError;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
@@ -255,7 +255,7 @@ impl<E: Context> Actor<E> {
     }
 
     /// Says that a height is committed. After a restart some were before.
-    fn publish(&self, height: Height, header: &Arc<Header>) {
+    fn publish(&self, height: Height, header: &Shared<Header>) {
         if height <= *self.on.committed.borrow() {
             return;
         }

@@ -9,7 +9,7 @@ use chorale_dispersal::{Malformed, Opened, verify_opened};
 use chorale_light::{Light, LightError};
 use chorale_types::{
     Attestation, AvailabilityCertificate, EpochInfo, Header, Height, Manifest, Outcome, PayloadStatus,
-    codec::{Read, decode},
+    codec::{Read, Shared, decode},
     limits::PAYLOAD_BYTES_MAX,
 };
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A block as a quorum of the stake attests it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    pub(super) header: Arc<Header>,
+    pub(super) header: Shared<Header>,
     pub(super) outcome: Outcome,
     pub(super) attestation: Attestation,
     pub(super) payloads: Vec<RevealedPayload>,
@@ -89,7 +89,7 @@ pub(super) fn check(answer: BlockAnswer, height: Height, light: &Light) -> Resul
     let payloads = certificates
         .map(|(index, ((certificate, status), payload))| revealed(index, certificate, *status, &payload, epoch));
     let payloads = payloads.collect::<Result<_, Wrong>>()?;
-    Ok(Some(Block { header: Arc::new(header), outcome, attestation, payloads }))
+    Ok(Some(Block { header: Shared::new(header), outcome, attestation, payloads }))
 }
 
 /// One payload, if it is the certificate's.

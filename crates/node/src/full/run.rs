@@ -9,7 +9,7 @@ use crate::{
     ports::{ChainHandle, Epochs, Position},
     run::{NodeError, STOP_TIMEOUT, read_genesis},
     settlement,
-    store::{HeaderStore, PayloadStore},
+    store::{self, HeaderStore, PayloadStore},
     watch,
 };
 use chorale_client::Nodes;
@@ -35,7 +35,7 @@ const EVENTS_MAX: usize = 1_024;
 pub fn run(config: &FullNodeConfig, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), NodeError> {
     let genesis = read_genesis(&config.genesis)?;
     let settings = runtime::Config::default()
-        .with_storage_directory(config.data.join("storage"))
+        .with_storage_directory(store::storage(&config.data)?)
         .with_worker_threads(config.worker_threads);
     let config = config.clone();
     runtime::Runner::new(settings).start(|context| async move {

@@ -26,7 +26,7 @@ use chorale_foundation::{
 };
 use chorale_types::{
     AvailabilityCertificate, BlockId, Commitment, Epoch, EpochInfo, Header, Height, Manifest, NodeKey, TimestampMs,
-    View,
+    View, codec::Shared,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -116,14 +116,14 @@ pub struct Actor<E: Context, N> {
     /// The next height to begin with.
     next: Height,
     /// Heights begun and not handed on.
-    pub(super) window: BTreeMap<Height, Arc<Header>>,
+    pub(super) window: BTreeMap<Height, Shared<Header>>,
     pub(super) collecting: BTreeMap<Commitment, Collecting>,
     /// Opened, and not handed on.
     pub(super) opened: BTreeMap<Commitment, Ready>,
     pub(super) done: BTreeMap<Commitment, Height>,
     pub(super) early: Early,
     own: OwnPayloads,
-    proposed: BTreeMap<(View, BlockId), Header>,
+    proposed: BTreeMap<(View, BlockId), Shared<Header>>,
     pub(super) budgets: Budgets,
     /// How often a validator that acknowledged chunks did not show them when asked.
     pub(super) withheld: Counter,

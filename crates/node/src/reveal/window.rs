@@ -6,9 +6,8 @@ use super::{
 };
 use crate::{runtime::Context, store::KeptPayload};
 use chorale_foundation::{cryptography::ed25519::PublicKey, p2p::Sender};
-use chorale_types::{AvailabilityCertificate, Commitment, Header, Height};
+use chorale_types::{AvailabilityCertificate, Commitment, Header, Height, codec::Shared};
 use futures::FutureExt;
-use std::sync::Arc;
 
 /// Payloads of which it is remembered that they are done, so that chunks that come late are dropped at once.
 const DONE_MAX: usize = 256;
@@ -49,7 +48,7 @@ where
         Ok(())
     }
 
-    fn first_of_window(&self) -> Option<&Arc<Header>> {
+    fn first_of_window(&self) -> Option<&Shared<Header>> {
         self.window.first_key_value().map(|(_, header)| header)
     }
 
@@ -71,7 +70,7 @@ where
         let payloads: Vec<RevealedPayload> = header.payloads.iter().filter_map(opened).collect();
         for payload in &payloads {
             let commitment = payload.certificate.commitment();
-            let again = |header: &Arc<Header>| header.payloads.iter().any(|it| it.commitment() == commitment);
+            let again = |header: &Shared<Header>| header.payloads.iter().any(|it| it.commitment() == commitment);
             if !self.window.values().any(again) {
                 self.opened.remove(&commitment);
             }

@@ -3,7 +3,7 @@
 use super::{
     Config, Fate, Record,
     archive::{self, Archive},
-    index::{Index, Row},
+    index::{Ids, Index, Rollups},
     queries::{Found, Ingress, Mailbox, Request, Unavailable, place},
     recent::{Recent, Registry},
 };
@@ -87,14 +87,20 @@ impl<E: Context> Actor<E> {
         self.restart
     }
 
-    /// Reads the index rows of all heights that are kept.
+    /// Reads the index of all heights that are kept.
     async fn read_index(&mut self) -> Result<(), Stopped> {
         let kept = Height(self.first_kept())..=self.restart;
         self.index.prune(*kept.start());
-        // Newest first, so that the ids that do not fit are dropped as they are read, and are never in memory together.
-        for height in self.archive.indexed().filter(|height| kept.contains(height)) {
-            let Some(row) = self.archive.row(height).await? else { continue };
-            self.index.insert(row);
+        // Newest first: ids are read only as far as they fit, which is a small part of what an archive keeps.
+        for height in self.archive.heights().filter(|height| kept.contains(height)) {
+            if let Some(rollups) = self.archive.rollups(height).await? {
+                self.index.insert_rollups(&rollups);
+            }
+            if self.index.wants_ids(height)
+                && let Some(ids) = self.archive.ids(height).await?
+            {
+                self.index.insert_ids(ids);
+            }
         }
         Ok(())
     }
@@ -145,9 +151,10 @@ impl<E: Context> Actor<E> {
         let tree = Arc::new(settled.registry_tree.clone());
         self.recent.insert_registry(Registry { outcome: settled.outcome.clone(), tree });
         let record = Arc::new(Record::new(&header, settled));
-        let row = Row::new(&record);
-        self.archive.put(&record, &row, self.ledger.transactions_of(height)).await?;
-        self.index.insert(row);
+        let (ids, rollups) = (Ids::new(&record), Rollups::new(&record));
+        self.archive.put(&record, (&ids, &rollups), self.ledger.transactions_of(height)).await?;
+        self.index.insert_ids(ids);
+        self.index.insert_rollups(&rollups);
         self.recent.insert(record);
         if height.0.is_multiple_of(self.config.snapshot_heights.max(1)) {
             self.archive.write_snapshot(&self.ledger).await?;

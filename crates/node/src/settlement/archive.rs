@@ -1,8 +1,8 @@
-//! Records, index rows and the ledger's snapshots on disk.
+//! Records, what the index is made from, and the ledger's snapshots on disk.
 
 use super::{
     Record,
-    index::Row,
+    index::{Ids, Rollups},
     stored::{Damaged, Stored},
 };
 use crate::{
@@ -43,7 +43,8 @@ const HEAD: u64 = 0;
 pub(super) struct Archive<E: Context> {
     records: Vault<E, Stored>,
     payloads: PayloadReader,
-    rows: Vault<E, Row>,
+    ids: Vault<E, Ids>,
+    rollups: Vault<E, Rollups>,
     /// The parts of snapshots that never change, each written once.
     transactions: Vault<E, OrderedTransactions>,
     head: Option<Metadata<E, U64, Head>>,
@@ -55,7 +56,8 @@ impl<E: Context> Archive<E> {
         Ok(Self {
             records: Vault::open(context.child("records"), &format!("{partition}-records")).await?,
             payloads,
-            rows: Vault::open(context.child("rows"), &format!("{partition}-rows")).await?,
+            ids: Vault::open(context.child("ids"), &format!("{partition}-ids")).await?,
+            rollups: Vault::open(context.child("rollups"), &format!("{partition}-rollups")).await?,
             transactions: Vault::open(context.child("transactions"), &format!("{partition}-transactions")).await?,
             head: Some(Metadata::init(context.child("head"), config).await?),
         })
@@ -77,15 +79,18 @@ impl<E: Context> Archive<E> {
     pub(super) async fn put(
         &mut self,
         record: &Record,
-        row: &Row,
+        (ids, rollups): (&Ids, &Rollups),
         transactions: Option<&OrderedTransactions>,
     ) -> Result<(), Error> {
         let (height, key) = (record.height().0, key(record.height()));
         if self.records.get(&key).await?.is_none() {
             self.records.put(height, key, &Stored::new(record)).await?;
         }
-        if self.rows.get(&key).await?.is_none() {
-            self.rows.put(height, key, row).await?;
+        if self.ids.get(&key).await?.is_none() {
+            self.ids.put(height, key, ids).await?;
+        }
+        if self.rollups.get(&key).await?.is_none() {
+            self.rollups.put(height, key, rollups).await?;
         }
         if let Some(transactions) = transactions
             && self.transactions.get(&key).await?.is_none()
@@ -117,21 +122,27 @@ impl<E: Context> Archive<E> {
         Ok(Some(stored.restore(&contents)?))
     }
 
-    /// The heights that have index rows, newest first.
-    pub(super) fn indexed(&self) -> impl Iterator<Item = Height> + use<E> {
-        self.rows.numbers().into_iter().rev().map(Height)
+    /// The heights that are there, newest first.
+    pub(super) fn heights(&self) -> impl Iterator<Item = Height> + use<E> {
+        self.rollups.numbers().into_iter().rev().map(Height)
     }
 
-    /// An index row.
-    pub(super) async fn row(&self, height: Height) -> Result<Option<Row>, Error> {
-        Ok(self.rows.get(&key(height)).await?)
+    /// The ids of a height.
+    pub(super) async fn ids(&self, height: Height) -> Result<Option<Ids>, Error> {
+        Ok(self.ids.get(&key(height)).await?)
+    }
+
+    /// The rollups with content at a height.
+    pub(super) async fn rollups(&self, height: Height) -> Result<Option<Rollups>, Error> {
+        Ok(self.rollups.get(&key(height)).await?)
     }
 
     /// Makes all that was put and the payloads durable, and then a snapshot of the ledger, from which a restart goes on.
     pub(super) async fn write_snapshot(&mut self, ledger: &Ledger) -> Result<(), Error> {
         self.payloads.sync().await?.await?;
         self.records.sync().await?.await?;
-        self.rows.sync().await?.await?;
+        self.ids.sync().await?.await?;
+        self.rollups.sync().await?.await?;
         self.transactions.sync().await?.await?;
         rebind(&mut self.head, |store| store.put_sync(U64::new(HEAD), ledger.head())).await?;
         Ok(self.transactions.prune(*ledger.config().remembered(ledger.height()).start()).await?)
@@ -140,7 +151,8 @@ impl<E: Context> Archive<E> {
     /// Forgets heights below this one, as far as files allow.
     pub(super) async fn prune(&mut self, below: Height) -> Result<(), Error> {
         self.records.prune(below.0).await?;
-        Ok(self.rows.prune(below.0).await?)
+        self.ids.prune(below.0).await?;
+        Ok(self.rollups.prune(below.0).await?)
     }
 }
 

@@ -8,20 +8,18 @@ use chorale_types::{
     codec_struct,
     limits::{HEADER_PAYLOADS_MAX, LANE_ITEMS_MAX, PAYLOAD_SECTIONS_MAX},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What the index knows of one height.
+/// The ids of the units of one height.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct Ids {
     height: Height,
-    /// The first 8 bytes of the ids of all units, sorted.
+    /// The first 8 bytes of each, sorted.
     ids: List<u64, LANE_ITEMS_MAX>,
-    /// Rollups with content, rising.
-    rollups: List<RollupId, { HEADER_PAYLOADS_MAX * PAYLOAD_SECTIONS_MAX }>,
 }
-codec_struct!(Row { height, ids, rollups });
+codec_struct!(Ids { height, ids });
 
-impl Row {
+impl Ids {
     pub(super) fn new(record: &Record) -> Self {
         let included = record.included().into_iter().map(|included| included.id);
         let skipped = record.skipped().iter().map(|skipped| skipped.id);
@@ -30,12 +28,23 @@ impl Row {
         // A unit that is there twice, included and skipped, is found by one.
         ids.dedup();
         ids.shrink_to_fit();
-        Self {
-            height: record.height(),
-            ids: List::new(ids).expect("payloads bound the units of a height"),
-            rollups: List::new(record.lanes().iter().map(chorale_types::Lane::rollup).collect())
-                .expect("payloads bound the lanes of a height"),
-        }
+        Self { height: record.height(), ids: List::new(ids).expect("payloads bound the units of a height") }
+    }
+}
+
+/// The rollups with content at one height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rollups {
+    height: Height,
+    /// Rising.
+    rollups: List<RollupId, { HEADER_PAYLOADS_MAX * PAYLOAD_SECTIONS_MAX }>,
+}
+codec_struct!(Rollups { height, rollups });
+
+impl Rollups {
+    pub(super) fn new(record: &Record) -> Self {
+        let rollups = record.lanes().iter().map(chorale_types::Lane::rollup).collect();
+        Self { height: record.height(), rollups: List::new(rollups).expect("payloads bound the lanes of a height") }
     }
 }
 
@@ -45,7 +54,7 @@ fn short(id: &UnitId) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// The rows of the heights that are kept; ids only as far as they fit.
+/// Of the heights that are kept; ids only as far as they fit.
 #[derive(Debug)]
 pub(super) struct Index {
     ids_max: usize,
@@ -55,7 +64,7 @@ pub(super) struct Index {
     ids_floor: Height,
     /// Apart from the ids, which a busy chain fills up while lanes are kept for longer: a follower that is told that
     /// what it needs is pruned, which it is not, has no way on.
-    rollups: BTreeMap<Height, Box<[RollupId]>>,
+    contents: BTreeMap<RollupId, BTreeSet<Height>>,
     /// Everything up to here is pruned.
     floor: Height,
 }
@@ -67,7 +76,7 @@ impl Index {
             ids_len: 0,
             ids: BTreeMap::new(),
             ids_floor: Height(0),
-            rollups: BTreeMap::new(),
+            contents: BTreeMap::new(),
             floor: Height(0),
         }
     }
@@ -77,23 +86,20 @@ impl Index {
         self.floor
     }
 
-    /// Takes a height, in any order.
-    pub(super) fn insert(&mut self, row: Row) {
-        let Row { height, ids, rollups } = row;
-        if height <= self.floor {
-            return;
-        }
-        if !rollups.is_empty() {
-            self.rollups.insert(height, rollups.into_vec().into_boxed_slice());
-        }
-        if height > self.ids_floor && !ids.is_empty() {
-            self.insert_ids(height, ids.into_vec().into_boxed_slice());
-        }
+    /// Whether the ids of this height are looked up. While heights are read newest first: whether older ones are worth
+    /// reading.
+    pub(super) fn wants_ids(&self, height: Height) -> bool {
+        height > self.floor.max(self.ids_floor)
     }
 
-    fn insert_ids(&mut self, height: Height, ids: Box<[u64]>) {
+    /// Takes the ids of a height in, in any order of heights.
+    pub(super) fn insert_ids(&mut self, row: Ids) {
+        let Ids { height, ids } = row;
+        if ids.is_empty() || !self.wants_ids(height) {
+            return;
+        }
         self.ids_len += ids.len();
-        if let Some(replaced) = self.ids.insert(height, ids) {
+        if let Some(replaced) = self.ids.insert(height, ids.into_vec().into_boxed_slice()) {
             self.ids_len -= replaced.len();
         }
         while self.ids_len > self.ids_max {
@@ -103,14 +109,26 @@ impl Index {
         }
     }
 
+    /// Takes the content of a height in, in any order of heights.
+    pub(super) fn insert_rollups(&mut self, row: &Rollups) {
+        if row.height > self.floor {
+            for rollup in row.rollups.iter() {
+                self.contents.entry(*rollup).or_default().insert(row.height);
+            }
+        }
+    }
+
     /// Forgets heights below this one.
     pub(super) fn prune(&mut self, below: Height) {
         while let Some(first) = self.ids.first_entry().filter(|first| *first.key() < below) {
             self.ids_len -= first.remove().len();
         }
-        while let Some(first) = self.rollups.first_entry().filter(|first| *first.key() < below) {
-            drop(first.remove());
-        }
+        self.contents.retain(|_, heights| {
+            while heights.first().is_some_and(|first| *first < below) {
+                heights.pop_first();
+            }
+            !heights.is_empty()
+        });
         self.floor = self.floor.max(Height(below.0.saturating_sub(1)));
     }
 
@@ -123,7 +141,6 @@ impl Index {
 
     /// The first height after this one at which a rollup has content.
     pub(super) fn next_content(&self, rollup: RollupId, after: Height) -> Option<Height> {
-        let mut later = self.rollups.range(after.next()..);
-        later.find(|(_, rollups)| rollups.binary_search(&rollup).is_ok()).map(|(height, _)| *height)
+        self.contents.get(&rollup)?.range(after.next()..).next().copied()
     }
 }

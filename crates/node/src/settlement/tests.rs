@@ -16,7 +16,7 @@ use chorale_types::{
     Acknowledged, Atomicity, AvailabilityCertificate, BlockId, BuilderId, Bundle, ChainId, Commitment, Digest, Epoch,
     EpochInfo, Header, Height, Manifest, Payload, PayloadStatus, PayloadUnit, QuorumCertificate, RollupId, Signature,
     Signers, TimestampMs, Transaction, Unit, UnitId, ValidatorIndex, View,
-    codec::{Blob, List},
+    codec::{Blob, List, Shared},
     tagged_hash,
 };
 use std::{future::Future, sync::Arc, time::Duration};
@@ -129,7 +129,7 @@ fn revealed_as(height: u64, payloads: Vec<(Manifest, Result<Opened, Malformed>)>
         payloads: List::new(payloads.iter().map(|payload| payload.certificate.clone()).collect()).unwrap(),
         author: ValidatorIndex(0),
     };
-    Revealed { header: Arc::new(header), payloads }
+    Revealed { header: Shared::new(header), payloads }
 }
 
 /// What each height of the tests brings.

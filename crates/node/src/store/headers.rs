@@ -2,14 +2,8 @@
 
 use super::{Log, LogReader};
 use crate::ports::Committed;
-use chorale_foundation::{
-    BufMut,
-    storage::{Context, journal::Error},
-};
-use chorale_types::{
-    BlockId, Header, Height,
-    codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt, Write},
-};
+use chorale_foundation::storage::{Context, journal::Error};
+use chorale_types::{BlockId, Header, Height, codec::Shared, codec_struct};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,26 +13,7 @@ use tracing::error;
 /// Headers that are kept in memory, so that the actors that follow closely do not read the disk.
 const RECENT_MAX: usize = 256;
 
-impl Write for Committed {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.header.write(buf);
-        self.proof.write(buf);
-    }
-}
-
-impl EncodeSize for Committed {
-    fn encode_size(&self) -> usize {
-        self.header.encode_size() + self.proof.encode_size()
-    }
-}
-
-impl Read for Committed {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
-        Ok(Self { header: Arc::new(ReadExt::read(buf)?), proof: ReadExt::read(buf)? })
-    }
-}
+codec_struct!(Committed { header, proof });
 
 /// Reads committed headers. Clones share the store.
 #[derive(Clone)]
@@ -64,24 +39,26 @@ impl Headers {
     /// A header above the committed ones that this node holds for good, because it may be certified: one that it voted
     /// for.
     #[must_use]
-    pub fn uncommitted(&self, height: Height, id: &BlockId) -> Option<Header> {
+    pub fn uncommitted(&self, height: Height, id: &BlockId) -> Option<Shared<Header>> {
         self.uncommitted.get(height, id)
     }
 }
 
+type ByHeight = BTreeMap<(Height, BlockId), Shared<Header>>;
+
 #[derive(Clone, Default)]
-struct Uncommitted(Arc<Mutex<BTreeMap<(Height, BlockId), Header>>>);
+struct Uncommitted(Arc<Mutex<ByHeight>>);
 
 impl Uncommitted {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Height, BlockId), Header>> {
+    fn lock(&self) -> MutexGuard<'_, ByHeight> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, height: Height, id: &BlockId) -> Option<Header> {
+    fn get(&self, height: Height, id: &BlockId) -> Option<Shared<Header>> {
         self.lock().get(&(height, *id)).cloned()
     }
 
-    fn insert(&self, header: Header) {
+    fn insert(&self, header: Shared<Header>) {
         self.lock().insert((header.height, header.id()), header);
     }
 
@@ -173,7 +150,7 @@ impl<E: Context + 'static> HeaderStore<E> {
 
     /// Lets others find a header that was voted for, until one of its height is committed. Whoever keeps it durably is
     /// the safety record.
-    pub fn offer(&self, header: Header) {
+    pub fn offer(&self, header: Shared<Header>) {
         if header.height > self.tip() {
             self.headers.uncommitted.insert(header);
         }

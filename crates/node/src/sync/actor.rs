@@ -230,8 +230,8 @@ async fn ancestors(chain: &ChainHandle, ask: &Ask) -> List<Header, HEADERS_MAX> 
 
 async fn find(chain: &ChainHandle, height: Height, id: &BlockId) -> Option<Header> {
     if let Some(header) = chain.headers.uncommitted(height, id) {
-        return Some(header);
+        return Some(header.unshared());
     }
     let committed = chain.headers.get(height).await?.header;
-    (committed.id() == *id).then(|| (*committed).clone())
+    (committed.id() == *id).then(|| committed.unshared())
 }

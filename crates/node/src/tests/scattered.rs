@@ -53,7 +53,7 @@ impl Hand {
         let entry = (parent.view.next() != view).then(|| self.given_up(View(view.0 - 1), parent).quorum);
         let statement = Statement::Tip { view, id: header.id() };
         let signature = Bls::signer(secret(header.author.as_usize())).sign(self.0.chain, self.0.epoch, &statement);
-        Tip { header, entry, signature }
+        Tip { header: header.into(), entry, signature }
     }
 
     fn certificate(&self, tip: &Tip) -> QuorumCertificate {
@@ -145,7 +145,7 @@ fn a_chain_of_which_nobody_has_all_is_put_together() {
         }
         leader.cluster.until(Height(10)).await;
         for header in &chain[..4] {
-            assert_eq!(*leader.cluster.chain(0).headers.get(header.height).await.unwrap().header, *header);
+            assert_eq!(leader.cluster.chain(0).headers.get(header.height).await.unwrap().header, *header);
         }
     });
 }

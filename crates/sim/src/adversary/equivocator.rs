@@ -12,11 +12,12 @@ impl Adversary for Equivocator {
             hand.send(to, message);
             return;
         };
-        let mut header = tip.header.clone();
+        let mut header = tip.header.unshared();
         header.timestamp.0 += 1;
         let statement = Statement::Tip { view: header.view, id: header.id() };
         let signature = hand.sign(hand.node, &statement);
-        let other = Message::Proposal(Proposal::Fresh(Tip { header, entry: tip.entry.clone(), signature }));
+        let other =
+            Message::Proposal(Proposal::Fresh(Tip { header: header.into(), entry: tip.entry.clone(), signature }));
         let seen_by_both = hand.random.chance(200);
         let me = hand.index();
         for index in hand.info.validators.indices().filter(|index| *index != me) {

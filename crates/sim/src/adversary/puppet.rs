@@ -99,7 +99,7 @@ fn fresh(hand: &mut Hand<'_>, view: View, parent: QuorumCertificate, entry: Opti
         author,
     };
     let signature = hand.sign(author.as_usize(), &Statement::Tip { view, id: header.id() });
-    Some(Proposal::Fresh(Tip { header, entry, signature }))
+    Some(Proposal::Fresh(Tip { header: header.into(), entry, signature }))
 }
 
 /// Votes of all puppets for any block that can be voted for in a view.

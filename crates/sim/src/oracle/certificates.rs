@@ -3,7 +3,7 @@
 use super::{Broken, EpochState, Oracle, Rule, Verdict, ensure};
 use chorale_types::{
     BlockReference, CommitProof, Entry, Header, High, Message, Proposal, QuorumCertificate, Signers,
-    TimeoutCertificate, TimeoutQuorum, ValidatorIndex, View,
+    TimeoutCertificate, TimeoutQuorum, ValidatorIndex, View, codec::Shared,
 };
 use std::collections::BTreeMap;
 
@@ -108,8 +108,8 @@ impl Oracle {
     }
 
     /// Judges the proof of a commit.
-    pub(super) fn check_proof(&mut self, node: usize, headers: &[Header], proof: &CommitProof) -> Verdict {
-        let last = headers.last().map(Header::reference);
+    pub(super) fn check_proof(&mut self, node: usize, headers: &[Shared<Header>], proof: &CommitProof) -> Verdict {
+        let last = headers.last().map(|header| header.reference());
         let closing = self.epochs.get(&proof.epoch()).map(|state| state.info.closing);
         let proven = last.is_some_and(|last| {
             // At the end of an epoch the proof may be of a descendant of the closing block.

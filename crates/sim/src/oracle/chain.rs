@@ -1,7 +1,7 @@
 //! One chain.
 
 use super::{Oracle, Rule, Verdict, ensure};
-use chorale_types::{BlockId, BlockReference, Epoch, Header, Height};
+use chorale_types::{BlockId, BlockReference, Epoch, Header, Height, codec::Shared};
 use std::collections::BTreeMap;
 
 /// The one chain, as the fastest node has committed it, and how far each node is.
@@ -50,7 +50,7 @@ impl Chain {
         Ok(())
     }
 
-    pub(super) fn committed(&mut self, node: usize, headers: &[Header]) -> Verdict {
+    pub(super) fn committed(&mut self, node: usize, headers: &[Shared<Header>]) -> Verdict {
         for header in headers {
             let before = Height(self.height_of(node));
             ensure(header.height == before.next(), Rule::NoGap, || {

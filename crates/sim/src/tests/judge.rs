@@ -10,7 +10,8 @@ use chorale_hotstuff::Record;
 use chorale_types::{
     BlockReference, CommitCertificate, CommitPair, CommitProof, CommitVote, EpochInfo, Evidence, Header, High, Message,
     Proposal, QuorumCertificate, Rank, RankKind, Signature, Signers, Statement, Timeout, TimeoutGroup, TimeoutQuorum,
-    Tip, View, Vote, codec::List,
+    Tip, View, Vote,
+    codec::{List, Shared},
 };
 use std::collections::BTreeSet;
 
@@ -31,8 +32,8 @@ fn breaks(verdict: &Verdict, rule: Rule) {
 }
 
 impl Court {
-    fn header(&self, view: u64, parent: &QuorumCertificate, timestamp: u64) -> Header {
-        Header {
+    fn header(&self, view: u64, parent: &QuorumCertificate, timestamp: u64) -> Shared<Header> {
+        Shared::new(Header {
             chain: self.info.chain,
             epoch: self.info.epoch,
             view: View(view),
@@ -41,7 +42,7 @@ impl Court {
             timestamp: chorale_types::TimestampMs(timestamp),
             payloads: List::new(Vec::new()).unwrap(),
             author: self.info.leader(View(view)),
-        }
+        })
     }
 
     fn record(&self, view: u64) -> Record {
@@ -80,7 +81,7 @@ impl Court {
     }
 
     /// A header of this view that 0 and 1 vote for, certified.
-    fn certified(&mut self, view: u64, parent: &QuorumCertificate) -> (Header, QuorumCertificate) {
+    fn certified(&mut self, view: u64, parent: &QuorumCertificate) -> (Shared<Header>, QuorumCertificate) {
         let header = self.header(view, parent, view);
         self.see(&header);
         self.vote(0, view, header.reference()).unwrap();
@@ -89,7 +90,7 @@ impl Court {
         (header, certificate)
     }
 
-    fn see(&mut self, header: &Header) {
+    fn see(&mut self, header: &Shared<Header>) {
         let (epoch, view) = (self.info.epoch, header.view);
         let excused = header.parent.view.next() != view;
         let entry = excused.then(|| {
@@ -194,7 +195,7 @@ fn what_is_sent_is_on_the_disk() {
     disk.write(crate::Write::Record(Box::new(Record { vote: Some(vote), ..court.record(1) })));
     disk.sync();
     breaks(&court.oracle.sent(0, &disk, false, &Message::Vote(vote)), Rule::Durability);
-    disk.write(crate::Write::Header(header.into()));
+    disk.write(crate::Write::Header(header));
     breaks(&court.oracle.sent(0, &disk, false, &Message::Vote(vote)), Rule::Durability);
     disk.sync();
     assert_eq!(court.oracle.sent(0, &disk, false, &Message::Vote(vote)), Ok(()));

@@ -9,7 +9,6 @@ use crate::{
 };
 use chorale_hotstuff::{Output, To};
 use chorale_types::{BlockId, BlockReference, Height, Message, Proposal};
-use std::rc::Rc;
 
 /// Headers that one answer carries at most.
 const HEADERS_PER_ANSWER: usize = 16;
@@ -102,7 +101,7 @@ impl World {
                     if honest {
                         self.measure_commit(node, id);
                     }
-                    self.hosts[slot].disk.write(Write::Committed(Rc::new(header)));
+                    self.hosts[slot].disk.write(Write::Committed(header));
                 }
                 Ok(())
             }

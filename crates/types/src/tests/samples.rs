@@ -107,7 +107,7 @@ fn quorum() -> TimeoutQuorum {
 }
 
 fn tip() -> Tip {
-    Tip { header: header(), entry: Some(quorum()), signature: signature(4) }
+    Tip { header: header().into(), entry: Some(quorum()), signature: signature(4) }
 }
 
 fn timeout_certificate(high: High) -> TimeoutCertificate {
