@@ -1,0 +1,192 @@
+//! Blocks: made transaction by transaction on a state, with Ethereum's headers.
+
+use crate::{RollupRules, SignedTransaction, State, system, transaction};
+use alloy_consensus::{
+    EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Eip658Value, Header, Receipt, ReceiptEnvelope, Sealable as _, Sealed,
+    Transaction as _, TxReceipt as _, proofs,
+};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
+use revm::{
+    Context, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _, SystemCallCommitEvm as _,
+    context::{
+        BlockEnv,
+        result::{EVMError, ExecutionResult, InvalidTransaction},
+    },
+    database_interface::WrapDatabaseRef,
+    handler::{MainnetContext, MainnetEvm},
+};
+
+/// What a block takes from where it stands in the shared order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Chain time, in whole seconds since 1970.
+    pub timestamp_s: u64,
+    /// What `PREVRANDAO` is: from the sequencer's block, so whoever proposes it has some choice.
+    pub prev_randao: B256,
+    /// The sequencer's block, which contracts read through EIP-4788.
+    pub sequencer_block: B256,
+    /// The header's extra data, at most 32 bytes.
+    pub extra_data: Bytes,
+}
+
+/// A block with what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The header with its hash.
+    pub header: Sealed<Header>,
+    /// The transactions that had an effect, in order.
+    pub transactions: Vec<SignedTransaction>,
+    /// Their receipts.
+    pub receipts: Vec<ReceiptEnvelope>,
+    /// What each of them, and each system call, asked of the layer below (EIP-7685).
+    pub requests: Requests,
+}
+
+/// Why a transaction has no effect in a block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Skipped {
+    /// The block has not enough gas left.
+    #[error("it may use {limit} gas, and the block has {left} left")]
+    BlockGas {
+        /// The transaction's gas limit.
+        limit: u64,
+        /// What is left.
+        left: u64,
+    },
+    /// Ethereum's rules forbid it in this state: nonce, funds, fees, or its limits.
+    #[error("{0}")]
+    Invalid(InvalidTransaction),
+}
+
+type Database<'a> = WrapDatabaseRef<&'a mut State>;
+
+/// A block under way. Dropping it leaves the state as far as it got: make blocks on a state that can be undone.
+pub struct BlockBuilder<'a> {
+    evm: MainnetEvm<MainnetContext<Database<'a>>>,
+    header: Header,
+    transactions: Vec<SignedTransaction>,
+    receipts: Vec<ReceiptEnvelope>,
+}
+
+impl<'a> BlockBuilder<'a> {
+    /// Begins the block after `parent` on the state that `parent` left.
+    ///
+    /// # Panics
+    ///
+    /// If a system contract misbehaves, which only a wrong genesis can cause.
+    #[must_use]
+    pub fn begin(rules: &RollupRules, parent: &Sealed<Header>, origin: Origin, state: &'a mut State) -> Self {
+        let base_fee = parent.next_block_base_fee(rules.base_fee).expect("blocks have a base fee from the genesis on");
+        let header = Header {
+            parent_hash: parent.hash(),
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: rules.fee_recipient,
+            number: parent.number + 1,
+            gas_limit: rules.gas_limit,
+            timestamp: origin.timestamp_s,
+            extra_data: origin.extra_data,
+            mix_hash: origin.prev_randao,
+            base_fee_per_gas: Some(base_fee),
+            withdrawals_root: Some(EMPTY_ROOT_HASH),
+            blob_gas_used: Some(0),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(origin.sequencer_block),
+            ..Header::default()
+        };
+        state.push_block_hash(parent.number, parent.hash());
+        let evm = Context::mainnet()
+            .with_db(WrapDatabaseRef(state))
+            .with_cfg(rules.configuration())
+            .with_block(environment(&header))
+            .build_mainnet();
+        let mut builder = Self { evm, header, transactions: Vec::new(), receipts: Vec::new() };
+        builder.call_system(system::BEACON_ROOTS, origin.sequencer_block.into());
+        builder.call_system(system::HISTORY, parent.hash().into());
+        builder
+    }
+
+    /// Gas that transactions of the block may still use.
+    #[must_use]
+    pub const fn gas_left(&self) -> u64 {
+        self.header.gas_limit - self.header.gas_used
+    }
+
+    /// Executes a transaction as the next of the block. One that fails (reverts, or runs out of gas) has its place in the
+    /// block all the same; one that is skipped has no effect at all.
+    ///
+    /// # Errors
+    ///
+    /// Why it is skipped.
+    ///
+    /// # Panics
+    ///
+    /// If the EVM fails by itself: nothing that anyone sends may do that, and going on would be to leave the chain.
+    #[expect(clippy::panic, reason = "a broken invariant, see above")]
+    pub fn execute(&mut self, transaction: SignedTransaction) -> Result<&ReceiptEnvelope, Skipped> {
+        let (limit, left) = (transaction.gas_limit(), self.gas_left());
+        if limit > left {
+            return Err(Skipped::BlockGas { limit, left });
+        }
+        match self.evm.transact_commit(transaction::environment(&transaction)) {
+            Ok(result) => Ok(self.include(transaction, result)),
+            Err(EVMError::Transaction(invalid)) => Err(Skipped::Invalid(invalid)),
+            Err(error) => panic!("the EVM failed in block {}: {error:?}", self.header.number),
+        }
+    }
+
+    fn include(&mut self, transaction: SignedTransaction, result: ExecutionResult) -> &ReceiptEnvelope {
+        self.header.gas_used += result.tx_gas_used();
+        let receipt = Receipt {
+            status: Eip658Value::Eip658(result.is_success()),
+            cumulative_gas_used: self.header.gas_used,
+            logs: result.into_logs(),
+        };
+        self.receipts.push(ReceiptEnvelope::from_typed(transaction.tx_type(), receipt));
+        self.transactions.push(transaction);
+        self.receipts.last().expect("pushed above")
+    }
+
+    /// Ends the block.
+    ///
+    /// # Panics
+    ///
+    /// As [`BlockBuilder::begin`].
+    #[must_use]
+    pub fn finish(mut self) -> Block {
+        let mut requests = Requests::default();
+        for (contract, kind) in system::REQUESTS {
+            requests.push_request_with_type(kind, self.call_system(contract, Bytes::new()));
+        }
+        let Self { evm, mut header, transactions, receipts } = self;
+        let WrapDatabaseRef(state) = evm.ctx.journaled_state.database;
+        let included: Vec<_> = transactions.iter().map(|transaction| transaction.inner()).collect();
+        header.state_root = state.root();
+        header.transactions_root = proofs::calculate_transaction_root(&included);
+        header.receipts_root = proofs::calculate_receipt_root(&receipts);
+        header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.bloom());
+        header.requests_hash = Some(requests.requests_hash());
+        Block { header: header.seal_slow(), transactions, receipts, requests }
+    }
+
+    /// Calls a contract in the system's name, outside of all gas.
+    #[expect(clippy::panic, reason = "a broken invariant: the genesis has these contracts, and nobody can change them")]
+    fn call_system(&mut self, contract: Address, data: Bytes) -> Bytes {
+        match self.evm.system_call_commit(contract, data) {
+            Ok(ExecutionResult::Success { output, .. }) => output.into_data(),
+            other => panic!("the system contract {contract} of this rollup's genesis failed: {other:?}"),
+        }
+    }
+}
+
+fn environment(header: &Header) -> BlockEnv {
+    BlockEnv {
+        number: U256::from(header.number),
+        beneficiary: header.beneficiary,
+        timestamp: U256::from(header.timestamp),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas.expect("set when the block began"),
+        prevrandao: Some(header.mix_hash),
+        ..BlockEnv::default()
+    }
+}

@@ -1,0 +1,63 @@
+//! Executed rollups: their state, and the blocks that transactions make of it, with the roots and headers of Ethereum.
+//!
+//! Pure: what comes in is the order of transactions and where it stands in the chain, what comes out is a block. Nothing
+//! here knows a disk, a clock or a network, and two nodes that are given the same make the same.
+//!
+//! # Blocks
+//!
+//! [`RollupGenesis`] reads the genesis file of Ethereum's clients. [`BlockBuilder`] makes the next block: the rules are
+//! those of Prague, with the calls to system contracts that unmodified clients make and check
+//! ([EIP-4788](https://eips.ethereum.org/EIPS/eip-4788), [2935](https://eips.ethereum.org/EIPS/eip-2935),
+//! [7002](https://eips.ethereum.org/EIPS/eip-7002), [7251](https://eips.ethereum.org/EIPS/eip-7251)). What Ethereum would
+//! refuse a block for is skipped instead, with its reason: the order is fixed, and nobody may spoil it for others.
+//!
+//! Transactions are Ethereum's ([`recover`]), but for what could be repeated on other rollups: one that names no chain, and
+//! a delegation for all chains. Blobs are not taken.
+//!
+//! # State
+//!
+//! Everything is in memory. Who owns a [`State`] writes down what changed, flat and once for each block, and builds it
+//! again from that ([`State::from_parts`]).
+//!
+//! ## Rules of the state
+//!
+//! 1. *One commit for each transaction.* The EVM (revm) runs a transaction on the state, or on an overlay of it, and hands
+//!    over what it touched; [`State`] takes that as a [`DatabaseCommit`](revm::DatabaseCommit). Only touched accounts
+//!    count, and of their storage only slots that changed. revm tells those by their values before *the transaction*: of
+//!    two that run without a commit between them, writes would be lost.
+//! 2. *Removal.* An account that is touched and empty is removed (EIP-161), and so is one that destroyed itself. Whether
+//!    it may (EIP-6780) is for the EVM to say. One that is created begins with empty storage. A slot that is zero is
+//!    none.
+//! 3. *Code* is kept by its hash, once, for as long as an account has it. The state is therefore a function of its
+//!    accounts, storage and last block hashes, on every node, whatever it has been through.
+//! 4. *Root.* That of Ethereum: the secure Merkle Patricia [`Trie`] of all accounts, each with the root of its storage.
+//!    Only what changed since the last root is hashed.
+//! 5. *Changes.* [`State::take_changes`] gives every row that differs since the last call, with its values before and
+//!    after. [`State::undo`] takes them back, the last ones first, to exactly the state that was.
+//!
+//! # Determinism
+//!
+//! What can be seen is in order: by address, slot, hash or number. What the EVM looks up is in hash maps, and what it
+//! hands over is one; both are gone through only where the order makes no difference.
+//!
+//! # Limits
+//!
+//! Memory grows with the state: about 0.3 KB for an account or a slot.
+
+mod block;
+mod genesis;
+mod rollup;
+mod state;
+mod system;
+mod transaction;
+mod trie;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::{Block, BlockBuilder, Origin, Skipped};
+pub use genesis::{GenesisError, RollupGenesis};
+pub use rollup::RollupRules;
+pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
+pub use transaction::{SignedTransaction, TransactionError, decode, recover};
+pub use trie::Trie;

@@ -1,0 +1,9 @@
+//! Whole blocks, against other implementations of Ethereum.
+
+mod anvil;
+mod blocks;
+mod programs;
+mod reference;
+mod rpc;
+mod story;
+mod wallets;

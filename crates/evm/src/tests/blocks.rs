@@ -1,0 +1,142 @@
+//! What blocks promise beyond what other implementations can be asked about.
+
+use super::{
+    programs::{self, word_of, words},
+    story::{CHAIN, Story, genesis},
+    wallets::{Ask, Wallet, raw},
+};
+use crate::{BlockBuilder, GenesisError, Origin, RollupGenesis, Skipped, TransactionError, recover};
+use alloy_eips::{eip1559::BaseFeeParams, eip2930::AccessList, eip4788::BEACON_ROOTS_ADDRESS};
+use alloy_genesis::GenesisAccount;
+use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use proptest::prelude::*;
+
+const GWEI: u128 = 1_000_000_000;
+
+fn rollup() -> RollupGenesis {
+    RollupGenesis::new(&genesis(), BaseFeeParams::ethereum()).unwrap()
+}
+
+fn ask(nonce: u64, to: TxKind, input: Bytes) -> Ask {
+    let access_list = AccessList::default();
+    Ask { nonce, to, value: U256::ZERO, input, gas_limit: 2_000_000, fee: 20 * GWEI, tip: GWEI, access_list }
+}
+
+fn origin(rollup: &RollupGenesis) -> Origin {
+    Origin {
+        timestamp_s: rollup.header.timestamp,
+        prev_randao: keccak256("randao"),
+        sequencer_block: keccak256("sequencer"),
+        extra_data: Bytes::new(),
+    }
+}
+
+#[test]
+fn a_transaction_that_is_skipped_leaves_no_trace() {
+    let one = |with_skipped: bool| {
+        let mut rollup = rollup();
+        let origin = origin(&rollup);
+        let mut builder = BlockBuilder::begin(&rollup.rules, &rollup.header, origin, &mut rollup.state);
+        let store = TxKind::Call(Address::repeat_byte(0xc1));
+        let send = |builder: &mut BlockBuilder<'_>, ask| {
+            builder.execute(recover(&raw(&Wallet::new(0).eip1559(CHAIN, ask)), CHAIN).unwrap()).map(|_| ())
+        };
+        if with_skipped {
+            let early = send(&mut builder, ask(7, store, Bytes::new()));
+            assert!(matches!(early, Err(Skipped::Invalid(_))), "{early:?}");
+            let huge = send(&mut builder, Ask { gas_limit: 30_000_001, ..ask(0, store, Bytes::new()) });
+            assert_eq!(huge, Err(Skipped::BlockGas { limit: 30_000_001, left: 30_000_000 }));
+            let poor = Ask { value: U256::from(10u128.pow(24)), ..ask(0, store, Bytes::new()) };
+            assert!(send(&mut builder, poor).is_err());
+        }
+        send(&mut builder, ask(0, store, words(&[U256::from(1), U256::from(2)]))).unwrap();
+        builder.finish()
+    };
+    assert_eq!(one(true), one(false));
+}
+
+#[test]
+fn a_block_reads_the_sequencers_block_by_its_time() {
+    let mut rollup = rollup();
+    let origin = origin(&rollup);
+    let timestamp = words(&[U256::from(origin.timestamp_s)]);
+    let call = [words(&[word_of(BEACON_ROOTS_ADDRESS)]), timestamp].concat();
+    let mut builder = BlockBuilder::begin(&rollup.rules, &rollup.header, origin, &mut rollup.state);
+    let calling = TxKind::Call(Address::repeat_byte(0xc6));
+    let sent = raw(&Wallet::new(0).eip1559(CHAIN, ask(0, calling, call.into())));
+    assert!(builder.execute(recover(&sent, CHAIN).unwrap()).unwrap().status());
+    drop(builder.finish());
+    let noted = |slot| rollup.state.slot(Address::repeat_byte(0xc6), U256::from(slot));
+    assert_eq!((noted(1), noted(2)), (U256::from(1), U256::from(32)), "it answered with a word");
+}
+
+#[test]
+fn what_could_be_repeated_elsewhere_is_refused() {
+    let wallet = Wallet::new(0);
+    let to = TxKind::Call(Address::repeat_byte(1));
+    let any = raw(&wallet.legacy(None, ask(0, to, Bytes::new())));
+    assert_eq!(recover(&any, CHAIN), Err(TransactionError::NoChain { expected: CHAIN }));
+    let other = raw(&wallet.eip1559(7, ask(0, to, Bytes::new())));
+    assert_eq!(recover(&other, CHAIN), Err(TransactionError::OtherChain { expected: CHAIN, found: 7 }));
+    let delegations = vec![wallet.authorize(CHAIN, Address::ZERO, 1), wallet.authorize(0, Address::ZERO, 2)];
+    let all = raw(&wallet.eip7702(CHAIN, ask(0, to, Bytes::new()), delegations));
+    assert_eq!(recover(&all, CHAIN), Err(TransactionError::AuthorizationForAll { position: 1, expected: CHAIN }));
+    let mut trailing = raw(&wallet.eip1559(CHAIN, ask(0, to, Bytes::new())));
+    trailing.push(0);
+    assert!(matches!(recover(&trailing, CHAIN), Err(TransactionError::Encoding(_))));
+}
+
+#[test]
+fn a_genesis_that_makes_no_rollup_is_refused() {
+    let new = |genesis: &_| RollupGenesis::new(genesis, BaseFeeParams::ethereum()).map(|_| ());
+    let mut no_chain = genesis();
+    no_chain.config.chain_id = 0;
+    assert_eq!(new(&no_chain), Err(GenesisError::ChainId));
+    let mut no_fee = genesis();
+    no_fee.base_fee_per_gas = None;
+    assert_eq!(new(&no_fee), Err(GenesisError::BaseFee));
+    let mut other = genesis();
+    let code = Some(Bytes::from_static(programs::STORE));
+    other.alloc.insert(BEACON_ROOTS_ADDRESS, GenesisAccount { code, ..GenesisAccount::default() });
+    assert_eq!(new(&other), Err(GenesisError::SystemContract(BEACON_ROOTS_ADDRESS)));
+    let mut empty = genesis();
+    empty.alloc.insert(Address::repeat_byte(9), GenesisAccount::default());
+    let root = |genesis| RollupGenesis::new(&genesis, BaseFeeParams::ethereum()).unwrap().header.state_root;
+    assert_eq!(root(empty), root(genesis()), "an account that is as good as none is none");
+}
+
+/// What was made can be taken back, block by block: a head that turns out wrong, or an answer about the past.
+#[test]
+fn blocks_can_be_undone() {
+    let mut story = Story::new(77);
+    let mut heads = vec![(story.rollup.state.root(), None)];
+    for _ in 0..20 {
+        let (origin, transactions) = (story.origin(), story.transactions());
+        let block = story.next(origin, &transactions);
+        heads.push((block.header.state_root, Some(story.rollup.state.take_changes())));
+    }
+    while let Some((root, changes)) = heads.pop() {
+        assert_eq!(story.rollup.state.root(), root);
+        if let Some(changes) = changes {
+            story.rollup.state.undo(&changes).unwrap();
+        }
+    }
+}
+
+proptest! {
+    /// A precompile that fails the whole EVM, and not only the call, would let anyone stop a rollup.
+    #[test]
+    fn no_input_of_a_precompile_stops_the_rollup(
+        number in 0u64..=20,
+        input in proptest::collection::vec(any::<u8>(), 0..600),
+        zeros in any::<bool>(),
+    ) {
+        let precompile = Address::from_word(U256::from(if number == 20 { 0x100 } else { number }).into());
+        let input = if zeros { vec![0; input.len()] } else { input };
+        let mut rollup = rollup();
+        let origin = origin(&rollup);
+        let mut builder = BlockBuilder::begin(&rollup.rules, &rollup.header, origin, &mut rollup.state);
+        let sent = raw(&Wallet::new(0).eip1559(CHAIN, ask(0, TxKind::Call(precompile), input.into())));
+        prop_assert!(builder.execute(recover(&sent, CHAIN).unwrap()).is_ok());
+    }
+}

@@ -1,0 +1,167 @@
+//! Contracts for tests, as code: each does one thing that the rules of blocks and state have to get right.
+
+use alloy_primitives::{Address, Bytes, U256};
+use revm::bytecode::opcode::*;
+
+/// Writes the second word of its input to the slot that the first names.
+pub(super) const STORE: &[u8] = &[PUSH1, 32, CALLDATALOAD, PUSH0, CALLDATALOAD, SSTORE, STOP];
+
+/// Logs its input, with its caller and the block's number.
+pub(super) const LOG: &[u8] =
+    &[CALLDATASIZE, PUSH0, PUSH0, CALLDATACOPY, NUMBER, CALLER, CALLDATASIZE, PUSH0, LOG2, STOP];
+
+/// Writes a slot, and reverts with its input.
+pub(super) const REVERTING: &[u8] =
+    &[CALLER, PUSH0, SSTORE, CALLDATASIZE, PUSH0, PUSH0, CALLDATACOPY, CALLDATASIZE, PUSH0, REVERT];
+
+/// Destroys itself in favour of the address in its input.
+pub(super) const DESTROYING: &[u8] = &[PUSH0, CALLDATALOAD, SELFDESTRUCT];
+
+/// Creates what its input says (CREATE2), and notes the address.
+pub(super) const CREATING: &[u8] = &[
+    CALLDATASIZE,
+    PUSH0,
+    PUSH0,
+    CALLDATACOPY, // the input as init code
+    NUMBER,
+    CALLDATASIZE,
+    PUSH0,
+    CALLVALUE,
+    CREATE2,
+    PUSH0,
+    SSTORE,
+    STOP,
+];
+
+/// Calls the address in the first word of its input with the rest of it and its value; notes whether that succeeded, and
+/// how much came back.
+pub(super) const CALLING: &[u8] = &[
+    PUSH1,
+    32,
+    CALLDATASIZE,
+    SUB,
+    PUSH1,
+    32,
+    PUSH0,
+    CALLDATACOPY, // the rest of the input
+    PUSH0,
+    PUSH0,
+    PUSH1,
+    32,
+    CALLDATASIZE,
+    SUB,
+    PUSH0,
+    CALLVALUE,
+    PUSH0,
+    CALLDATALOAD,
+    GAS,
+    CALL,
+    PUSH1,
+    1,
+    SSTORE,
+    RETURNDATASIZE,
+    PUSH1,
+    2,
+    SSTORE,
+    STOP,
+];
+
+/// Notes what it sees of the block.
+pub(super) const LOOKING: &[u8] = &[
+    PREVRANDAO_,
+    PUSH1,
+    0,
+    SSTORE,
+    TIMESTAMP,
+    PUSH1,
+    1,
+    SSTORE,
+    BASEFEE,
+    PUSH1,
+    2,
+    SSTORE,
+    CHAINID,
+    PUSH1,
+    3,
+    SSTORE,
+    COINBASE,
+    PUSH1,
+    4,
+    SSTORE,
+    GASLIMIT,
+    PUSH1,
+    5,
+    SSTORE,
+    BLOBBASEFEE,
+    PUSH1,
+    6,
+    SSTORE,
+    PUSH1,
+    1,
+    NUMBER,
+    SUB,
+    BLOCKHASH,
+    PUSH1,
+    7,
+    SSTORE,
+    PUSH1,
+    3,
+    NUMBER,
+    SUB,
+    BLOCKHASH,
+    PUSH1,
+    8,
+    SSTORE,
+    SELFBALANCE,
+    PUSH1,
+    9,
+    SSTORE,
+    CALLER,
+    BALANCE,
+    PUSH1,
+    10,
+    SSTORE,
+    STOP,
+];
+const PREVRANDAO_: u8 = DIFFICULTY;
+
+/// Uses transient storage and copies in memory.
+pub(super) const TRANSIENT: &[u8] = &[
+    PUSH0,
+    CALLDATALOAD,
+    PUSH1,
+    5,
+    TSTORE,
+    PUSH1,
+    5,
+    TLOAD,
+    PUSH0,
+    MSTORE,
+    PUSH1,
+    32,
+    PUSH0,
+    PUSH1,
+    64,
+    MCOPY,
+    PUSH1,
+    64,
+    MLOAD,
+    PUSH0,
+    SSTORE,
+    STOP,
+];
+
+/// Code that deploys `runtime`.
+pub(super) fn deploying(runtime: &[u8]) -> Bytes {
+    let [high, low] = u16::try_from(runtime.len()).unwrap().to_be_bytes();
+    let prefix = [PUSH2, high, low, DUP1, PUSH1, 10, PUSH0, CODECOPY, PUSH0, RETURN];
+    [&prefix[..], runtime].concat().into()
+}
+
+pub(super) fn words(words: &[U256]) -> Bytes {
+    words.iter().flat_map(|word| word.to_be_bytes::<32>()).collect::<Vec<u8>>().into()
+}
+
+pub(super) fn word_of(address: Address) -> U256 {
+    U256::from_be_bytes(address.into_word().0)
+}
