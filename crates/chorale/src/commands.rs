@@ -7,6 +7,7 @@ pub(crate) mod follow;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod node;
+pub(crate) mod rollup;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod tx;

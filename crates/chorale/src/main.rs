@@ -30,6 +30,7 @@ enum Command {
     #[command(subcommand)]
     Keys(commands::keys::Command),
     Node(commands::node::Arguments),
+    Rollup(commands::rollup::Arguments),
     Devnet(commands::devnet::Arguments),
     #[command(subcommand)]
     Tx(commands::tx::Command),
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Init(arguments) => commands::init::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Keys(command) => commands::keys::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Node(arguments) => commands::node::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Rollup(arguments) => commands::rollup::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Devnet(arguments) => commands::devnet::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Tx(command) => commands::tx::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Bundle(command) => commands::bundle::run(&command).map(|()| ExitCode::SUCCESS),

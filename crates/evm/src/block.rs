@@ -59,9 +59,13 @@ pub enum Skipped {
     Invalid(InvalidTransaction),
 }
 
+/// The most that a header's extra data may be.
+pub(crate) const EXTRA_DATA_BYTES_MAX: usize = 32;
+
 type Database<'a> = WrapDatabaseRef<&'a mut State>;
 
-/// A block under way. Dropping it leaves the state as far as it got: make blocks on a state that can be undone.
+/// A block under way. Dropping it leaves the state as far as it got, and nothing can begin on that but after an
+/// [`undo`](State::undo) of the changes.
 pub struct BlockBuilder<'a> {
     evm: MainnetEvm<MainnetContext<Database<'a>>>,
     header: Header,
@@ -74,10 +78,14 @@ impl<'a> BlockBuilder<'a> {
     ///
     /// # Panics
     ///
-    /// If a system contract misbehaves, which only a wrong genesis can cause.
+    /// If the state is not the one that `parent` left, the time is before that of `parent`, or there is too much extra data:
+    /// what came of it would be no block of any chain. And if a system contract misbehaves, which only a wrong genesis can
+    /// cause.
     #[must_use]
     pub fn begin(rules: &RollupRules, parent: &Sealed<Header>, origin: Origin, state: &'a mut State) -> Self {
-        let base_fee = parent.next_block_base_fee(rules.base_fee).expect("blocks have a base fee from the genesis on");
+        assert_eq!(state.root(), parent.state_root, "block {} begins on the state of another block", parent.number + 1);
+        assert!(origin.timestamp_s >= parent.timestamp, "block {} is older than its parent", parent.number + 1);
+        assert!(origin.extra_data.len() <= EXTRA_DATA_BYTES_MAX, "{} bytes of extra data", origin.extra_data.len());
         let header = Header {
             parent_hash: parent.hash(),
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
@@ -87,7 +95,7 @@ impl<'a> BlockBuilder<'a> {
             timestamp: origin.timestamp_s,
             extra_data: origin.extra_data,
             mix_hash: origin.prev_randao,
-            base_fee_per_gas: Some(base_fee),
+            base_fee_per_gas: Some(rules.next_base_fee(parent)),
             withdrawals_root: Some(EMPTY_ROOT_HASH),
             blob_gas_used: Some(0),
             excess_blob_gas: Some(0),
@@ -179,7 +187,7 @@ impl<'a> BlockBuilder<'a> {
     }
 }
 
-fn environment(header: &Header) -> BlockEnv {
+pub(crate) fn environment(header: &Header) -> BlockEnv {
     BlockEnv {
         number: U256::from(header.number),
         beneficiary: header.beneficiary,

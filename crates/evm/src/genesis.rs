@@ -1,16 +1,19 @@
 //! The first block of a rollup, from the genesis file that Ethereum's clients read.
 
-use crate::{Account, PartsError, RollupRules, State, system};
+use crate::{Account, PartsError, RollupRules, State, block::EXTRA_DATA_BYTES_MAX, system};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, Sealable as _, Sealed};
-use alloy_eips::{eip1559::BaseFeeParams, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_eips::{
+    eip1559::{DEFAULT_BASE_FEE_MAX_CHANGE_DENOMINATOR, DEFAULT_ELASTICITY_MULTIPLIER},
+    eip7685::EMPTY_REQUESTS_HASH,
+};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use std::collections::BTreeMap;
 
 /// The least gas of a block that Ethereum's clients accept.
 const GAS_LIMIT_MIN: u64 = 5_000;
-/// The most that a header's extra data may be.
-const EXTRA_DATA_BYTES_MAX: usize = 32;
+/// Gas of a block at most. With it the memory that a transaction can pay for is bounded too.
+const GAS_LIMIT_MAX: u64 = 1_000_000_000;
 
 /// A rollup before its first block.
 #[derive(Clone, Debug)]
@@ -26,8 +29,8 @@ pub struct RollupGenesis {
 /// Why a genesis file makes no rollup. Names the field, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
-    /// Too little gas.
-    #[error("gasLimit is {0}, and must be at least {GAS_LIMIT_MIN}")]
+    /// Too little gas, or so much that a block could take minutes.
+    #[error("gasLimit is {0}, and must be {GAS_LIMIT_MIN} to {GAS_LIMIT_MAX}")]
     GasLimit(u64),
     /// Too much extra data.
     #[error("extraData has {0} bytes, and at most {EXTRA_DATA_BYTES_MAX} are allowed")]
@@ -41,9 +44,18 @@ pub enum GenesisError {
     /// The chain begins at 0.
     #[error("number is {0}: the genesis of a rollup is its block 0")]
     Number(u64),
-    /// A fee rule that divides by zero.
-    #[error("the base fee's change denominator and elasticity must not be 0")]
-    BaseFeeRule,
+    /// A parent or blobs.
+    #[error("parentHash, excessBlobGas and blobGasUsed must be 0 or left out")]
+    Header,
+    /// More ether than the EVM can count.
+    #[error("alloc has balances of more than 2^128 - 1 wei in all")]
+    Supply,
+    /// An account with nothing.
+    #[error("alloc has {0} without balance, nonce or code; leave it out")]
+    EmptyAccount(Address),
+    /// Storage of what is no contract.
+    #[error("alloc gives {0} storage, but neither code nor a nonce; give it one of them")]
+    Storage(Address),
     /// Another contract where Ethereum's rules call one.
     #[error("alloc has something at {0}, which is the place of a system contract; leave it out")]
     SystemContract(Address),
@@ -53,22 +65,22 @@ pub enum GenesisError {
 }
 
 impl RollupGenesis {
-    /// Reads a genesis. Of `config` only the chain id counts: a rollup starts with the rules of Prague. The contracts that
-    /// these rules call are added if they are not in it.
+    /// Reads a genesis. Of `config` only the chain id counts: a rollup has the rules of Prague, whatever forks are named, and
+    /// no deposit contract. The contracts that these rules call are added if they are not in it: other clients have to be
+    /// given them in their file.
     ///
     /// # Errors
     ///
     /// The first thing wrong with it.
-    pub fn new(genesis: &Genesis, base_fee: BaseFeeParams) -> Result<Self, GenesisError> {
+    pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         let rules = RollupRules {
             chain_id: genesis.config.chain_id,
             gas_limit: genesis.gas_limit,
-            base_fee,
+            base_fee_change_denominator: DEFAULT_BASE_FEE_MAX_CHANGE_DENOMINATOR,
+            base_fee_elasticity: DEFAULT_ELASTICITY_MULTIPLIER,
             fee_recipient: genesis.coinbase,
         };
-        let base_fee_per_gas = genesis.base_fee_per_gas.and_then(|fee| u64::try_from(fee).ok());
-        let base_fee_per_gas = base_fee_per_gas.ok_or(GenesisError::BaseFee)?;
-        check(genesis, base_fee)?;
+        let base_fee_per_gas = check(genesis)?;
         let mut state = allocate(&genesis.alloc)?;
         let header = Header {
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
@@ -94,11 +106,12 @@ impl RollupGenesis {
     }
 }
 
-fn check(genesis: &Genesis, base_fee: BaseFeeParams) -> Result<(), GenesisError> {
+/// The base fee, if everything else is right too.
+fn check(genesis: &Genesis) -> Result<u64, GenesisError> {
     if genesis.config.chain_id == 0 {
         return Err(GenesisError::ChainId);
     }
-    if genesis.gas_limit < GAS_LIMIT_MIN {
+    if !(GAS_LIMIT_MIN..=GAS_LIMIT_MAX).contains(&genesis.gas_limit) {
         return Err(GenesisError::GasLimit(genesis.gas_limit));
     }
     if genesis.extra_data.len() > EXTRA_DATA_BYTES_MAX {
@@ -107,10 +120,18 @@ fn check(genesis: &Genesis, base_fee: BaseFeeParams) -> Result<(), GenesisError>
     if let Some(number) = genesis.number.filter(|number| *number != 0) {
         return Err(GenesisError::Number(number));
     }
-    if base_fee.max_change_denominator == 0 || base_fee.elasticity_multiplier == 0 {
-        return Err(GenesisError::BaseFeeRule);
+    if genesis.parent_hash.is_some_and(|hash| !hash.is_zero())
+        || genesis.excess_blob_gas.is_some_and(|gas| gas != 0)
+        || genesis.blob_gas_used.is_some_and(|gas| gas != 0)
+    {
+        return Err(GenesisError::Header);
     }
-    Ok(())
+    let supply = genesis.alloc.values().try_fold(U256::ZERO, |sum, account| sum.checked_add(account.balance));
+    if supply.is_none_or(|supply| supply > U256::from(u128::MAX)) {
+        return Err(GenesisError::Supply);
+    }
+    let base_fee = genesis.base_fee_per_gas.and_then(|fee| u64::try_from(fee).ok());
+    base_fee.ok_or(GenesisError::BaseFee)
 }
 
 fn allocate(alloc: &BTreeMap<Address, GenesisAccount>) -> Result<State, GenesisError> {
@@ -125,10 +146,18 @@ fn allocate(alloc: &BTreeMap<Address, GenesisAccount>) -> Result<State, GenesisE
         let storage = given.storage.iter().flatten().filter(|(_, value)| !value.is_zero());
         slots
             .extend(storage.map(|(slot, value)| (*address, U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))));
-        // An account that is as good as none would be a leaf that no client has after its first touch (EIP-161).
-        if !account.is_empty() {
-            accounts.insert(*address, account);
+        // Clients differ in whether such an account is part of the state.
+        if account.is_empty() {
+            return Err(GenesisError::EmptyAccount(*address));
         }
+        // With neither, a contract could be created over the storage; clients differ in whether it may (EIP-7610).
+        if account.code_hash == KECCAK256_EMPTY
+            && account.nonce == 0
+            && given.storage.as_ref().is_some_and(|it| !it.is_empty())
+        {
+            return Err(GenesisError::Storage(*address));
+        }
+        accounts.insert(*address, account);
     }
     for (address, account, code) in system::contracts() {
         let given = *accounts.entry(address).or_insert(account);

@@ -3,6 +3,12 @@
 //! Pure: what comes in is the order of transactions and where it stands in the chain, what comes out is a block. Nothing
 //! here knows a disk, a clock or a network, and two nodes that are given the same make the same.
 //!
+//! # Derivation
+//!
+//! A [`Chain`] makes one block for each height at which the rollup has content: from the lane and the outcome that the
+//! stake attested, both verified by whoever follows. The block says where it comes from: its extra data is the height,
+//! its parent beacon root the sequencer's block, which contracts read through EIP-4788.
+//!
 //! # Blocks
 //!
 //! [`RollupGenesis`] reads the genesis file of Ethereum's clients. [`BlockBuilder`] makes the next block: the rules are
@@ -42,9 +48,13 @@
 //!
 //! # Limits
 //!
-//! Memory grows with the state: about 0.3 KB for an account or a slot.
+//! Memory grows with the state: about 0.3 KB for an account or a slot. The precompiles for BLS12-381, KZG and modular
+//! exponentiation are those in Rust, slower than their price in gas assumes: a block full of the worst of them takes
+//! seconds. The gas limit of a rollup should allow for that.
 
 mod block;
+mod call;
+mod chain;
 mod genesis;
 mod rollup;
 mod state;
@@ -56,6 +66,8 @@ mod trie;
 mod tests;
 
 pub use block::{Block, BlockBuilder, Origin, Skipped};
+pub use call::{Call, Called};
+pub use chain::{Chain, Derived, MARKER, NoEffect, OutOfOrder, Reason};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};

@@ -2,6 +2,8 @@
 
 mod anvil;
 mod blocks;
+mod calls;
+mod chain;
 mod programs;
 mod reference;
 mod rpc;

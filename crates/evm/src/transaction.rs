@@ -6,9 +6,28 @@ use alloy_consensus::{
 };
 use alloy_eips::eip2718::Decodable2718 as _;
 use revm::context::TxEnv;
+use std::ops::Deref;
 
-/// A transaction with its sender, whose signature holds.
-pub type SignedTransaction = Recovered<TxEnvelope>;
+/// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: only [`recover`]
+/// makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedTransaction(Recovered<TxEnvelope>);
+
+impl SignedTransaction {
+    /// As the Ethereum libraries have it.
+    #[must_use]
+    pub const fn recovered(&self) -> &Recovered<TxEnvelope> {
+        &self.0
+    }
+}
+
+impl Deref for SignedTransaction {
+    type Target = Recovered<TxEnvelope>;
+
+    fn deref(&self) -> &Recovered<TxEnvelope> {
+        &self.0
+    }
+}
 
 /// Why bytes are no transaction of a rollup, whatever its state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +101,7 @@ pub fn decode(bytes: &[u8], chain_id: u64) -> Result<TxEnvelope, TransactionErro
 pub fn recover(bytes: &[u8], chain_id: u64) -> Result<SignedTransaction, TransactionError> {
     let transaction = decode(bytes, chain_id)?;
     let sender = transaction.recover_signer().map_err(|_| TransactionError::Signature)?;
-    Ok(Recovered::new_unchecked(transaction, sender))
+    Ok(SignedTransaction(Recovered::new_unchecked(transaction, sender)))
 }
 
 /// What the EVM is told of a transaction.

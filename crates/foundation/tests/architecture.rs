@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8, bool)] = &[
     ("chorale-api", 3, false),
     ("chorale-client", 4, false),
     ("chorale-node", 5, false),
+    ("chorale-rollup", 5, false),
     ("chorale-sim", 5, false),
     ("chorale-bench", 6, false),
     ("chorale", 6, false),

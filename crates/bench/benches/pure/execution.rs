@@ -1,7 +1,7 @@
 //! Blocks of 1,000 simple transfers on a rollup with 100,000 accounts, roots and receipts included.
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::{eip1559::BaseFeeParams, eip2718::Encodable2718 as _};
+use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
 use chorale_evm::{BlockBuilder, Origin, RollupGenesis, SignedTransaction, recover};
@@ -46,7 +46,7 @@ fn rollup() -> RollupGenesis {
     genesis.config.chain_id = CHAIN;
     let rich = GenesisAccount { balance: U256::from(10u128.pow(20)), ..GenesisAccount::default() };
     genesis.alloc = (0..ACCOUNTS).map(|number| (account(number), rich.clone())).collect();
-    RollupGenesis::new(&genesis, BaseFeeParams::ethereum()).expect("nothing is wrong with it")
+    RollupGenesis::new(&genesis).expect("nothing is wrong with it")
 }
 
 /// Makes the block, and takes it back outside of what is measured.

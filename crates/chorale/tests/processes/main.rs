@@ -15,5 +15,6 @@ mod links;
 mod network;
 mod ordering;
 mod partitions;
+mod rollup;
 mod servers;
 mod subscriptions;

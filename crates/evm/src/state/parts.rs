@@ -34,7 +34,7 @@ pub enum PartsError {
 
 impl State {
     /// The state that rows describe: a genesis, what a node wrote down, or a snapshot from a stranger, if its root then
-    /// is the right one.
+    /// is the right one. The root says nothing about block hashes: those have to be of verified headers.
     ///
     /// A later row replaces an earlier one with the same key. Slots that are zero are none, and code that no account has
     /// is left out. What comes of it has no changes: the rows are written down already.

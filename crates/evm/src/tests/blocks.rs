@@ -6,15 +6,16 @@ use super::{
     wallets::{Ask, Wallet, raw},
 };
 use crate::{BlockBuilder, GenesisError, Origin, RollupGenesis, Skipped, TransactionError, recover};
-use alloy_eips::{eip1559::BaseFeeParams, eip2930::AccessList, eip4788::BEACON_ROOTS_ADDRESS};
-use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use alloy_consensus::Header;
+use alloy_eips::{eip2930::AccessList, eip4788::BEACON_ROOTS_ADDRESS};
+use alloy_genesis::{Genesis, GenesisAccount};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use proptest::prelude::*;
 
 const GWEI: u128 = 1_000_000_000;
 
 fn rollup() -> RollupGenesis {
-    RollupGenesis::new(&genesis(), BaseFeeParams::ethereum()).unwrap()
+    RollupGenesis::new(&genesis()).unwrap()
 }
 
 fn ask(nonce: u64, to: TxKind, input: Bytes) -> Ask {
@@ -88,7 +89,7 @@ fn what_could_be_repeated_elsewhere_is_refused() {
 
 #[test]
 fn a_genesis_that_makes_no_rollup_is_refused() {
-    let new = |genesis: &_| RollupGenesis::new(genesis, BaseFeeParams::ethereum()).map(|_| ());
+    let new = |genesis: &Genesis| RollupGenesis::new(genesis).map(|_| ());
     let mut no_chain = genesis();
     no_chain.config.chain_id = 0;
     assert_eq!(new(&no_chain), Err(GenesisError::ChainId));
@@ -99,10 +100,49 @@ fn a_genesis_that_makes_no_rollup_is_refused() {
     let code = Some(Bytes::from_static(programs::STORE));
     other.alloc.insert(BEACON_ROOTS_ADDRESS, GenesisAccount { code, ..GenesisAccount::default() });
     assert_eq!(new(&other), Err(GenesisError::SystemContract(BEACON_ROOTS_ADDRESS)));
-    let mut empty = genesis();
-    empty.alloc.insert(Address::repeat_byte(9), GenesisAccount::default());
-    let root = |genesis| RollupGenesis::new(&genesis, BaseFeeParams::ethereum()).unwrap().header.state_root;
-    assert_eq!(root(empty), root(genesis()), "an account that is as good as none is none");
+    let somebody = Address::repeat_byte(9);
+    let with = |account| {
+        let mut given = genesis();
+        given.alloc.insert(somebody, account);
+        new(&given)
+    };
+    assert_eq!(with(GenesisAccount::default()), Err(GenesisError::EmptyAccount(somebody)));
+    let storage = Some([(B256::ZERO, B256::repeat_byte(1))].into());
+    let stored = GenesisAccount { balance: U256::from(1), storage, ..GenesisAccount::default() };
+    assert_eq!(with(stored), Err(GenesisError::Storage(somebody)));
+    let rich = GenesisAccount { balance: U256::from(u128::MAX), ..GenesisAccount::default() };
+    assert_eq!(with(rich), Err(GenesisError::Supply));
+    for gas_limit in [0, u64::MAX] {
+        assert_eq!(new(&Genesis { gas_limit, ..genesis() }), Err(GenesisError::GasLimit(gas_limit)));
+    }
+}
+
+/// The examples of EIP-1559, and its ends.
+#[test]
+fn the_base_fee_follows_the_gas_that_blocks_use() {
+    let next = |base_fee, gas_used| {
+        let parent = Header { base_fee_per_gas: Some(base_fee), gas_used, gas_limit: 20_000_000, ..Header::default() };
+        rollup().rules.next_base_fee(&parent)
+    };
+    assert_eq!(next(1_000_000_000, 10_000_000), 1_000_000_000);
+    assert_eq!(next(1_000_000_000, 20_000_000), 1_125_000_000);
+    assert_eq!(next(1_000_000_000, 0), 875_000_000);
+    assert_eq!(next(1_000_000_000, 9_000_000), 987_500_000);
+    assert_eq!(next(1, 10_000_001), 2, "it always rises");
+    assert_eq!(next(0, 0), 0);
+    // A sum of 64 bits would overflow, and stop every node for good.
+    assert_eq!(next(u64::MAX, 20_000_000), u64::MAX);
+    assert_eq!(next(u64::MAX - 1, 20_000_000), u64::MAX);
+}
+
+#[test]
+#[should_panic(expected = "begins on the state of another block")]
+fn a_block_begins_on_the_state_that_its_parent_left() {
+    let mut rollup = rollup();
+    let origin = origin(&rollup);
+    // Dropped halfway: its system calls are done.
+    drop(BlockBuilder::begin(&rollup.rules, &rollup.header, origin.clone(), &mut rollup.state));
+    drop(BlockBuilder::begin(&rollup.rules, &rollup.header, origin, &mut rollup.state));
 }
 
 /// What was made can be taken back, block by block: a head that turns out wrong, or an answer about the past.
@@ -123,16 +163,32 @@ fn blocks_can_be_undone() {
     }
 }
 
+/// Inputs that precompiles take for what they are about, and some that nearly are.
+fn precompile_input() -> impl Strategy<Value = (u64, Vec<u8>)> {
+    let bytes = |len: usize| proptest::collection::vec(any::<u8>(), len);
+    let word = |number: u64| U256::from(number).to_be_bytes::<32>().to_vec();
+    // Multiples of the generator of BN254, (1, 2), and the point at infinity.
+    let point = move |infinity: bool| if infinity { vec![0; 64] } else { [word(1), word(2)].concat() };
+    let modexp = (0u64..70, 0u64..70, 0u64..70, bytes(220)).prop_map(move |(base, exponent, modulus, rest)| {
+        (5, [word(base), word(exponent), word(modulus), rest].concat())
+    });
+    let add = (any::<bool>(), any::<bool>()).prop_map(move |(a, b)| (6, [point(a), point(b)].concat()));
+    let multiply = (any::<bool>(), bytes(32)).prop_map(move |(a, scalar)| (7, [point(a), scalar].concat()));
+    let pairing = (0usize..4).prop_map(move |pairs| (8, vec![0; 192 * pairs]));
+    let blake = (0u32..400, bytes(208), 0u8..3)
+        .prop_map(|(rounds, state, last)| (9, [rounds.to_be_bytes().to_vec(), state, vec![last]].concat()));
+    let infinity =
+        (11u64..=17, 0usize..4, prop_oneof![Just(128usize), Just(160), Just(256), Just(288), Just(384), Just(64)])
+            .prop_map(|(number, count, size)| (number, vec![0; count * size]));
+    let anything = (0u64..=18, 0usize..600).prop_flat_map(move |(number, len)| (Just(number), bytes(len)));
+    prop_oneof![modexp, add, multiply, pairing, blake, infinity, anything]
+}
+
 proptest! {
     /// A precompile that fails the whole EVM, and not only the call, would let anyone stop a rollup.
     #[test]
-    fn no_input_of_a_precompile_stops_the_rollup(
-        number in 0u64..=20,
-        input in proptest::collection::vec(any::<u8>(), 0..600),
-        zeros in any::<bool>(),
-    ) {
-        let precompile = Address::from_word(U256::from(if number == 20 { 0x100 } else { number }).into());
-        let input = if zeros { vec![0; input.len()] } else { input };
+    fn no_input_of_a_precompile_stops_the_rollup((number, input) in precompile_input()) {
+        let precompile = Address::from_word(U256::from(number).into());
         let mut rollup = rollup();
         let origin = origin(&rollup);
         let mut builder = BlockBuilder::begin(&rollup.rules, &rollup.header, origin, &mut rollup.state);

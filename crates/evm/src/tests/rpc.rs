@@ -53,7 +53,10 @@ impl Anvil {
         let address = lines.find_map(|line| line.unwrap().strip_prefix("Listening on ").map(str::to_owned));
         // Nobody reads on: what it prints later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Running { process, address: address.expect("anvil says where it listens") }
+        // Made first, so that it ends whatever comes of this.
+        let mut running = Running { process, address: String::new() };
+        running.address = address.expect("anvil says where it listens");
+        running
     }
 }
 

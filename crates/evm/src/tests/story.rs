@@ -7,7 +7,6 @@ use super::{
 use crate::{Block, BlockBuilder, Origin, RollupGenesis, SignedTransaction, recover};
 use alloy_consensus::{Header, Sealed};
 use alloy_eips::{
-    eip1559::BaseFeeParams,
     eip2930::{AccessList, AccessListItem},
     eip4788::BEACON_ROOTS_ADDRESS,
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
@@ -69,8 +68,7 @@ fn contracts() -> Vec<Address> {
 
 impl Story {
     pub(super) fn new(seed: u64) -> Self {
-        let base_fee = BaseFeeParams::ethereum();
-        let rollup = RollupGenesis::new(&genesis(), base_fee).unwrap();
+        let rollup = RollupGenesis::new(&genesis()).unwrap();
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
             wallets: (0..WALLETS).map(Wallet::new).collect(),
@@ -107,7 +105,7 @@ impl Story {
         (0..=self.below(12)).map(|_| self.transaction()).collect()
     }
 
-    /// Makes the next block of them. Also those that are not skipped.
+    /// Makes the next block of them.
     pub(super) fn next(&mut self, origin: Origin, transactions: &[Vec<u8>]) -> Block {
         let mut builder = BlockBuilder::begin(&self.rollup.rules, &self.head, origin, &mut self.rollup.state);
         let recovered = transactions.iter().filter_map(|bytes| recover(bytes, CHAIN).ok());
@@ -181,7 +179,7 @@ impl Story {
         let small = code::words(&[U256::from(first), U256::from(second)]);
         let contracts = self.contracts.clone();
         let call = |contract: usize, input: Bytes| (TxKind::Call(contracts[contract]), input);
-        match self.below(14) {
+        match self.below(16) {
             0 => (TxKind::Call(Address::with_last_byte(u8::try_from(self.below(255)).unwrap())), small),
             1 => (TxKind::Call(Address::repeat_byte(u8::try_from(self.below(9)).unwrap())), Bytes::new()),
             2 => (TxKind::Create, code::deploying(self.one_of(&[code::STORE, code::DESTROYING, code::LOOKING]))),
@@ -194,6 +192,11 @@ impl Story {
             6 => {
                 let target = self.target();
                 call(5, [code::words(&[code::word_of(target)]), small].concat().into())
+            }
+            11 => {
+                let (number, input) = self.precompile();
+                let target = code::word_of(Address::with_last_byte(number));
+                call(5, [code::words(&[target]), input].concat().into())
             }
             7 => {
                 let timestamp = code::words(&[U256::from(self.head.timestamp)]);
@@ -222,6 +225,28 @@ impl Story {
             0 => Address::with_last_byte(u8::try_from(self.below(18)).unwrap()),
             1 => Address::repeat_byte(u8::try_from(self.below(12)).unwrap()),
             _ => self.one_of(&contracts()),
+        }
+    }
+
+    /// A precompile with an input that it makes something of.
+    fn precompile(&mut self) -> (u8, Bytes) {
+        let one = [U256::from(1), U256::from(2)];
+        match self.below(5) {
+            0 => {
+                let lengths = [self.below(40), self.below(40), self.below(40)].map(U256::from);
+                let rest = vec![u8::try_from(self.below(256)).unwrap(); 120];
+                (5, [code::words(&lengths), rest.into()].concat().into())
+            }
+            1 => (6, code::words(&[one, one].concat())),
+            2 => {
+                let scalar = U256::from(self.below(1_000_000));
+                (7, code::words(&[one[0], one[1], scalar]))
+            }
+            3 => (8, Bytes::from(vec![0; 192])),
+            _ => {
+                let rounds = u32::try_from(self.below(30)).unwrap();
+                (9, [rounds.to_be_bytes().to_vec(), vec![3; 208], vec![1]].concat().into())
+            }
         }
     }
 

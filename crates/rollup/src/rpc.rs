@@ -1,0 +1,122 @@
+//! Ethereum's JSON-RPC, as far as wallets and tools need it. See the
+//! [specification](https://ethereum.github.io/execution-apis/); what differs is said at the method.
+
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256};
+use alloy_rpc_types_eth::{
+    Block, EIP1186AccountProofResponse, FeeHistory, Filter, Index, Log, Transaction, TransactionReceipt,
+    TransactionRequest,
+};
+use jsonrpsee::{
+    core::{RpcResult, SubscriptionResult},
+    proc_macros::rpc,
+};
+
+/// `eth_`.
+#[rpc(server, namespace = "eth")]
+pub(crate) trait Eth {
+    #[method(name = "chainId")]
+    fn chain_id(&self) -> RpcResult<U64>;
+
+    /// Never: what is served is executed.
+    #[method(name = "syncing")]
+    fn syncing(&self) -> RpcResult<bool>;
+
+    /// None: this node holds no keys.
+    #[method(name = "accounts")]
+    fn accounts(&self) -> RpcResult<Vec<Address>>;
+
+    #[method(name = "blockNumber")]
+    fn block_number(&self) -> RpcResult<U64>;
+
+    #[method(name = "getBlockByNumber")]
+    fn block_by_number(&self, number: BlockNumberOrTag, full: bool) -> RpcResult<Option<Block>>;
+
+    #[method(name = "getBlockByHash")]
+    fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>>;
+
+    #[method(name = "getBlockTransactionCountByNumber")]
+    fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
+
+    #[method(name = "getBlockTransactionCountByHash")]
+    fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>>;
+
+    #[method(name = "getTransactionByHash")]
+    fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>>;
+
+    #[method(name = "getTransactionByBlockNumberAndIndex")]
+    fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>>;
+
+    #[method(name = "getTransactionByBlockHashAndIndex")]
+    fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>>;
+
+    #[method(name = "getTransactionReceipt")]
+    fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>>;
+
+    #[method(name = "getBlockReceipts")]
+    fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>>;
+
+    #[method(name = "getTransactionCount")]
+    fn transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64>;
+
+    #[method(name = "getBalance")]
+    fn balance(&self, address: Address, block: Option<BlockId>) -> RpcResult<U256>;
+
+    #[method(name = "getCode")]
+    fn code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes>;
+
+    #[method(name = "getStorageAt")]
+    fn storage(&self, address: Address, slot: U256, block: Option<BlockId>) -> RpcResult<B256>;
+
+    #[method(name = "getProof", blocking)]
+    fn proof(
+        &self,
+        address: Address,
+        slots: Vec<U256>,
+        block: Option<BlockId>,
+    ) -> RpcResult<EIP1186AccountProofResponse>;
+
+    #[method(name = "call", blocking)]
+    fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes>;
+
+    #[method(name = "estimateGas", blocking)]
+    fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64>;
+
+    #[method(name = "gasPrice")]
+    fn gas_price(&self) -> RpcResult<U256>;
+
+    #[method(name = "maxPriorityFeePerGas")]
+    fn max_priority_fee_per_gas(&self) -> RpcResult<U256>;
+
+    #[method(name = "feeHistory")]
+    fn fee_history(&self, count: U64, newest: BlockNumberOrTag, percentiles: Option<Vec<f64>>)
+    -> RpcResult<FeeHistory>;
+
+    /// Answers when the transaction is in the sequencers' shared pool, durably.
+    #[method(name = "sendRawTransaction")]
+    async fn send_raw_transaction(&self, transaction: Bytes) -> RpcResult<TxHash>;
+
+    #[method(name = "getLogs", blocking)]
+    fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>>;
+
+    /// `newHeads` and `logs`.
+    #[subscription(name = "subscribe" => "subscription", unsubscribe = "unsubscribe", item = Value)]
+    async fn subscribe(&self, kind: String, filter: Option<Filter>) -> SubscriptionResult;
+}
+
+/// `net_`.
+#[rpc(server, namespace = "net")]
+pub(crate) trait Net {
+    #[method(name = "version")]
+    fn version(&self) -> RpcResult<String>;
+
+    #[method(name = "listening")]
+    fn listening(&self) -> RpcResult<bool>;
+}
+
+/// `web3_`.
+#[rpc(server, namespace = "web3")]
+pub(crate) trait Web3 {
+    #[method(name = "clientVersion")]
+    fn client_version(&self) -> RpcResult<String>;
+}
