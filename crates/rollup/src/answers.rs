@@ -61,37 +61,35 @@ pub(crate) fn pending(signed: &SignedTransaction) -> TransactionAnswer {
 /// The logs of a block, in order, each with its place.
 pub(crate) fn logs(block: &Block) -> Vec<Log> {
     let mut logs = Vec::new();
-    for (index, receipt) in block.receipts.iter().enumerate() {
-        for log in receipt.logs() {
-            let place = logs.len() as u64;
-            logs.push(Log {
-                inner: log.clone(),
-                block_hash: Some(block.header.hash()),
-                block_number: Some(block.header.number),
-                block_timestamp: Some(block.header.timestamp),
-                transaction_hash: Some(*block.transactions[index].inner().tx_hash()),
-                transaction_index: Some(index as u64),
-                log_index: Some(place),
-                removed: false,
-            });
-        }
+    for index in 0..block.receipts.len() {
+        logs.extend(logs_of(block, index, logs.len()));
     }
     logs
+}
+
+/// The logs of one transaction; `first` is the place of the first of them in the block.
+fn logs_of(block: &Block, index: usize, first: usize) -> Vec<Log> {
+    let log = |(place, log): (usize, &alloy_primitives::Log)| Log {
+        inner: log.clone(),
+        block_hash: Some(block.header.hash()),
+        block_number: Some(block.header.number),
+        block_timestamp: Some(block.header.timestamp),
+        transaction_hash: Some(*block.transactions[index].inner().tx_hash()),
+        transaction_index: Some(index as u64),
+        log_index: Some(place as u64),
+        removed: false,
+    };
+    (first..).zip(block.receipts[index].logs()).map(log).collect()
 }
 
 /// The receipt of a transaction.
 pub(crate) fn receipt(block: &Block, index: usize) -> TransactionReceipt {
     let (signed, receipt) = (&block.transactions[index], &block.receipts[index]);
     let before = index.checked_sub(1).map_or(0, |before| block.receipts[before].cumulative_gas_used());
-    let first_log: usize = block.receipts[..index].iter().map(|it| it.logs().len()).sum();
-    let all = logs(block);
-    let mut place = first_log;
-    let inner = receipt.clone().map_logs(|_| {
-        place += 1;
-        all[place - 1].clone()
-    });
+    let first = block.receipts[..index].iter().map(|it| it.logs().len()).sum();
+    let mut logs = logs_of(block, index, first).into_iter();
     TransactionReceipt {
-        inner,
+        inner: receipt.clone().map_logs(|_| logs.next().expect("as many as in the receipt")),
         transaction_hash: *signed.inner().tx_hash(),
         transaction_index: Some(index as u64),
         block_hash: Some(block.header.hash()),

@@ -65,6 +65,8 @@ fn block(rollup: &mut RollupGenesis, transactions: &[SignedTransaction]) -> Dura
     let changes = rollup.state.take_changes();
     rollup.state.undo(&changes).expect("the last changes");
     drop(rollup.state.take_changes());
+    // A block begins on a state whose root is known.
+    assert_eq!(rollup.state.root(), rollup.header.state_root);
     elapsed
 }
 
