@@ -6,7 +6,7 @@ mod snapshots;
 
 use crate::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
-    Acknowledged, Atomicity, AvailabilityCertificate, BlockId, BlockReference, BuilderId, Bundle, ChainId, Commitment,
+    Acknowledged, Promise, AvailabilityCertificate, BlockId, BlockReference, BuilderId, Bundle, ChainId, Commitment,
     Epoch, Header, Height, Payload, PayloadUnit, QuorumCertificate, RollupId, Signature, Signers, TimestampMs,
     Transaction, Unit, ValidatorIndex, View,
     codec::{Blob, List},
@@ -79,7 +79,7 @@ fn single(rollup: u64, data: &str) -> Unit {
 
 fn bundle(expiry: u64, legs: Vec<Transaction>) -> Unit {
     let legs = List::new(legs).unwrap();
-    Unit::Bundle(Bundle { atomicity: Atomicity::Inclusion, legs, expiry: Height(expiry), salt: 1 })
+    Unit::Bundle(Bundle { promise: Promise::Inclusion, legs, expiry: Height(expiry), salt: 1 })
 }
 
 fn content(units: Vec<Unit>) -> Content {

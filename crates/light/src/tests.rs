@@ -7,7 +7,7 @@ mod trust;
 use crate::{HandOver, Light};
 use chorale_ledger::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
-    Acknowledged, Atomicity, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId,
+    Acknowledged, Promise, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId,
     Commitment, ConsensusSecret, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit,
     QuorumCertificate, RollupId, Scheme, Signature, Signers, TimestampMs, Transaction, Unit, Validator, ValidatorIndex,
     ValidatorSet, View,
@@ -72,7 +72,7 @@ fn single(rollup: u64, data: &str) -> Unit {
 
 fn bundle() -> Bundle {
     let legs = List::new(vec![transaction(1, "leg 0"), transaction(2, "leg 1")]).unwrap();
-    Bundle { atomicity: Atomicity::Inclusion, legs, expiry: Height(100), salt: 1 }
+    Bundle { promise: Promise::Inclusion, legs, expiry: Height(100), salt: 1 }
 }
 
 /// A height that a server has, with its attestation.

@@ -19,7 +19,7 @@ mod selection;
 
 use crate::{Carrier, Config, Entry, Mempool, Output, PeerId, Record, Status};
 use chorale_types::{
-    Atomicity, Bundle, Commitment, Height, Manifest, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
+    Promise, Bundle, Commitment, Height, Manifest, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
     codec::{Blob, List},
     tagged_hash,
 };
@@ -57,7 +57,7 @@ fn inner(rollup: u64, number: u64, data_bytes: usize) -> Transaction {
 fn bundle(legs: &[(u64, usize)], expiry: u64, salt: u64) -> Entry {
     let legs = legs.iter().map(|&(rollup, bytes)| inner(rollup, salt, bytes)).collect();
     let legs = List::new(legs).unwrap();
-    Entry::new(Unit::Bundle(Bundle { atomicity: Atomicity::Inclusion, legs, expiry: Height(expiry), salt }))
+    Entry::new(Unit::Bundle(Bundle { promise: Promise::Inclusion, legs, expiry: Height(expiry), salt }))
 }
 
 /// Rollups 1, 2, 3 and room for 30 entries of 100 bytes, so that everything is driven into its bounds.

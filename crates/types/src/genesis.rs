@@ -9,11 +9,11 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
-pub use file::{EpochFile, GenesisFile, RollupFile, ValidatorFile};
+pub use file::{EpochFile, EvmFile, GenesisFile, RollupFile, ValidatorFile};
 pub use parameters::{GenesisParameters, RevealWhen, VotesTo};
 
 use crate::{
-    BlockId, BlockReference, ChainId, ConsensusKey, Epoch, EpochInfo, Height, NodeKey, RollupId, TimestampMs,
+    BlockId, BlockReference, ChainId, ConsensusKey, DomainId, Epoch, EpochInfo, Height, NodeKey, RollupId, TimestampMs,
     Validator, ValidatorSet, ValidatorSetError,
     codec::{Blob, Encode, List},
     codec_struct,
@@ -49,8 +49,62 @@ pub struct GenesisRollup {
     pub name: Name,
     /// Whether its transactions carry nonces of their own, so that it skips repeats by itself.
     pub has_nonces: bool,
+    /// How it is executed; none if it is only ordered.
+    pub execution: Option<ExecutedRollup>,
 }
-codec_struct!(GenesisRollup { id, name, has_nonces });
+codec_struct!(GenesisRollup { id, name, has_nonces, execution });
+
+/// What is pinned of a rollup that nodes of its domain execute. Its state, gas limit and the rest are in its own block 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutedRollup {
+    /// The domain.
+    pub domain: DomainId,
+    /// The hash of its block 0.
+    pub genesis: [u8; 32],
+    /// The base fee changes by at most one part of so many from block to block (EIP-1559); Ethereum's is 8.
+    pub base_fee_change_denominator: u64,
+    /// The base fee stays where a block uses one part of so many of its gas (EIP-1559); Ethereum's is 2.
+    pub base_fee_elasticity: u64,
+}
+
+mod encoding {
+    //! An executed rollup in the canonical encoding.
+
+    use super::ExecutedRollup;
+    use crate::{
+        Digest,
+        codec::{Buf, EncodeSize, Error, Read, ReadExt, Write},
+    };
+    use chorale_foundation::BufMut;
+
+    impl Write for ExecutedRollup {
+        fn write(&self, buf: &mut impl BufMut) {
+            self.domain.write(buf);
+            Digest::from(self.genesis).write(buf);
+            self.base_fee_change_denominator.write(buf);
+            self.base_fee_elasticity.write(buf);
+        }
+    }
+
+    impl EncodeSize for ExecutedRollup {
+        fn encode_size(&self) -> usize {
+            8 + 32 + 8 + 8
+        }
+    }
+
+    impl Read for ExecutedRollup {
+        type Cfg = ();
+
+        fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+            Ok(Self {
+                domain: ReadExt::read(buf)?,
+                genesis: Digest::read(buf)?.0,
+                base_fee_change_denominator: ReadExt::read(buf)?,
+                base_fee_elasticity: ReadExt::read(buf)?,
+            })
+        }
+    }
+}
 
 /// Validators from an epoch on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +169,7 @@ impl Genesis {
     /// The chain id: H of the canonical encoding.
     #[must_use]
     pub fn chain(&self) -> ChainId {
-        ChainId(tagged_hash("chorale/genesis/v1", &[&self.encode()]))
+        ChainId(tagged_hash("chorale/genesis/v2", &[&self.encode()]))
     }
 
     /// The chain's name.
@@ -140,6 +194,19 @@ impl Genesis {
     #[must_use]
     pub fn rollups(&self) -> &[GenesisRollup] {
         &self.rollups
+    }
+
+    /// A rollup, if the chain has it.
+    #[must_use]
+    pub fn rollup(&self, id: RollupId) -> Option<&GenesisRollup> {
+        let position = self.rollups.binary_search_by_key(&id, |rollup| rollup.id).ok()?;
+        self.rollups.get(position)
+    }
+
+    /// The rollups that are executed in a domain, by id.
+    pub fn domain(&self, domain: DomainId) -> impl Iterator<Item = (RollupId, &ExecutedRollup)> {
+        let executed = self.rollups.iter().filter_map(|rollup| Some((rollup.id, rollup.execution.as_ref()?)));
+        executed.filter(move |(_, execution)| execution.domain == domain)
     }
 
     /// The id of the block of height 0, which carries nothing.

@@ -44,6 +44,10 @@ number! {
     RollupId(u64)
 }
 number! {
+    /// An attestation domain: a group of rollups that are executed together. 0 is ordering and ledger.
+    DomainId(u64)
+}
+number! {
     /// An epoch: a span of heights with one validator set. Counted from 0.
     Epoch(u64)
 }

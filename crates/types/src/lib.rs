@@ -5,6 +5,7 @@
 pub mod codec;
 pub mod limits;
 
+mod account;
 mod attestation;
 mod block;
 mod bls;
@@ -18,6 +19,7 @@ mod merkle;
 mod messages;
 mod outcome;
 mod payload;
+mod promise;
 mod proof;
 mod signers;
 mod signing;
@@ -28,6 +30,7 @@ mod transaction;
 mod trees;
 mod validators;
 
+pub use account::{AccountId, AccountSignature};
 pub use attestation::{Attestation, AttestationError, OutcomeVote};
 pub use block::{AvailabilityCertificate, BlockReference, HEADER_BYTES_MAX, Header};
 pub use bls::{Bls, ConsensusKey, ConsensusSecret};
@@ -37,7 +40,7 @@ pub use certificates::{
 pub use evidence::{Evidence, Fault};
 pub use genesis::{Genesis, GenesisError};
 pub use ids::{
-    BlockId, BundleId, ChainId, Commitment, Digest, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
+    BlockId, BundleId, ChainId, Commitment, Digest, DomainId, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
     ValidatorIndex, View, tagged_hash,
 };
 pub use lane::{ItemLeaf, Lane, LaneError, LaneItem, LaneLeaf, Leg, Place, RegistryLeaf};
@@ -49,12 +52,13 @@ pub use payload::{
     ENTRY_OVERHEAD_BYTES, MalformedPayload, PAYLOAD_OVERHEAD_BYTES, Payload, PayloadTooLarge, PayloadUnit,
     SECTION_OVERHEAD_BYTES,
 };
+pub use promise::{Atomicity, Execution, PaidExecution, Promise, PromiseError, pay_message};
 pub use proof::{
     BundleProof, ItemProof, LaneAbsence, LaneProof, LegProof, ProofError, RegistryProof, TransactionProof,
 };
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
 pub use table::{HashKey, Table};
-pub use transaction::{Atomicity, Bundle, Transaction, Unit, UnitId, bundle_id};
+pub use transaction::{Bundle, Transaction, Unit, UnitId, bundle_id};
 pub use trees::{LaneTree, OrderedBundle, OrderedLeg, RegistryTree, prove_bundle, prove_transaction};
 pub use validators::{EpochInfo, NodeKey, Validator, ValidatorSet, ValidatorSetError, quantise};

@@ -22,6 +22,8 @@ pub const LANE_ITEMS_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_ENTRIES_MAX;
 pub const LANE_BYTES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_BYTES_MAX;
 /// Rollups of a chain.
 pub const ROLLUPS_MAX: usize = 65_536;
+/// Rollups that are executed together: every node of a domain runs all of it.
+pub const DOMAIN_ROLLUPS_MAX: usize = 8;
 /// Heights between the one that orders a bundle and its expiry. Ids of ordered bundles are remembered that long, so
 /// that none is ordered twice.
 pub const BUNDLE_LIFETIME_HEIGHTS_MAX: u64 = 16_384;

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! version (u8 = 1) | salt (32)
-//! directory: count (u32) | per bundle: unit index (u32) | atomicity (u8) | expiry (u64) | salt (u64)
+//! directory: count (u32) | per bundle: unit index (u32) | promise | expiry (u64) | salt (u64)
 //!                                      | count (u32) | ids of its legs (32 each)
+//! promise:   0 (u8), or 1 (u8) | domain (u64) | payer (20) | max fee (u128) | attempt (u32) | payer's signature (65)
 //! sections:  count (u32) | per rollup: rollup (u64) | count (u32) | per entry:
 //!                                      unit index (u32) | 0 or 1 + leg (u8) | length (u32) | data
 //! ```
@@ -14,7 +15,7 @@
 //! byte too many, makes the payload malformed as a whole.
 
 use crate::{
-    Atomicity, Bundle, BundleId, Digest, Height, Manifest, RollupId, Transaction, TxId, Unit, UnitId,
+    Bundle, BundleId, Digest, Height, Manifest, PaidExecution, Promise, RollupId, Transaction, TxId, Unit, UnitId,
     codec::{Blob, Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_struct,
     limits::{BUNDLE_LEGS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_ENTRIES_MAX, PAYLOAD_SECTIONS_MAX, TRANSACTION_BYTES_MAX},
@@ -171,12 +172,12 @@ pub enum MalformedPayload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DirectoryRow {
     unit: u32,
-    atomicity: Atomicity,
+    promise: Promise,
     expiry: Height,
     salt: u64,
     legs: List<TxId, BUNDLE_LEGS_MAX>,
 }
-codec_struct!(DirectoryRow { unit, atomicity, expiry, salt, legs });
+codec_struct!(DirectoryRow { unit, promise, expiry, salt, legs });
 
 /// One entry of a section: a transaction with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,8 +297,8 @@ impl Payload {
             }
             if let PayloadUnit::Bundle { legs, bundle, .. } = placed {
                 let legs = List::new(legs.clone()).expect("a bundle has at most as many legs");
-                let Bundle { atomicity, expiry, salt, .. } = *bundle;
-                directory.push(DirectoryRow { unit, atomicity, expiry, salt, legs });
+                let Bundle { promise, expiry, salt, .. } = *bundle;
+                directory.push(DirectoryRow { unit, promise, expiry, salt, legs });
             }
         }
         let directory = List::new(directory).map_err(|long| PayloadTooLarge::Entries(long.actual))?;
@@ -337,8 +338,8 @@ impl Payload {
 
     /// The blinded root: H(salt, per rollup in order: rollup, entries, H(unit index, leg, transaction id of each entry)).
     ///
-    /// It binds everything in the payload: ids bind data, and the directory follows from units, legs and bundle ids,
-    /// which are hashed in as well.
+    /// It binds everything in the payload: ids bind data, and the directory follows from units, legs, bundle ids and
+    /// payers' signatures, which are hashed in as well.
     fn root(&self) -> Digest {
         let mut sections: BTreeMap<RollupId, (u32, Vec<u8>)> = BTreeMap::new();
         let mut bundles = Vec::new();
@@ -352,9 +353,13 @@ impl Payload {
                 entries.push(if is_bundle { position } else { 0 });
                 entries.extend_from_slice(id.as_ref());
             }
-            if let PayloadUnit::Bundle { id, .. } = placed {
+            if let PayloadUnit::Bundle { id, bundle, .. } = placed {
                 bundles.extend_from_slice(&unit.to_be_bytes());
                 bundles.extend_from_slice(id.as_ref());
+                // The one thing in a bundle that its id does not bind. Its length follows from what the id binds.
+                if let Promise::Execution(PaidExecution { signature, .. }) = &bundle.promise {
+                    bundles.extend_from_slice(&signature.0);
+                }
             }
         }
         let mut leaves = Vec::with_capacity(sections.len() * 44);
@@ -439,7 +444,7 @@ fn bundle(unit: u32, row: &DirectoryRow, legs: Vec<Option<Transaction>>) -> Resu
     let legs: Option<Vec<Transaction>> = legs.into_iter().collect();
     let legs = legs.ok_or(MalformedPayload::LegMissing { unit })?;
     let legs = List::new(legs).expect("as many as the directory names");
-    let bundle = Bundle { atomicity: row.atomicity, legs, expiry: row.expiry, salt: row.salt };
+    let bundle = Bundle { promise: row.promise, legs, expiry: row.expiry, salt: row.salt };
     let placed = PayloadUnit::new(Unit::Bundle(bundle));
     if placed.transaction_ids() != &row.legs[..] {
         return Err(MalformedPayload::Leg { unit });

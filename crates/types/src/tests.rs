@@ -4,6 +4,7 @@ mod bls;
 mod evidence;
 mod formats;
 mod lanes;
+mod payers;
 mod payload;
 mod proofs;
 mod samples;

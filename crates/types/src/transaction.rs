@@ -1,7 +1,7 @@
 //! What users submit: transactions, bundles, and the units of the global order.
 
 use crate::{
-    BundleId, Height, RollupId, TxId,
+    Atomicity, BundleId, Height, Promise, RollupId, TxId,
     codec::{Blob, Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_enum, codec_struct,
     limits::{BUNDLE_LEGS_MAX, TRANSACTION_BYTES_MAX},
@@ -27,43 +27,11 @@ impl Transaction {
     }
 }
 
-/// What a bundle promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Atomicity {
-    /// All legs are ordered in one block, next to each other, or none is.
-    Inclusion,
-}
-
-impl Write for Atomicity {
-    fn write(&self, buf: &mut impl BufMut) {
-        match self {
-            Self::Inclusion => 0u8.write(buf),
-        }
-    }
-}
-
-impl EncodeSize for Atomicity {
-    fn encode_size(&self) -> usize {
-        1
-    }
-}
-
-impl Read for Atomicity {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
-        match u8::read(buf)? {
-            0 => Ok(Self::Inclusion),
-            tag => Err(Error::InvalidEnum(tag)),
-        }
-    }
-}
-
 /// Transactions for several rollups that are ordered together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bundle {
     /// What is promised.
-    pub atomicity: Atomicity,
+    pub promise: Promise,
     /// The transactions, in the order they are to stand in.
     pub legs: List<Transaction, BUNDLE_LEGS_MAX>,
     /// The last height at which it may be ordered.
@@ -73,7 +41,8 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The id: a hash of everything in it, with legs by their ids, so that whoever knows these can check it.
+    /// The id: a hash of everything in it but the payer's signature, which is over the id. Legs are in it by their ids, so
+    /// that whoever knows these can check it.
     #[must_use]
     pub fn id(&self) -> BundleId {
         let legs: Vec<TxId> = self.legs.iter().map(Transaction::id).collect();
@@ -82,7 +51,7 @@ impl Bundle {
 
     /// The id, where the ids of the legs are known.
     pub(crate) fn id_of_legs(&self, legs: &[TxId]) -> BundleId {
-        bundle_id(self.atomicity, self.expiry, self.salt, legs)
+        bundle_id(self.promise.atomicity(), self.expiry, self.salt, legs)
     }
 }
 
@@ -96,7 +65,7 @@ pub fn bundle_id(atomicity: Atomicity, expiry: Height, salt: u64, legs: &[TxId])
 
 impl Write for Bundle {
     fn write(&self, buf: &mut impl BufMut) {
-        self.atomicity.write(buf);
+        self.promise.write(buf);
         self.legs.write(buf);
         self.expiry.write(buf);
         self.salt.write(buf);
@@ -105,7 +74,7 @@ impl Write for Bundle {
 
 impl EncodeSize for Bundle {
     fn encode_size(&self) -> usize {
-        self.atomicity.encode_size() + self.legs.encode_size() + self.expiry.encode_size() + 8
+        self.promise.encode_size() + self.legs.encode_size() + self.expiry.encode_size() + 8
     }
 }
 
@@ -114,7 +83,7 @@ impl Read for Bundle {
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
         let bundle = Self {
-            atomicity: ReadExt::read(buf)?,
+            promise: ReadExt::read(buf)?,
             legs: ReadExt::read(buf)?,
             expiry: ReadExt::read(buf)?,
             salt: ReadExt::read(buf)?,

@@ -15,7 +15,7 @@ use chorale_api::{
 };
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_types::{
-    Atomicity, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
+    Promise, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, EncodeSize as _, List, decode},
 };
 use jsonrpsee::{
@@ -231,7 +231,7 @@ impl ChoraleApiServer for Backend {
         let legs = request.legs.into_iter().map(transaction).collect::<Result<Vec<_>, _>>();
         let legs = legs.and_then(List::new).map_err(|long| invalid(format!("legs: {long}")))?;
         let bundle =
-            Bundle { atomicity: Atomicity::Inclusion, legs, expiry: Height(request.expiry), salt: request.salt };
+            Bundle { promise: Promise::Inclusion, legs, expiry: Height(request.expiry), salt: request.salt };
         self.submit(Unit::Bundle(bundle)).await
     }
 

@@ -13,7 +13,7 @@ use chorale_foundation::{
 use chorale_ledger::{RollupRules, SkipReason};
 use chorale_light::Claim;
 use chorale_types::{
-    Acknowledged, Atomicity, AvailabilityCertificate, BlockId, BuilderId, Bundle, ChainId, Commitment, Digest, Epoch,
+    Acknowledged, Promise, AvailabilityCertificate, BlockId, BuilderId, Bundle, ChainId, Commitment, Digest, Epoch,
     EpochInfo, Header, Height, Manifest, Payload, PayloadStatus, PayloadUnit, QuorumCertificate, RollupId, Signature,
     Signers, TimestampMs, Transaction, Unit, UnitId, ValidatorIndex, View,
     codec::{Blob, List, Shared},
@@ -72,7 +72,7 @@ pub(crate) fn single(rollup: u64, data: &str) -> Unit {
 
 fn bundle(salt: u64) -> Unit {
     let legs = List::new(vec![transaction(1, "leg 0"), transaction(2, "leg 1")]).unwrap();
-    Unit::Bundle(Bundle { atomicity: Atomicity::Inclusion, legs, expiry: Height(90), salt })
+    Unit::Bundle(Bundle { promise: Promise::Inclusion, legs, expiry: Height(90), salt })
 }
 
 fn payload(height: u64, units: Vec<Unit>) -> (Manifest, Bytes) {

@@ -1,6 +1,6 @@
 //! A genesis file with a comment on everything in it.
 
-use super::{GenesisFile, GenesisParameters, RevealWhen, ValidatorFile, VotesTo};
+use super::{EvmFile, GenesisFile, GenesisParameters, RevealWhen, ValidatorFile, VotesTo};
 use std::fmt::Write as _;
 
 impl GenesisFile {
@@ -19,11 +19,26 @@ impl GenesisFile {
         text.push_str(
             "\n# The rollups that are known by name. Others may use the chain without asking; what stands here is what\n\
              # cannot be seen from outside. `has_nonces = true`: the rollup skips repeats of a transaction by itself, so\n\
-             # that one transaction may be ordered again (false: never twice within `dedup_window_heights`).\n",
+             # that one transaction may be ordered again (false: never twice within `dedup_window_heights`).\n\
+             # `[rollups.evm]`: it is an EVM rollup that nodes of its domain execute, with the block 0 of this hash\n\
+             # (`chorale rollup genesis` prints it). Bundles that touch only rollups of one domain take effect on all of\n\
+             # them or on none.\n",
         );
         for rollup in &self.rollups {
             let (id, name, has_nonces) = (rollup.id, quoted(&rollup.name), rollup.has_nonces);
-            push(&mut text, &format!("[[rollups]]\nid = {id}\nname = {name}\nhas_nonces = {has_nonces}\n\n"));
+            push(&mut text, &format!("[[rollups]]\nid = {id}\nname = {name}\nhas_nonces = {has_nonces}\n"));
+            if let Some(EvmFile { domain, genesis, base_fee_change_denominator, base_fee_elasticity }) = &rollup.evm {
+                push(
+                    &mut text,
+                    &format!(
+                        "[rollups.evm]\ndomain = {domain}\ngenesis = {}\n\
+                         base_fee_change_denominator = {base_fee_change_denominator}\n\
+                         base_fee_elasticity = {base_fee_elasticity}\n",
+                        quoted(genesis)
+                    ),
+                );
+            }
+            text.push('\n');
         }
         text.push_str(
             "# The validators. `node` is the mesh identity (ed25519), `key` the consensus key (BLS12-381), `possession`\n\

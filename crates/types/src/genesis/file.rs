@@ -1,14 +1,16 @@
 //! The genesis as people write it, and the checks on the way to what counts.
 
 use super::{
-    Genesis, GenesisEpoch, GenesisError, GenesisParameters, GenesisRollup, GenesisValidator, NAME_BYTES_MAX, Name, set,
+    ExecutedRollup, Genesis, GenesisEpoch, GenesisError, GenesisParameters, GenesisRollup, GenesisValidator,
+    NAME_BYTES_MAX, Name, set,
 };
 use crate::{
-    ConsensusKey, Epoch, NodeKey, RollupId, Signature, TimestampMs,
+    ConsensusKey, DomainId, Epoch, NodeKey, RollupId, Signature, TimestampMs,
     codec::{List, decode},
+    limits::DOMAIN_ROLLUPS_MAX,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A validator as people write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,35 @@ pub struct RollupFile {
     /// Whether its transactions carry nonces of their own.
     #[serde(default)]
     pub has_nonces: bool,
+    /// How it is executed; left out if it is only ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evm: Option<EvmFile>,
+}
+
+/// How a rollup is executed, as people write it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvmFile {
+    /// The domain: rollups of one can have bundles that take effect on all of them or on none. Not 0.
+    pub domain: u64,
+    /// The hash of its block 0, 64 hexadecimal digits.
+    pub genesis: String,
+    /// One part of so many is what the base fee changes by at most.
+    #[serde(default = "base_fee_change_denominator")]
+    pub base_fee_change_denominator: u64,
+    /// One part of so many of its gas is what a block uses when the base fee stays.
+    #[serde(default = "base_fee_elasticity")]
+    pub base_fee_elasticity: u64,
+}
+
+/// Ethereum's.
+const fn base_fee_change_denominator() -> u64 {
+    8
+}
+
+/// Ethereum's.
+const fn base_fee_elasticity() -> u64 {
+    2
 }
 
 /// A later validator set as people write it.
@@ -85,12 +116,15 @@ impl GenesisFile {
         let mut rollups = Vec::new();
         for (index, rollup) in self.rollups.iter().enumerate() {
             let name = checked_name(&format!("rollups[{index}].name"), &rollup.name)?;
-            rollups.push(GenesisRollup { id: RollupId(rollup.id), name, has_nonces: rollup.has_nonces });
+            let execution = rollup.evm.as_ref().map(|evm| executed(&format!("rollups[{index}]"), rollup, evm));
+            let (id, has_nonces, execution) = (RollupId(rollup.id), rollup.has_nonces, execution.transpose()?);
+            rollups.push(GenesisRollup { id, name, has_nonces, execution });
         }
         rollups.sort_by_key(|rollup| rollup.id);
         if let Some(pair) = rollups.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(field("rollups", format!("name id {} twice; every rollup has an id of its own", pair[0].id)));
         }
+        check_domains(&rollups)?;
         let mut epochs = vec![epoch_row("validators", 0, &self.validators)?];
         for (index, row) in self.epochs.iter().enumerate() {
             let name = format!("epochs[{index}]");
@@ -107,6 +141,45 @@ impl GenesisFile {
             epochs: List::new(epochs).map_err(|long| field("epochs", long.to_string()))?,
         })
     }
+}
+
+fn executed(name: &str, rollup: &RollupFile, evm: &EvmFile) -> Result<ExecutedRollup, GenesisError> {
+    if !rollup.has_nonces {
+        return Err(field(format!("{name}.has_nonces"), "must be true: Ethereum's transactions have nonces"));
+    }
+    let range = |what: &str, value: u64, min: u64, max: u64| {
+        if (min..=max).contains(&value) {
+            return Ok(value);
+        }
+        Err(field(format!("{name}.evm.{what}"), format!("is {value}; it must be {min} to {max}")))
+    };
+    Ok(ExecutedRollup {
+        domain: DomainId(range("domain", evm.domain, 1, u64::MAX)?),
+        genesis: hex_bytes(&format!("{name}.evm.genesis"), &evm.genesis)?,
+        base_fee_change_denominator: range(
+            "base_fee_change_denominator",
+            evm.base_fee_change_denominator,
+            1,
+            u64::from(u32::MAX),
+        )?,
+        base_fee_elasticity: range("base_fee_elasticity", evm.base_fee_elasticity, 1, u64::from(u32::MAX))?,
+    })
+}
+
+fn check_domains(rollups: &[GenesisRollup]) -> Result<(), GenesisError> {
+    let mut domains: BTreeMap<DomainId, usize> = BTreeMap::new();
+    for execution in rollups.iter().filter_map(|rollup| rollup.execution) {
+        let count = domains.entry(execution.domain).or_default();
+        *count += 1;
+        if *count > DOMAIN_ROLLUPS_MAX {
+            let domain = execution.domain;
+            let problem = format!(
+                "put more than {DOMAIN_ROLLUPS_MAX} into domain {domain}; every node of a domain runs all of it"
+            );
+            return Err(field("rollups", problem));
+        }
+    }
+    Ok(())
 }
 
 fn checked_name(name: &str, value: &str) -> Result<Name, GenesisError> {

@@ -1,5 +1,6 @@
 use super::{
-    EpochFile, Genesis, GenesisError, GenesisFile, GenesisParameters, RevealWhen, RollupFile, ValidatorFile, VotesTo,
+    EpochFile, EvmFile, Genesis, GenesisError, GenesisFile, GenesisParameters, RevealWhen, RollupFile, ValidatorFile,
+    VotesTo,
 };
 use crate::{
     ConsensusSecret, Epoch, EpochInfo, Height, NodeKey, RollupId,
@@ -19,14 +20,18 @@ fn validator(name: &str, seed: u8, stake: &str) -> ValidatorFile {
     }
 }
 
+fn evm(domain: u64) -> EvmFile {
+    EvmFile { domain, genesis: "0b".repeat(32), base_fee_change_denominator: 8, base_fee_elasticity: 2 }
+}
+
 /// Making a proof of possession costs milliseconds; the file is made once.
 static EXAMPLE: LazyLock<GenesisFile> = LazyLock::new(|| GenesisFile {
     name: "example".to_owned(),
     time_ms: 1_790_000_000_000,
     parameters: GenesisParameters { epoch_heights: 100, ..GenesisParameters::default() },
     rollups: vec![
-        RollupFile { id: 1001, name: "one".to_owned(), has_nonces: false },
-        RollupFile { id: 1002, name: "two \"quoted\"".to_owned(), has_nonces: true },
+        RollupFile { id: 1001, name: "one".to_owned(), has_nonces: false, evm: None },
+        RollupFile { id: 1002, name: "two \"quoted\"".to_owned(), has_nonces: true, evm: Some(evm(7)) },
     ],
     validators: vec![validator("a", 1, "1000"), validator("b", 2, "1000"), validator("c", 3, "2000")],
     epochs: vec![EpochFile { from: 3, validators: vec![validator("a", 1, "1"), validator("d", 4, "1")] }],
@@ -83,7 +88,7 @@ fn everything_that_counts_names_another_chain() {
         file.check().unwrap().chain()
     };
     let original = chain(&|_| {});
-    let changes: [&dyn Fn(&mut GenesisFile); 23] = [
+    let changes: [&dyn Fn(&mut GenesisFile); 27] = [
         &|file| file.name.push('x'),
         &|file| file.time_ms += 1,
         &|file| file.parameters.votes = VotesTo::Leaders,
@@ -102,6 +107,10 @@ fn everything_that_counts_names_another_chain() {
         &|file| file.rollups[0].id += 9,
         &|file| file.rollups[0].name.push('x'),
         &|file| file.rollups[0].has_nonces = true,
+        &|file| file.rollups[1].evm = None,
+        &|file| file.rollups[1].evm = Some(evm(8)),
+        &|file| file.rollups[1].evm.as_mut().unwrap().genesis.replace_range(..1, "1"),
+        &|file| file.rollups[1].evm.as_mut().unwrap().base_fee_elasticity = 3,
         &|file| file.validators[0].name.push('x'),
         &|file| file.validators[0].stake = "1001".to_owned(),
         &|file| file.validators[0].node = hex::encode([9; 32]),
@@ -131,7 +140,7 @@ fn epochs_follow_each_other_with_the_validators_of_their_row() {
 
 #[test]
 fn errors_name_the_field_and_what_would_be_right() {
-    let cases: [(String, &str); 12] = [
+    let cases: [(String, &str); 16] = [
         (problem(|file| file.parameters.timeout_base_ms = 1), "parameters.timeout_base_ms is 1; it must be 10 to"),
         (
             problem(|file| file.parameters.time_step_ms_max = 1_000),
@@ -139,6 +148,20 @@ fn errors_name_the_field_and_what_would_be_right() {
         ),
         (problem(|file| file.parameters.payload_bytes_max = 1), "parameters.payload_bytes_max is 1"),
         (problem(|file| file.rollups[1].id = 1001), "rollups name id 1001 twice"),
+        (problem(|file| file.rollups[1].has_nonces = false), "rollups[1].has_nonces must be true"),
+        (problem(|file| file.rollups[1].evm = Some(evm(0))), "rollups[1].evm.domain is 0; it must be 1 to"),
+        (
+            problem(|file| file.rollups[1].evm.as_mut().unwrap().genesis = "1".to_owned()),
+            "rollups[1].evm.genesis must be 64 hexadecimal digits",
+        ),
+        (
+            problem(|file| {
+                let more = |id| RollupFile { id, ..file.rollups[1].clone() };
+                let more: Vec<RollupFile> = (2000..2008).map(more).collect();
+                file.rollups.extend(more);
+            }),
+            "rollups put more than 8 into domain 7",
+        ),
         (
             problem(|file| file.validators[1].node = "xyz".to_owned()),
             "validators[1].node must be 64 hexadecimal digits",

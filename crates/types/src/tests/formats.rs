@@ -3,7 +3,7 @@
 //! A difference is a change of format, which needs a new version of it. The file is written anew only by
 //! `UPDATE_FIXTURES=1 cargo test -p chorale-types`.
 
-use super::samples::{built, chain, digest, reference, samples, secret, statements, trees};
+use super::samples::{built, chain, digest, executed_bundle, reference, samples, secret, statements, trees};
 use crate::*;
 use chorale_foundation::Bytes;
 use proptest::prelude::*;
@@ -54,6 +54,8 @@ fn hashes_are_as_they_were() {
         ("header", super::samples::header().id().to_string()),
         ("transaction", units[0].id().to_string()),
         ("bundle", units[1].id().to_string()),
+        ("bundle-executed", executed_bundle().id().to_string()),
+        ("pay-message", hex::encode(pay_message(chain(), executed_bundle().id()))),
         ("manifest", hex::encode(manifest.digest())),
         ("lane-root", hex::encode(tree.root())),
         ("registry-root", hex::encode(registry.root())),

@@ -119,7 +119,21 @@ pub(super) fn transaction(rollup: u64, data: &[u8]) -> Transaction {
 }
 
 pub(super) fn bundle(salt: u64, legs: Vec<Transaction>) -> Bundle {
-    Bundle { atomicity: Atomicity::Inclusion, legs: List::new(legs).unwrap(), expiry: Height(99), salt }
+    Bundle { promise: Promise::Inclusion, legs: List::new(legs).unwrap(), expiry: Height(99), salt }
+}
+
+/// The payer's key is that of the development account 0 of Ethereum's tools, and its signature was made by `cast wallet
+/// sign`.
+pub(super) fn paid() -> PaidExecution {
+    let payer = AccountId(hex::decode("f39fd6e51aad88f6f4ce6ab8827279cfffb92266").unwrap().try_into().unwrap());
+    let execution = Execution { domain: DomainId(7), payer, max_fee: 1_000_000, attempt: 2 };
+    PaidExecution { execution, signature: AccountSignature([9; 65]) }
+}
+
+/// A bundle that is promised to execute as a whole; nobody has signed for it.
+pub(super) fn executed_bundle() -> Bundle {
+    let legs = vec![transaction(7, b"leg 0"), transaction(3, b"leg 1")];
+    Bundle { promise: Promise::Execution(paid()), ..bundle(5, legs) }
 }
 
 /// Two single transactions around a bundle that visits a rollup twice.
@@ -161,7 +175,7 @@ pub(super) fn ordered_bundle() -> OrderedBundle {
     let legs = bundle.legs.iter().map(|leg| OrderedLeg { rollup: leg.rollup, id: leg.id() }).collect();
     OrderedBundle {
         id: bundle.id(),
-        atomicity: bundle.atomicity,
+        atomicity: bundle.promise.atomicity(),
         expiry: bundle.expiry,
         salt: bundle.salt,
         legs: List::new(legs).unwrap(),
@@ -268,6 +282,7 @@ fn content() -> Vec<Sample> {
     vec![
         sample("unit/transaction", &units[0]),
         sample("unit/bundle", &units[1]),
+        sample("unit/bundle-executed", &Unit::Bundle(executed_bundle())),
         sample("unit-id/transaction", &units[0].id()),
         sample("unit-id/bundle", &units[1].id()),
         sample("manifest", &manifest),
