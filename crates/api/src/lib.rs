@@ -18,6 +18,7 @@ pub use hex_bytes::HexBytes;
 pub use rpc::{ChoraleApiClient, ChoraleApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, EVIDENCE_MAX,
-    EvidenceAnswer, HeaderAnswer, HeaderHint, LaneAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, Passed,
-    RollupEvent, RollupFigures, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
+    EvidenceAnswer, ExecutionRequest, HeaderAnswer, HeaderHint, LaneAnswer, LaneBundles, LastContentAnswer,
+    MempoolAnswer, NodeAnswer, OpenedPayload, Passed, RollupEvent, RollupFigures, State, StatusAnswer,
+    TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };

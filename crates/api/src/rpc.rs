@@ -2,7 +2,7 @@
 
 use crate::{
     Base64Bytes, BatchAnswer, BlockAnswer, BundleRequest, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer,
-    MempoolAnswer, NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
+    LastContentAnswer, MempoolAnswer, NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
 };
 use jsonrpsee::{
     core::{RpcResult, SubscriptionResult},
@@ -56,6 +56,11 @@ pub trait ChoraleApi {
     /// The next height after this one at which a rollup has content; none if there is none yet.
     #[method(name = "nextContent")]
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>>;
+
+    /// When a rollup last had content, as of the newest attested height, with proof: who has all up to there knows that
+    /// nothing is missing.
+    #[method(name = "lastContent")]
+    async fn last_content(&self, rollup: u64) -> RpcResult<LastContentAnswer>;
 
     /// Subscribes to a rollup from a height on, over WebSocket: all that was there is told first, then what comes. Who was
     /// cut off goes on, on any node, from the height after the last lane it got.

@@ -1,7 +1,7 @@
 //! What methods take and answer.
 
 use crate::{Base64Bytes, HexBytes};
-use chorale_types::{Unit, codec::List};
+use chorale_types::{OrderedBundle, Unit, codec::List, limits::LANE_ITEMS_MAX};
 use serde::{Deserialize, Serialize};
 
 /// A transaction of one rollup.
@@ -25,6 +25,26 @@ pub struct BundleRequest {
     /// Makes equal content distinct.
     #[serde(default)]
     pub salt: u64,
+    /// That all of them are to take effect, or none; left out if they are only to be ordered together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionRequest>,
+}
+
+/// What it takes for a bundle to execute as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExecutionRequest {
+    /// The domain of its rollups.
+    pub domain: u64,
+    /// Who pays: an address of 20 bytes.
+    pub payer: HexBytes,
+    /// Wei that the payer pays at most, in decimal digits.
+    pub max_fee: String,
+    /// Counts from 0.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The payer's signature: r, s and v, 65 bytes.
+    pub signature: HexBytes,
 }
 
 /// Transactions and bundles of one batch at most.
@@ -193,6 +213,27 @@ pub struct LaneAnswer {
     /// The attestation of the outcome, if there is one yet.
     pub attestation: Option<HexBytes>,
     /// The claim (lane with its proof, or its absence), in the canonical encoding.
+    pub claim: HexBytes,
+    /// The bundles that have legs in the lane, in the canonical encoding ([`LaneBundles`]). Their ids prove them.
+    pub bundles: HexBytes,
+}
+
+/// The bundles of a lane, in the global order.
+pub type LaneBundles = List<OrderedBundle, LANE_ITEMS_MAX>;
+
+/// When a rollup last had content, provable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastContentAnswer {
+    /// The height that this is as of.
+    pub height: u64,
+    /// The last height with content; 0 if there was none.
+    pub last: u64,
+    /// The outcome of `height`, in the canonical encoding.
+    pub outcome: HexBytes,
+    /// The attestation of the outcome, in the canonical encoding.
+    pub attestation: HexBytes,
+    /// The claim, in the canonical encoding.
     pub claim: HexBytes,
 }
 

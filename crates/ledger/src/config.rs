@@ -1,6 +1,8 @@
 //! What the genesis says that settlement depends on.
 
-use chorale_types::{ChainId, Genesis, HashKey, Height, RollupId, TimestampMs, limits::DEDUP_WINDOW_HEIGHTS_MAX};
+use chorale_types::{
+    ChainId, DomainId, Genesis, HashKey, Height, RollupId, TimestampMs, limits::DEDUP_WINDOW_HEIGHTS_MAX,
+};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// What settlement knows of a rollup.
@@ -9,6 +11,8 @@ pub struct RollupRules {
     /// Its transactions carry nonces, so it skips repeats by itself: only those of one height are left out for it.
     /// Ordering a later nonce first burns nothing, and the same transaction may be ordered again.
     pub has_nonces: bool,
+    /// The domain that it is executed in, if it is: all legs of a bundle that executes as a whole are of one.
+    pub domain: Option<DomainId>,
 }
 
 /// The parameters of settlement. All but the hash key are part of the genesis: with others, outcomes differ.
@@ -48,8 +52,10 @@ impl Config {
 impl From<&Genesis> for Config {
     fn from(genesis: &Genesis) -> Self {
         let parameters = genesis.parameters();
-        let rules =
-            |rollup: &chorale_types::genesis::GenesisRollup| (rollup.id, RollupRules { has_nonces: rollup.has_nonces });
+        let rules = |rollup: &chorale_types::genesis::GenesisRollup| {
+            let domain = rollup.execution.map(|execution| execution.domain);
+            (rollup.id, RollupRules { has_nonces: rollup.has_nonces, domain })
+        };
         Self {
             chain: genesis.chain(),
             start: genesis.time(),

@@ -2,7 +2,7 @@
 
 use chorale_foundation::BufMut;
 use chorale_types::{
-    Height, Lane, LaneTree, OrderedBundle, Outcome, Place, RegistryTree, RollupId, UnitId,
+    AccountId, Height, Lane, LaneTree, OrderedBundle, Outcome, Place, PromiseError, RegistryTree, RollupId, UnitId,
     codec::{Buf, EncodeSize, Error, Read, ReadExt, Write},
     codec_struct,
 };
@@ -67,6 +67,9 @@ pub enum SkipReason {
         /// The furthest that is allowed.
         expiry_max: Height,
     },
+    /// What the bundle wants to be promised cannot be.
+    #[error(transparent)]
+    Promise(#[from] PromiseError),
     /// Nobody would read it.
     #[error("the chain has no rollup {0}")]
     UnknownRollup(RollupId),
@@ -80,13 +83,19 @@ impl Write for SkipReason {
             Self::Expired { expiry } => (2u8, expiry.0).write(buf),
             Self::ExpiryTooFar { expiry, expiry_max } => (3u8, expiry.0, expiry_max.0).write(buf),
             Self::UnknownRollup(rollup) => (4u8, rollup.0).write(buf),
+            Self::Promise(PromiseError::Domain { rollup, domain }) => (5u8, rollup.0, domain.0).write(buf),
+            Self::Promise(PromiseError::Signature { payer }) => (6u8, *payer).write(buf),
         }
     }
 }
 
 impl EncodeSize for SkipReason {
     fn encode_size(&self) -> usize {
-        1 + if matches!(self, Self::ExpiryTooFar { .. }) { 16 } else { 8 }
+        1 + match self {
+            Self::Repeated { .. } | Self::Burnt { .. } | Self::Expired { .. } | Self::UnknownRollup(_) => 8,
+            Self::ExpiryTooFar { .. } | Self::Promise(PromiseError::Domain { .. }) => 16,
+            Self::Promise(PromiseError::Signature { .. }) => AccountId::BYTES,
+        }
     }
 }
 
@@ -100,6 +109,8 @@ impl Read for SkipReason {
             2 => Self::Expired { expiry: ReadExt::read(buf)? },
             3 => Self::ExpiryTooFar { expiry: ReadExt::read(buf)?, expiry_max: ReadExt::read(buf)? },
             4 => Self::UnknownRollup(ReadExt::read(buf)?),
+            5 => Self::Promise(PromiseError::Domain { rollup: ReadExt::read(buf)?, domain: ReadExt::read(buf)? }),
+            6 => Self::Promise(PromiseError::Signature { payer: ReadExt::read(buf)? }),
             tag => return Err(Error::InvalidEnum(tag)),
         })
     }

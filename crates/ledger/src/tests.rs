@@ -6,8 +6,8 @@ mod snapshots;
 
 use crate::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
-    Acknowledged, Promise, AvailabilityCertificate, BlockId, BlockReference, BuilderId, Bundle, ChainId, Commitment,
-    Epoch, Header, Height, Payload, PayloadUnit, QuorumCertificate, RollupId, Signature, Signers, TimestampMs,
+    Acknowledged, AvailabilityCertificate, BlockId, BlockReference, BuilderId, Bundle, ChainId, Commitment, Epoch,
+    Header, Height, Payload, PayloadUnit, Promise, QuorumCertificate, RollupId, Signature, Signers, TimestampMs,
     Transaction, Unit, ValidatorIndex, View,
     codec::{Blob, List},
     tagged_hash,
@@ -17,7 +17,7 @@ const START: u64 = 1_000_000;
 
 /// Rollups 1 to 3 have no nonces of their own, 4 has; the window is 4 heights.
 fn config() -> Config {
-    let rules = |id| (RollupId(id), RollupRules { has_nonces: id == 4 });
+    let rules = |id| (RollupId(id), RollupRules { has_nonces: id == 4, domain: None });
     Config {
         chain: chain(),
         start: TimestampMs(START),

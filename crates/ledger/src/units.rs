@@ -64,7 +64,7 @@ impl<'a> Collector<'a> {
                     let ordered = ordered.map(|(leg, id)| OrderedLeg { rollup: leg.rollup, id: *id }).collect();
                     self.bundles.push(OrderedBundle {
                         id,
-                        atomicity: bundle.atomicity,
+                        atomicity: bundle.promise.atomicity(),
                         expiry: bundle.expiry,
                         salt: bundle.salt,
                         legs: List::new(ordered).expect("as many as the bundle has legs"),
@@ -100,7 +100,10 @@ impl<'a> Collector<'a> {
                     Some(first) => Err(SkipReason::Burnt { first }),
                     None if expiry < self.height => Err(SkipReason::Expired { expiry }),
                     None if expiry > expiry_max => Err(SkipReason::ExpiryTooFar { expiry, expiry_max }),
-                    None => Ok(()),
+                    // Last, as it takes longest: a payload full of these is read at every height.
+                    None => Ok(bundle.promise.check(self.config.chain, *id, &bundle.legs, |rollup| {
+                        self.config.rollups.get(&rollup).and_then(|rules| rules.domain)
+                    })?),
                 }
             }
         }

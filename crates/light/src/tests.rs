@@ -7,8 +7,8 @@ mod trust;
 use crate::{HandOver, Light};
 use chorale_ledger::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
-    Acknowledged, Promise, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId,
-    Commitment, ConsensusSecret, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit,
+    Acknowledged, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId, Commitment,
+    ConsensusSecret, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit, Promise,
     QuorumCertificate, RollupId, Scheme, Signature, Signers, TimestampMs, Transaction, Unit, Validator, ValidatorIndex,
     ValidatorSet, View,
     codec::{Blob, List},
@@ -127,7 +127,7 @@ fn serve(chain: ChainId, history: &[Vec<Unit>]) -> Vec<Served> {
         time_step_ms_max: 1_000,
         dedup_window_heights: 4,
         hash_key: Default::default(),
-        rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false })).into(),
+        rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false, domain: None })).into(),
     });
     let settle = |(height, units): (u64, &Vec<Unit>)| {
         let placed = units.iter().cloned().map(PayloadUnit::new).collect();

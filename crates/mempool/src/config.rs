@@ -1,7 +1,7 @@
 //! What the pool may hold and how fast its peers may talk to it.
 
 use crate::message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX};
-use chorale_types::{HashKey, RollupId};
+use chorale_types::{ChainId, Digest, DomainId, HashKey, RollupId};
 use std::collections::BTreeMap;
 
 /// Whether a registered rollup takes new entries.
@@ -19,6 +19,10 @@ pub enum Standing {
 pub struct Config {
     /// The registered rollups. Entries of any other are refused.
     pub rollups: BTreeMap<RollupId, Standing>,
+    /// The domains of those that are executed.
+    pub domains: BTreeMap<RollupId, DomainId>,
+    /// The chain: what payers of bundles sign for.
+    pub chain: ChainId,
     /// Encoded bytes of all entries together. A rollup's guaranteed share is this divided by the registered rollups.
     pub bytes_max: u64,
     /// Entries in all. A rollup's guaranteed share is this divided by the registered rollups.
@@ -118,13 +122,15 @@ impl Config {
     /// With all bounds exhausted the pool takes about 160 MB of memory; with 20,000 transactions of 512 bytes a second
     /// that wait for half a second, 40 MB.
     ///
-    /// The caller sets [`Config::hash_key`].
+    /// The caller sets [`Config::hash_key`], and [`Config::domains`] with [`Config::chain`] if rollups are executed.
     pub fn new(rollups: impl IntoIterator<Item = RollupId>, validators: u64) -> Self {
         let bytes_max = 64 * 1024 * 1024;
         let entries_max = 128 * 1024;
         let shares = validators / 3 + 2;
         Self {
             rollups: rollups.into_iter().map(|rollup| (rollup, Standing::Active)).collect(),
+            domains: BTreeMap::new(),
+            chain: ChainId(Digest::from([0; 32])),
             bytes_max,
             entries_max,
             entry_bytes_max: 192 * 1024,

@@ -15,7 +15,7 @@ use crate::{
     status::{Ended, EvictReason, Outcome, ShareReclaimed, Skipped, Status},
     store::{Queue, Sequence, Slot, Stage, Store, Usage},
 };
-use chorale_types::{Height, RollupId, TimestampMs, UnitId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
+use chorale_types::{Height, PayloadUnit, RollupId, TimestampMs, UnitId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
 use std::collections::BTreeMap;
 
 /// The shared pool of one node. See the [crate documentation](crate).
@@ -299,7 +299,18 @@ impl Mempool {
         if let Some(expiry) = entry.expiry().filter(|expiry| *expiry > expiry_max) {
             return Err(Rejected::BundleExpiryTooFar { id, expiry, expiry_max });
         }
-        origin.map_or(Ok(()), |peer| self.check_peer_share(peer, entry.bytes()))
+        if let Some(peer) = origin {
+            self.check_peer_share(peer, entry.bytes())?;
+        }
+        // Last, as it takes longest.
+        self.check_promise(entry)
+    }
+
+    fn check_promise(&self, entry: &Entry) -> Result<(), Rejected> {
+        let PayloadUnit::Bundle { id, bundle, .. } = entry.unit() else { return Ok(()) };
+        let domain_of = |rollup| self.config.domains.get(&rollup).copied();
+        let checked = bundle.promise.check(self.config.chain, *id, &bundle.legs, domain_of);
+        checked.map_err(|error| Rejected::BundlePromise { id: entry.id(), error })
     }
 
     fn check_peer_share(&self, peer: PeerId, more_bytes: u64) -> Result<(), Rejected> {

@@ -1,7 +1,7 @@
 //! Why a submission is refused, with the numbers that decided.
 
 use crate::{peer::PeerId, status::Outcome};
-use chorale_types::{Height, RollupId, UnitId};
+use chorale_types::{Height, PromiseError, RollupId, UnitId};
 
 /// A submission that did not enter the pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,14 @@ pub enum Rejected {
         /// The latest that is allowed.
         expiry_max: Height,
     },
+    /// What the bundle wants to be promised cannot be.
+    #[error("{id}: {error}")]
+    BundlePromise {
+        /// Which bundle.
+        id: UnitId,
+        /// Why.
+        error: PromiseError,
+    },
     /// The peer that sent it has filled its part of the pool.
     #[error(
         "peer {peer} holds {bytes} bytes in {entries} entries of the pool; at most {bytes_max} bytes and \
@@ -104,7 +112,7 @@ pub enum Rejected {
 
 impl Rejected {
     /// The labels of all reasons, for metrics.
-    pub const LABELS: [&'static str; 9] = [
+    pub const LABELS: [&'static str; 10] = [
         "too_large",
         "rollup_unknown",
         "rollup_suspended",
@@ -112,6 +120,7 @@ impl Rejected {
         "already_ended",
         "bundle_expired",
         "bundle_expiry_too_far",
+        "bundle_promise",
         "peer_share_full",
         "rollup_share_full",
     ];
@@ -131,8 +140,9 @@ impl Rejected {
             Self::AlreadyEnded { .. } => 4,
             Self::BundleExpired { .. } => 5,
             Self::BundleExpiryTooFar { .. } => 6,
-            Self::PeerShareFull { .. } => 7,
-            Self::RollupShareFull { .. } => 8,
+            Self::BundlePromise { .. } => 7,
+            Self::PeerShareFull { .. } => 8,
+            Self::RollupShareFull { .. } => 9,
         }
     }
 

@@ -19,7 +19,7 @@ mod selection;
 
 use crate::{Carrier, Config, Entry, Mempool, Output, PeerId, Record, Status};
 use chorale_types::{
-    Promise, Bundle, Commitment, Height, Manifest, Payload, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
+    Bundle, Commitment, Height, Manifest, Payload, Promise, RollupId, TimestampMs, Transaction, Unit, UnitId, View,
     codec::{Blob, List},
     tagged_hash,
 };

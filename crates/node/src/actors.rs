@@ -187,7 +187,12 @@ where
             peers: peers.clone(),
         };
         let rollups = genesis.rollups().iter().map(|rollup| rollup.id);
-        let config = chorale_mempool::Config::new(rollups, handle.position.borrow().epoch.validators.len() as u64);
+        let domains = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.domain)));
+        let config = chorale_mempool::Config {
+            domains: domains.collect(),
+            chain: genesis.chain(),
+            ..chorale_mempool::Config::new(rollups, handle.position.borrow().epoch.validators.len() as u64)
+        };
         let (mempool_actor, pool, known) =
             mempool::Actor::open(context.child("mempool"), config, &identity.partition("mempool"), connections).await?;
 

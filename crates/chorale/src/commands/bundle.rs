@@ -74,7 +74,10 @@ async fn send(arguments: &Send) -> Result<()> {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let salt = arguments.salt.map_or_else(|| u64::try_from(now.as_micros()), Ok)?;
-    let id = answered(&endpoint, endpoint.client.submit_bundle(BundleRequest { legs, expiry, salt }).await)?;
+    let id = answered(
+        &endpoint,
+        endpoint.client.submit_bundle(BundleRequest { legs, expiry, salt, execution: None }).await,
+    )?;
     submitted(&endpoint, Kind::Bundle, &id, &arguments.wait, arguments.json).await
 }
 

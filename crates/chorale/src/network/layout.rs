@@ -185,7 +185,7 @@ fn genesis(plan: &Plan, nodes: &[NewNode]) -> Result<String> {
         time_ms: u64::try_from(now.as_millis())?,
         parameters: plan.parameters.clone(),
         rollups: rollups
-            .map(|(id, index)| RollupFile { id, name: format!("rollup-{index}"), has_nonces: false })
+            .map(|(id, index)| RollupFile { id, name: format!("rollup-{index}"), has_nonces: false, evm: None })
             .collect(),
         validators: validators.collect::<Result<_>>()?,
         epochs: Vec::new(),

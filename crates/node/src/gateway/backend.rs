@@ -10,12 +10,14 @@ use crate::{
 };
 use chorale_api::{
     Base64Bytes, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, ChoraleApiServer, EVIDENCE_MAX,
-    ErrorCode, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, State,
-    StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
+    ErrorCode, EvidenceAnswer, ExecutionRequest, HeaderAnswer, HexBytes, LaneAnswer, LaneBundles, LastContentAnswer,
+    MempoolAnswer, NodeAnswer, OpenedPayload, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer,
+    ValidatorsAnswer,
 };
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_types::{
-    Promise, Bundle, Epoch, EpochInfo, Genesis, Height, NodeKey, RollupId, Transaction, Unit, UnitId,
+    AccountId, AccountSignature, Bundle, DomainId, Epoch, EpochInfo, Execution, Genesis, Height, NodeKey,
+    PaidExecution, Promise, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, EncodeSize as _, List, decode},
 };
 use jsonrpsee::{
@@ -61,6 +63,18 @@ pub struct Backend {
 
 fn transaction(request: TransactionRequest) -> Result<Transaction, chorale_types::codec::TooLong> {
     Ok(Transaction { rollup: RollupId(request.rollup), data: Blob::new(request.data.0)? })
+}
+
+/// What a request wants to be promised. Whether it can be, the pool says.
+fn promise(request: ExecutionRequest) -> Result<Promise, String> {
+    let payer = request.payer.0.try_into().map_err(|_| "execution.payer: an account is an address of 20 bytes")?;
+    let signature = request.signature.0.try_into();
+    let signature = signature.map_err(|_| "execution.signature: a signature is r, s and v in 65 bytes")?;
+    let max_fee = request.max_fee.parse();
+    let max_fee = max_fee.map_err(|_| "execution.maxFee: must be a number of wei in decimal digits, as text")?;
+    let (domain, attempt) = (DomainId(request.domain), request.attempt);
+    let execution = Execution { domain, payer: AccountId(payer), max_fee, attempt };
+    Ok(Promise::Execution(PaidExecution { execution, signature: AccountSignature(signature) }))
 }
 
 fn parse<T: FromStr>(id: &str) -> RpcResult<T>
@@ -158,12 +172,14 @@ impl Backend {
             Ok(lane) => Claim::Lane(lane),
             Err(absence) => Claim::Absence(absence),
         };
+        let bundles: LaneBundles = List::new(answer.bundles).expect("each has an item in the lane");
         Ok(LaneAnswer {
             height: height.0,
             has_content,
             outcome: HexBytes(answer.outcome.encode().to_vec()),
             attestation: attestation.map(|attestation| HexBytes(attestation.encode().to_vec())),
             claim: HexBytes(claim.encode().to_vec()),
+            bundles: HexBytes(bundles.encode().to_vec()),
         })
     }
 
@@ -230,8 +246,8 @@ impl ChoraleApiServer for Backend {
         }
         let legs = request.legs.into_iter().map(transaction).collect::<Result<Vec<_>, _>>();
         let legs = legs.and_then(List::new).map_err(|long| invalid(format!("legs: {long}")))?;
-        let bundle =
-            Bundle { promise: Promise::Inclusion, legs, expiry: Height(request.expiry), salt: request.salt };
+        let promise = request.execution.map_or(Ok(Promise::Inclusion), promise).map_err(invalid)?;
+        let bundle = Bundle { promise, legs, expiry: Height(request.expiry), salt: request.salt };
         self.submit(Unit::Bundle(bundle)).await
     }
 
@@ -263,6 +279,23 @@ impl ChoraleApiServer for Backend {
 
     async fn next_content(&self, rollup: u64, after: u64) -> RpcResult<Option<u64>> {
         Ok(self.content_after(RollupId(rollup), Height(after)).await?.map(|height| height.0))
+    }
+
+    async fn last_content(&self, rollup: u64) -> RpcResult<LastContentAnswer> {
+        let rollup = self.known_rollup(rollup)?;
+        // As of the newest height that is both attested and settled here.
+        let height = (*self.attestation.attested().borrow()).min(*self.settlement.settled().borrow());
+        let settlement::RegistryAnswer { outcome, proof } =
+            self.settlement.registry(rollup, height).map_err(unavailable)?;
+        let not_yet = || ErrorCode::NotYet.with(format!("height {height} is not attested yet"));
+        let attestation = self.attestation.get(height).await.ok_or_else(not_yet)?;
+        Ok(LastContentAnswer {
+            height: height.0,
+            last: proof.leaf.last.0,
+            outcome: HexBytes(outcome.encode().to_vec()),
+            attestation: HexBytes(attestation.encode().to_vec()),
+            claim: HexBytes(Claim::Registry(proof).encode().to_vec()),
+        })
     }
 
     async fn header(&self, height: u64) -> RpcResult<HeaderAnswer> {

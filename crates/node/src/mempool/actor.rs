@@ -471,6 +471,8 @@ fn answer(answers: Vec<Answer>) {
 const fn skip_reason(reason: Reason) -> SkipReason {
     match reason {
         Reason::Repeated { .. } | Reason::Burnt { .. } => SkipReason::Duplicate,
-        Reason::Expired { .. } | Reason::ExpiryTooFar { .. } | Reason::UnknownRollup(_) => SkipReason::Invalid,
+        Reason::Expired { .. } | Reason::ExpiryTooFar { .. } | Reason::UnknownRollup(_) | Reason::Promise(_) => {
+            SkipReason::Invalid
+        }
     }
 }

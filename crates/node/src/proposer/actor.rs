@@ -40,8 +40,8 @@ const MUCH_WAITING: usize = 1_000;
 /// How often it looks whether they have.
 const LOOK_AGAIN_MS: u64 = 3;
 
-/// Bytes of a bundle's row in the directory, without the ids of its legs.
-const DIRECTORY_BYTES: usize = 64;
+/// Bytes of a bundle's row in the directory at most, without the ids of its legs.
+const DIRECTORY_BYTES: usize = 160;
 
 /// The shelf, shared between the actor and consensus.
 #[derive(Clone, Default)]

@@ -7,7 +7,9 @@ use super::{
 use crate::watch;
 use chorale_ledger::Included;
 use chorale_light::{Claim, LaneClaim};
-use chorale_types::{Height, LaneAbsence, Outcome, RegistryProof, RollupId, UnitId, prove_bundle, prove_transaction};
+use chorale_types::{
+    Height, LaneAbsence, OrderedBundle, Outcome, RegistryProof, RollupId, UnitId, prove_bundle, prove_transaction,
+};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -66,6 +68,8 @@ pub struct LaneAnswer {
     pub outcome: Outcome,
     /// The lane with its proof, or its absence.
     pub lane: Result<LaneClaim, LaneAbsence>,
+    /// The bundles that have legs in it, in the global order.
+    pub bundles: Vec<OrderedBundle>,
 }
 
 /// When a rollup last had content, with proof.
@@ -167,7 +171,8 @@ impl Mailbox {
             (Some(lane), Some(proof)) => Ok(LaneClaim { lane: lane.clone(), proof }),
             _ => Err(tree.prove_absence(rollup).expect("a tree proves a leaf or its absence")),
         };
-        Ok(LaneAnswer { outcome: record.outcome().clone(), lane })
+        let bundles = record.bundles().iter().filter(|bundle| bundle.legs.iter().any(|leg| leg.rollup == rollup));
+        Ok(LaneAnswer { outcome: record.outcome().clone(), lane, bundles: bundles.cloned().collect() })
     }
 
     /// The first height after `after` at which a rollup has content; none if there is none yet.

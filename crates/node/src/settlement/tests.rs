@@ -13,8 +13,8 @@ use chorale_foundation::{
 use chorale_ledger::{RollupRules, SkipReason};
 use chorale_light::Claim;
 use chorale_types::{
-    Acknowledged, Promise, AvailabilityCertificate, BlockId, BuilderId, Bundle, ChainId, Commitment, Digest, Epoch,
-    EpochInfo, Header, Height, Manifest, Payload, PayloadStatus, PayloadUnit, QuorumCertificate, RollupId, Signature,
+    Acknowledged, AvailabilityCertificate, BlockId, BuilderId, Bundle, ChainId, Commitment, Digest, Epoch, EpochInfo,
+    Header, Height, Manifest, Payload, PayloadStatus, PayloadUnit, Promise, QuorumCertificate, RollupId, Signature,
     Signers, TimestampMs, Transaction, Unit, UnitId, ValidatorIndex, View,
     codec::{Blob, List, Shared},
     tagged_hash,
@@ -45,7 +45,7 @@ pub(crate) fn config(partition: &str) -> Config {
             time_step_ms_max: 1_000,
             dedup_window_heights: 16,
             hash_key: Default::default(),
-            rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false })).into(),
+            rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false, domain: None })).into(),
         },
         next_validators: Arc::new(|header: &Header| {
             header.height.0.is_multiple_of(EPOCH_HEIGHTS).then(|| next_validators(header.epoch))

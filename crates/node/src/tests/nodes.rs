@@ -53,7 +53,7 @@ fn genesis(n: usize, parameters: GenesisParameters) -> Genesis {
         possession: hex::encode(secret(i).prove_possession().0),
         stake: "32000000000000000000".to_owned(),
     };
-    let rollup = |id| RollupFile { id, name: format!("rollup-{id}"), has_nonces: false };
+    let rollup = |id| RollupFile { id, name: format!("rollup-{id}"), has_nonces: false, evm: None };
     let file = GenesisFile {
         name: "test".to_owned(),
         time_ms: 0,
