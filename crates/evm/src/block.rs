@@ -8,13 +8,14 @@ use alloy_consensus::{
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
 use revm::{
-    Context, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _, SystemCallCommitEvm as _,
+    Context, DatabaseCommit as _, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _, SystemCallCommitEvm as _,
     context::{
-        BlockEnv,
+        BlockEnv, CfgEnv,
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
     database_interface::WrapDatabaseRef,
     handler::{MainnetContext, MainnetEvm},
+    state::EvmState,
 };
 
 /// What a block takes from where it stands in the shared order.
@@ -118,6 +119,32 @@ impl<'a> BlockBuilder<'a> {
     #[must_use]
     pub const fn gas_left(&self) -> u64 {
         self.header.gas_limit - self.header.gas_used
+    }
+
+    /// Gas of the whole block.
+    pub(crate) const fn gas_limit(&self) -> u64 {
+        self.header.gas_limit
+    }
+
+    /// The state as it is now.
+    pub(crate) const fn state(&self) -> &State {
+        self.evm.ctx.journaled_state.database.0
+    }
+
+    /// What the EVM is told of rules and block.
+    pub(crate) fn environment(&self) -> (CfgEnv, BlockEnv) {
+        (self.evm.ctx.cfg.clone(), self.evm.ctx.block.clone())
+    }
+
+    /// Takes a transaction in that was executed on an overlay of this very state and succeeded.
+    pub(crate) fn include_staged(
+        &mut self,
+        transaction: SignedTransaction,
+        result: ExecutionResult,
+        changes: EvmState,
+    ) -> &ReceiptEnvelope {
+        self.evm.ctx.journaled_state.database.0.commit(changes);
+        self.include(transaction, result)
     }
 
     /// Executes a transaction as the next of the block. One that fails (reverts, or runs out of gas) has its place in the

@@ -8,7 +8,7 @@ use alloy_eips::{
 };
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 /// The least gas of a block that Ethereum's clients accept.
 const GAS_LIMIT_MIN: u64 = 5_000;
@@ -65,9 +65,17 @@ pub enum GenesisError {
 }
 
 impl RollupGenesis {
+    /// With another rule for the base fee than Ethereum's.
+    #[must_use]
+    pub fn with_base_fee(mut self, change_denominator: NonZeroU64, elasticity: NonZeroU64) -> Self {
+        self.rules.base_fee_change_denominator = change_denominator.get();
+        self.rules.base_fee_elasticity = elasticity.get();
+        self
+    }
+
     /// Reads a genesis. Of `config` only the chain id counts: a rollup has the rules of Prague, whatever forks are named, and
-    /// no deposit contract. The contracts that these rules call are added if they are not in it: other clients have to be
-    /// given them in their file.
+    /// no deposit contract. The contracts that these rules call and the [mailbox](crate::MAILBOX) are added if they are not in
+    /// it: other clients have to be given them in their file.
     ///
     /// # Errors
     ///

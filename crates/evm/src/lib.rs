@@ -5,8 +5,8 @@
 //!
 //! # Derivation
 //!
-//! A [`Chain`] makes one block for each height at which the rollup has content: from the lane and the outcome that the
-//! stake attested, both verified by whoever follows. The block says where it comes from: its extra data is the height,
+//! A [`Domain`] makes one block of each rollup for each height at which it has content: from the lanes and the outcome that
+//! the stake attested, all verified by whoever follows. The block says where it comes from: its extra data is the height,
 //! its parent beacon root the sequencer's block, which contracts read through EIP-4788.
 //!
 //! # Blocks
@@ -19,6 +19,13 @@
 //!
 //! Transactions are Ethereum's ([`recover`]), but for what could be repeated on other rollups: one that names no chain, and
 //! a delegation for all chains. Blobs are not taken.
+//!
+//! # Bundles
+//!
+//! A bundle that is promised to execute as a whole takes effect on all rollups that it touches, or on none. Its legs are
+//! ordinary transactions that are bound to it by what they sign ([`binding()`](fn@binding)), so none of them has a life of its own; they
+//! talk to each other through the [mailbox](MAILBOX), and a message that is not consumed in the same bundle, or was never
+//! sent, makes it abort.
 //!
 //! # State
 //!
@@ -52,10 +59,14 @@
 //! exponentiation are those in Rust, slower than their price in gas assumes: a block full of the worst of them takes
 //! seconds. The gas limit of a rollup should allow for that.
 
+mod binding;
 mod block;
+mod bundle;
 mod call;
 mod chain;
+mod domain;
 mod genesis;
+mod mailbox;
 mod rollup;
 mod state;
 mod system;
@@ -65,10 +76,14 @@ mod trie;
 #[cfg(test)]
 mod tests;
 
+pub use binding::{BoundLeg, Marker, Terms, binding};
 pub use block::{Block, BlockBuilder, Origin, Skipped};
+pub use bundle::{AbortReason, Effect};
 pub use call::{Call, Called};
-pub use chain::{Chain, Derived, MARKER, NoEffect, OutOfOrder, Reason};
+pub use chain::{Chain, Derived, NoEffect, Reason};
+pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
 pub use genesis::{GenesisError, RollupGenesis};
+pub use mailbox::{BUNDLE_SLOT, MAILBOX};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
 pub use transaction::{SignedTransaction, TransactionError, decode, recover};

@@ -2,7 +2,7 @@
 //!
 //! Unmodified execution clients make the same calls, and refuse a block of a chain that lacks the last two.
 
-use crate::Account;
+use crate::{Account, MAILBOX, mailbox};
 use alloy_eips::{
     eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE},
     eip4788::{BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE},
@@ -29,13 +29,14 @@ pub(crate) const REQUESTS: [(Address, u8); 2] = [
     (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_TYPE),
 ];
 
-/// The system contracts as the genesis of every rollup has them.
-pub(crate) fn contracts() -> [(Address, Account, Bytes); 4] {
+/// The contracts that the genesis of every rollup has: the system's, and the mailbox.
+pub(crate) fn contracts() -> [(Address, Account, Bytes); 5] {
     [
         (BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE.clone()),
         (HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE.clone()),
         (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_PREDEPLOY_CODE.clone()),
         (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_CODE.clone()),
+        (MAILBOX, mailbox::code()),
     ]
     .map(|(address, code)| (address, Account { nonce: 1, code_hash: keccak256(&code), ..Account::default() }, code))
 }

@@ -11,6 +11,7 @@ mod block;
 mod bls;
 mod certificates;
 mod evidence;
+mod execution;
 pub mod genesis;
 mod ids;
 mod lane;
@@ -38,6 +39,7 @@ pub use certificates::{
     CommitCertificate, High, QuorumCertificate, Rank, RankKind, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, Tip,
 };
 pub use evidence::{Evidence, Fault};
+pub use execution::{BundleEffect, ExecutedBundle, ExecutionOutcome, RollupHead};
 pub use genesis::{Genesis, GenesisError};
 pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, DomainId, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,

@@ -2,8 +2,8 @@
 
 use crate::{
     Atomicity, BundleId, BundleProof, Digest, Height, ItemProof, Lane, LaneAbsence, LaneLeaf, LaneProof, LegProof,
-    RegistryLeaf, RegistryProof, RollupId, TransactionProof, TxId, codec::List, codec_struct, limits::BUNDLE_LEGS_MAX,
-    merkle::MerkleTree,
+    RegistryLeaf, RegistryProof, RollupId, TransactionProof, TxId, bundle_id, codec::List, codec_struct,
+    limits::BUNDLE_LEGS_MAX, merkle::MerkleTree,
 };
 use std::collections::BTreeMap;
 
@@ -22,6 +22,16 @@ pub struct OrderedBundle {
     pub legs: List<OrderedLeg, BUNDLE_LEGS_MAX>,
 }
 codec_struct!(OrderedBundle { id, atomicity, expiry, salt, legs });
+
+impl OrderedBundle {
+    /// Whether the id is the hash of the rest: then nobody can have made it up. Legs' rollups are bound by
+    /// their own ids; what stands beside these is not looked at.
+    #[must_use]
+    pub fn is_named_by_its_id(&self) -> bool {
+        let legs: Vec<TxId> = self.legs.iter().map(|leg| leg.id).collect();
+        !legs.is_empty() && bundle_id(self.atomicity, self.expiry, self.salt, &legs) == self.id
+    }
+}
 
 /// A leg of a bundle, without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

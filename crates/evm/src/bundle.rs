@@ -1,0 +1,277 @@
+//! Bundles that execute as a whole: all legs take effect, or none.
+//!
+//! Legs run in order, each on an overlay of its rollup's state, which the block under way does not see. Only when the last
+//! one has succeeded are their changes applied, and that cannot fail.
+
+use crate::{
+    BlockBuilder, BoundLeg, Marker, SignedTransaction, State, Terms, TransactionError, binding, mailbox::Messages,
+    recover, transaction,
+};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::Bytes;
+use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
+use revm::{
+    Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
+    context::{
+        BlockEnv, CfgEnv,
+        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
+    },
+    database::CacheDB,
+    state::EvmState,
+};
+use std::collections::BTreeMap;
+
+/// What became of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// All legs are in the blocks of their rollups.
+    Committed,
+    /// None is, and every rollup is as if the bundle had never been.
+    Aborted {
+        /// The leg that failed, from 0; none if it was no leg's doing.
+        leg: Option<u8>,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// None is, because this rollup has not enough gas left at this height. The bundle may be ordered again.
+    Unplaced {
+        /// Which rollup.
+        rollup: RollupId,
+    },
+}
+
+/// Why a bundle has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AbortReason {
+    /// The leg is no transaction of its rollup.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// The leg is of a type without access list, or delegates accounts.
+    #[error("it is a transaction of type {0}; legs are of type 1 or 2")]
+    Type(u8),
+    /// The leg does not say that it belongs to this bundle, or not at this place.
+    #[error("it is not bound to this bundle: its access list must end with the mailbox, slot 0 and {expected}")]
+    Binding {
+        /// The binding of the bundle, in hexadecimal digits.
+        expected: String,
+    },
+    /// A bundle with the same binding took effect, or was aborted.
+    #[error("a bundle with the same binding was executed before")]
+    Burnt,
+    /// The legs for one rollup may use more gas than one of its blocks has.
+    #[error("the legs for rollup {rollup} may use {limit} gas together, and a block has {block}")]
+    Gas {
+        /// Which rollup.
+        rollup: RollupId,
+        /// The sum of their gas limits.
+        limit: u64,
+        /// The gas of a block.
+        block: u64,
+    },
+    /// Ethereum's rules forbid the leg in this state: nonce, funds, fees, or its limits.
+    #[error("{0}")]
+    Invalid(InvalidTransaction),
+    /// The leg reverted.
+    #[error("it reverted with {output}")]
+    Reverted {
+        /// What the contract says about it.
+        output: Bytes,
+    },
+    /// The leg ended by an exception.
+    #[error("it ended with {0:?}")]
+    Halted(HaltReason),
+    /// The leg consumed a message that no leg before it had sent.
+    #[error("it consumed a message that no leg before it has sent")]
+    Unsent,
+    /// The leg sent a message that no later leg consumed.
+    #[error("no later leg consumed a message that it sent")]
+    Unread,
+}
+
+impl AbortReason {
+    /// The number that stands for it where it is attested.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Transaction(_) => 1,
+            Self::Type(_) => 2,
+            Self::Binding { .. } => 3,
+            Self::Burnt => 4,
+            Self::Gas { .. } => 5,
+            Self::Invalid(_) => 6,
+            Self::Reverted { .. } => 7,
+            Self::Halted(_) => 8,
+            Self::Unsent => 9,
+            Self::Unread => 10,
+        }
+    }
+}
+
+impl Effect {
+    /// How it is attested.
+    #[must_use]
+    pub const fn attested(&self) -> BundleEffect {
+        match self {
+            Self::Committed => BundleEffect::Committed,
+            Self::Aborted { leg, reason } => BundleEffect::Aborted { leg: *leg, reason: reason.code() },
+            Self::Unplaced { .. } => BundleEffect::Unplaced,
+        }
+    }
+}
+
+/// Blocks under way, by rollup.
+pub(crate) type Builders<'a> = BTreeMap<RollupId, BlockBuilder<'a>>;
+
+/// A leg with the rollup whose lane it is from.
+pub(crate) type OrderedLeg<'a> = (RollupId, &'a LaneItem);
+
+/// What a bundle came to, and whether its binding is used up by it.
+pub(crate) struct Executed {
+    pub(crate) effect: Effect,
+    pub(crate) burns: Option<Digest>,
+}
+
+/// Executes a bundle on blocks under way. `is_burnt` knows the bindings of the bundles before.
+pub(crate) fn execute(
+    builders: &mut Builders<'_>,
+    terms: &Terms,
+    legs: &[OrderedLeg<'_>],
+    is_burnt: impl Fn(&Digest) -> bool,
+) -> Executed {
+    let aborted = |(leg, reason), burns| Executed { effect: Effect::Aborted { leg: Some(leg), reason }, burns };
+    let (binding, legs) = match bound(terms, legs) {
+        Ok(bound) => bound,
+        // Whoever made it need not be who made the bundle that its legs are bound to.
+        Err(failed) => return aborted(failed, None),
+    };
+    if is_burnt(&binding) {
+        return Executed { effect: Effect::Aborted { leg: None, reason: AbortReason::Burnt }, burns: None };
+    }
+    match room(builders, &legs) {
+        Err(NoRoom::Ever(reason)) => {
+            return Executed { effect: Effect::Aborted { leg: None, reason }, burns: Some(binding) };
+        }
+        Err(NoRoom::Now(rollup)) => return Executed { effect: Effect::Unplaced { rollup }, burns: None },
+        Ok(()) => {}
+    }
+    match run(builders, &legs) {
+        Err(failed) => aborted(failed, Some(binding)),
+        Ok(staged) => {
+            for ((rollup, leg), Staged { result, changes }) in legs.into_iter().zip(staged) {
+                let builder = builders.get_mut(&rollup).expect("every leg's rollup has a block");
+                builder.include_staged(leg, result, changes);
+            }
+            Executed { effect: Effect::Committed, burns: Some(binding) }
+        }
+    }
+}
+
+type Failed = (u8, AbortReason);
+type SignedLeg = (RollupId, SignedTransaction);
+
+/// The legs as transactions, if all of them are bound to each other, and by what.
+fn bound(terms: &Terms, legs: &[OrderedLeg<'_>]) -> Result<(Digest, Vec<SignedLeg>), Failed> {
+    let mut signed = Vec::with_capacity(legs.len());
+    let mut known = Vec::with_capacity(legs.len());
+    for (position, (rollup, item)) in (0u8..).zip(legs) {
+        let leg = recover(&item.data, rollup.0).map_err(|error| (position, error.into()))?;
+        let bound = BoundLeg::of(*rollup, &leg);
+        known.push(bound.ok_or_else(|| (position, AbortReason::Type(leg.inner().tx_type() as u8)))?);
+        signed.push((*rollup, leg));
+    }
+    let binding = binding(terms, &known);
+    for (position, (_, leg)) in (0u8..).zip(&signed) {
+        if leg.marker() != Marker::Leg(binding) {
+            return Err((position, AbortReason::Binding { expected: format!("0x{binding}") }));
+        }
+    }
+    Ok((binding, signed))
+}
+
+enum NoRoom {
+    /// Whatever else is at the height.
+    Ever(AbortReason),
+    /// Because of what was before it.
+    Now(RollupId),
+}
+
+/// Whether blocks have gas for all legs, used to the limit.
+fn room(builders: &Builders<'_>, legs: &[SignedLeg]) -> Result<(), NoRoom> {
+    let mut limits: BTreeMap<RollupId, u64> = BTreeMap::new();
+    for (rollup, leg) in legs {
+        let limit = limits.entry(*rollup).or_default();
+        *limit = limit.saturating_add(leg.gas_limit());
+    }
+    for (&rollup, &limit) in &limits {
+        let block = builders[&rollup].gas_limit();
+        if limit > block {
+            return Err(NoRoom::Ever(AbortReason::Gas { rollup, limit, block }));
+        }
+    }
+    match limits.iter().find(|(rollup, limit)| **limit > builders[*rollup].gas_left()) {
+        Some((rollup, _)) => Err(NoRoom::Now(*rollup)),
+        None => Ok(()),
+    }
+}
+
+/// What a leg came to, not yet applied.
+struct Staged {
+    result: ExecutionResult,
+    changes: EvmState,
+}
+
+/// Runs the legs on overlays.
+fn run(builders: &Builders<'_>, legs: &[SignedLeg]) -> Result<Vec<Staged>, Failed> {
+    let mut overlays: BTreeMap<RollupId, Overlay<'_>> = BTreeMap::new();
+    let mut messages = Messages::default();
+    let mut staged = Vec::with_capacity(legs.len());
+    for (position, (rollup, leg)) in (0u8..).zip(legs) {
+        let overlay = overlays.entry(*rollup).or_insert_with(|| Overlay::new(&builders[rollup]));
+        let done = overlay.run(leg).map_err(|reason| (position, reason))?;
+        messages.follow(position, *rollup, done.result.logs()).map_err(|_| (position, AbortReason::Unsent))?;
+        staged.push(done);
+    }
+    match messages.unread() {
+        Some(leg) => Err((leg, AbortReason::Unread)),
+        None => Ok(staged),
+    }
+}
+
+/// The state of one rollup, with what the legs so far have made of it.
+struct Overlay<'a> {
+    state: CacheDB<&'a State>,
+    configuration: CfgEnv,
+    block: BlockEnv,
+}
+
+impl<'a> Overlay<'a> {
+    fn new(builder: &'a BlockBuilder<'_>) -> Self {
+        let (configuration, block) = builder.environment();
+        Self { state: CacheDB::new(builder.state()), configuration, block }
+    }
+
+    /// # Panics
+    ///
+    /// As [`BlockBuilder::execute`].
+    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
+    fn run(&mut self, leg: &SignedTransaction) -> Result<Staged, AbortReason> {
+        let mut evm = Context::mainnet()
+            .with_db(&mut self.state)
+            .with_cfg(self.configuration.clone())
+            .with_block(self.block.clone())
+            .build_mainnet();
+        let done = match evm.transact(transaction::environment(leg)) {
+            Ok(done) => done,
+            Err(EVMError::Transaction(invalid)) => return Err(AbortReason::Invalid(invalid)),
+            Err(error) => panic!("the EVM failed in a leg of block {}: {error:?}", self.block.number),
+        };
+        match done.result {
+            ExecutionResult::Success { .. } => {}
+            ExecutionResult::Revert { output, .. } => return Err(AbortReason::Reverted { output }),
+            ExecutionResult::Halt { reason, .. } => return Err(AbortReason::Halted(reason)),
+        }
+        // The next leg sees it: one commit for each transaction, as the state's rules say.
+        self.state.commit(done.state.clone());
+        Ok(Staged { result: done.result, changes: done.state })
+    }
+}

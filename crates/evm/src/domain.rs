@@ -1,0 +1,335 @@
+//! Derivation: from what the rollups of a domain were given at a height to the blocks that this makes.
+//!
+//! One block for each height with content, on every node the same. Whoever calls this has verified that nothing is
+//! missing: lanes are complete, and no height with content of any rollup of the domain lies between this one and the last.
+//!
+//! # Phases of a height
+//!
+//! Of one payload bundles come first, so that no transaction beside them can make one fail; and payloads in their order in
+//! the header, so that the leader's own stays behind the builder's. Between two transactions of different rollups there is
+//! no order: nothing but a bundle touches two of them.
+
+use crate::{
+    Block, Chain, Derived, Effect, Marker, NoEffect, Reason, RollupGenesis, Terms,
+    bundle::{self, Builders, Executed, OrderedLeg},
+    recover,
+};
+use alloy_primitives::keccak256;
+use chorale_types::{
+    Atomicity, BundleId, ChainId, Digest, DomainId, ExecutedBundle, Execution, ExecutionOutcome, Height, Lane,
+    LaneItem, OrderedBundle, Outcome, RollupHead, RollupId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rollups of a domain on their way.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    chain: ChainId,
+    id: DomainId,
+    chains: BTreeMap<RollupId, Chain>,
+    height: Height,
+    /// Bindings of bundles that were executed, by the last height at which they could be ordered.
+    burnt: BTreeMap<Height, BTreeSet<Digest>>,
+}
+
+/// What the rollups of a domain were given at a height.
+#[derive(Clone, Debug)]
+pub struct Content<'a> {
+    /// What the height brought.
+    pub outcome: &'a Outcome,
+    /// The lanes of the domain's rollups, of those that have one; at least one.
+    pub lanes: &'a [Lane],
+    /// All bundles that have legs in them.
+    pub bundles: &'a [OrderedBundle],
+}
+
+/// What a height made.
+#[derive(Clone, Debug)]
+pub struct DerivedHeight {
+    /// What was made of the height, as it is attested.
+    pub outcome: ExecutionOutcome,
+    /// Where all rollups of the domain are after it, by rollup.
+    pub heads: Vec<RollupHead>,
+    /// The blocks, by rollup.
+    pub blocks: BTreeMap<RollupId, Derived>,
+    /// What became of the bundles that were promised to execute as a whole, in the order in which they did.
+    pub bundles: Vec<DerivedBundle>,
+    /// Bindings that no bundle can have any more, each until its height is over.
+    pub burnt: Vec<(Height, Digest)>,
+}
+
+/// A bundle of a height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedBundle {
+    /// Its id in the order.
+    pub id: BundleId,
+    /// What became of it.
+    pub effect: Effect,
+}
+
+/// Why a height cannot be derived: whoever follows handed on the wrong one, or not all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfOrder {
+    /// It has been derived, or it is from before the last that was.
+    #[error("height {given} is not after the last one, {last}")]
+    Height {
+        /// What was given.
+        given: Height,
+        /// The last height derived.
+        last: Height,
+    },
+    /// A rollup of no or another domain, or one that comes twice.
+    #[error("a lane of rollup {0}, which is none of the domain's, or the second one")]
+    Rollup(RollupId),
+    /// There is nothing to derive.
+    #[error("height {0} has no lane")]
+    Empty(Height),
+    /// A bundle has legs in the lanes, and its terms are missing, or are another's.
+    #[error("bundle {0} has legs in the lanes, and its terms are not given, or are not those that its id names")]
+    Terms(BundleId),
+    /// A bundle that executes as a whole has a leg that no lane has.
+    #[error("a leg of bundle {0} is in none of the lanes")]
+    Leg(BundleId),
+}
+
+impl Domain {
+    /// A domain before its first block. Rollups come in any order, each once.
+    #[must_use]
+    pub fn new(chain: ChainId, id: DomainId, rollups: impl IntoIterator<Item = RollupGenesis>) -> Self {
+        let chains = rollups.into_iter().map(|genesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis)));
+        Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
+    }
+
+    /// The sequencers' chain.
+    #[must_use]
+    pub const fn chain_id(&self) -> ChainId {
+        self.chain
+    }
+
+    /// Which domain.
+    #[must_use]
+    pub const fn id(&self) -> DomainId {
+        self.id
+    }
+
+    /// The last height derived; 0 at first.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// Its rollups, by id.
+    #[must_use]
+    pub const fn chains(&self) -> &BTreeMap<RollupId, Chain> {
+        &self.chains
+    }
+
+    /// One of its rollups.
+    #[must_use]
+    pub fn chain(&self, rollup: RollupId) -> Option<&Chain> {
+        self.chains.get(&rollup)
+    }
+
+    /// One of its rollups, to be asked what changes caches only.
+    pub fn chain_mut(&mut self, rollup: RollupId) -> Option<&mut Chain> {
+        self.chains.get_mut(&rollup)
+    }
+
+    /// Makes the blocks of a height.
+    ///
+    /// # Errors
+    ///
+    /// It is not the next one of this domain, or something of it is missing. Nothing has changed.
+    pub fn derive(&mut self, content: &Content<'_>) -> Result<DerivedHeight, OutOfOrder> {
+        let steps = self.check(content)?;
+        let height = content.outcome.height;
+        self.burnt = self.burnt.split_off(&height);
+        let lanes: BTreeSet<RollupId> = content.lanes.iter().map(Lane::rollup).collect();
+        let with_content = self.chains.iter_mut().filter(|(rollup, _)| lanes.contains(rollup));
+        let mut height_under_way = UnderWay {
+            builders: with_content.map(|(rollup, chain)| (*rollup, chain.begin(content.outcome))).collect(),
+            skipped: BTreeMap::new(),
+            bundles: Vec::new(),
+            burnt: Vec::new(),
+        };
+        for step in steps {
+            height_under_way.take(step, &self.burnt);
+        }
+        let UnderWay { builders, mut skipped, bundles, burnt } = height_under_way;
+        let blocks: BTreeMap<RollupId, Block> =
+            builders.into_iter().map(|(rollup, builder)| (rollup, builder.finish())).collect();
+        let advance = |(rollup, block)| {
+            let chain = self.chains.get_mut(&rollup).expect("it began the block");
+            (rollup, chain.advance(height, block, skipped.remove(&rollup).unwrap_or_default()))
+        };
+        let blocks = blocks.into_iter().map(advance).collect();
+        for (expiry, binding) in &burnt {
+            self.burnt.entry(*expiry).or_default().insert(*binding);
+        }
+        let previous = std::mem::replace(&mut self.height, height);
+        let heads = self.heads();
+        let outcome = self.outcome(previous, content.outcome.root(), &heads, &bundles);
+        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt })
+    }
+
+    /// Where its rollups are, by rollup.
+    #[must_use]
+    pub fn heads(&self) -> Vec<RollupHead> {
+        let head = |(rollup, chain): (&RollupId, &Chain)| {
+            let header = chain.head();
+            let (block, state) = (header.hash().0.into(), header.state_root.0.into());
+            RollupHead { rollup: *rollup, number: header.number, block, state }
+        };
+        self.chains.iter().map(head).collect()
+    }
+
+    fn outcome(
+        &self,
+        previous: Height,
+        order: Digest,
+        heads: &[RollupHead],
+        bundles: &[DerivedBundle],
+    ) -> ExecutionOutcome {
+        let attested = |bundle: &DerivedBundle| ExecutedBundle { id: bundle.id, effect: bundle.effect.attested() };
+        let bundles: Vec<ExecutedBundle> = bundles.iter().map(attested).collect();
+        ExecutionOutcome {
+            chain: self.chain,
+            domain: self.id,
+            height: self.height,
+            previous,
+            order,
+            rollups: ExecutionOutcome::rollups_root(heads),
+            bundles: ExecutionOutcome::bundles_root(&bundles),
+        }
+    }
+
+    /// What there is to do at a height, in order, if it is the next one and all of it is there.
+    fn check<'a>(&self, content: &Content<'a>) -> Result<Vec<Step<'a>>, OutOfOrder> {
+        let Content { outcome, lanes, bundles } = *content;
+        if outcome.height <= self.height {
+            return Err(OutOfOrder::Height { given: outcome.height, last: self.height });
+        }
+        let mut rollups = BTreeSet::new();
+        for lane in lanes {
+            if !self.chains.contains_key(&lane.rollup()) || !rollups.insert(lane.rollup()) {
+                return Err(OutOfOrder::Rollup(lane.rollup()));
+            }
+        }
+        if lanes.is_empty() {
+            return Err(OutOfOrder::Empty(outcome.height));
+        }
+        let terms: BTreeMap<BundleId, &OrderedBundle> = bundles.iter().map(|bundle| (bundle.id, bundle)).collect();
+        steps(self.chain, lanes, &terms)
+    }
+}
+
+/// One thing to do.
+enum Step<'a> {
+    /// A bundle that executes as a whole.
+    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedLeg<'a>> },
+    /// A transaction by itself.
+    Alone(OrderedLeg<'a>),
+}
+
+/// All items of a height, in the order in which they execute: legs of one bundle together.
+fn steps<'a>(
+    chain: ChainId,
+    lanes: &'a [Lane],
+    bundles: &BTreeMap<BundleId, &OrderedBundle>,
+) -> Result<Vec<Step<'a>>, OutOfOrder> {
+    let of_lane = |lane: &'a Lane| lane.items().iter().map(|item| (lane.rollup(), item));
+    let mut items: Vec<OrderedLeg<'a>> = lanes.iter().flat_map(of_lane).collect();
+    items.sort_by_key(|(_, item)| {
+        let (payload, unit, leg) = item.place.order();
+        (payload, item.place.leg.is_none(), unit, leg)
+    });
+    let mut steps: Vec<Step<'a>> = Vec::with_capacity(items.len());
+    for (rollup, item) in items {
+        let Some(leg) = item.place.leg else {
+            steps.push(Step::Alone((rollup, item)));
+            continue;
+        };
+        match steps.last_mut() {
+            Some(Step::Bundle { id, legs, .. }) if *id == leg.bundle => legs.push((rollup, item)),
+            _ => steps.push(match terms_of(chain, bundles, leg.bundle)? {
+                Some(terms) => Step::Bundle { id: leg.bundle, terms, legs: vec![(rollup, item)] },
+                None => Step::Alone((rollup, item)),
+            }),
+        }
+    }
+    for step in &steps {
+        if let Step::Bundle { id, legs, .. } = step {
+            // Ids bind rollups; what the terms say of these is nobody's proof.
+            if !bundles[id].legs.iter().map(|leg| leg.id).eq(legs.iter().map(|(_, item)| item.id)) {
+                return Err(OutOfOrder::Leg(*id));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+/// The terms of a bundle that executes as a whole; `None` if it is only ordered together.
+fn terms_of(
+    chain: ChainId,
+    bundles: &BTreeMap<BundleId, &OrderedBundle>,
+    id: BundleId,
+) -> Result<Option<Terms>, OutOfOrder> {
+    let bundle = bundles.get(&id).filter(|bundle| bundle.is_named_by_its_id()).ok_or(OutOfOrder::Terms(id))?;
+    Ok(match bundle.atomicity {
+        Atomicity::Inclusion => None,
+        Atomicity::Execution(Execution { domain, payer, max_fee, .. }) => {
+            Some(Terms { chain, domain, payer, max_fee, expiry: bundle.expiry, salt: bundle.salt })
+        }
+    })
+}
+
+/// A height that is being derived.
+struct UnderWay<'a> {
+    builders: Builders<'a>,
+    skipped: BTreeMap<RollupId, Vec<NoEffect>>,
+    bundles: Vec<DerivedBundle>,
+    burnt: Vec<(Height, Digest)>,
+}
+
+impl UnderWay<'_> {
+    fn take(&mut self, step: Step<'_>, burnt: &BTreeMap<Height, BTreeSet<Digest>>) {
+        match step {
+            Step::Alone((rollup, item)) => {
+                if let Err(reason) = self.execute(rollup, item) {
+                    self.skip(rollup, item, reason);
+                }
+            }
+            Step::Bundle { id, terms, legs } => {
+                let expiry = terms.expiry;
+                let is_burnt = |binding: &Digest| {
+                    burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
+                        || self.burnt.contains(&(expiry, *binding))
+                };
+                let Executed { effect, burns } = bundle::execute(&mut self.builders, &terms, &legs, is_burnt);
+                self.burnt.extend(burns.map(|binding| (expiry, binding)));
+                if effect != Effect::Committed {
+                    for (rollup, item) in legs {
+                        self.skip(rollup, item, Reason::Bundle(id));
+                    }
+                }
+                self.bundles.push(DerivedBundle { id, effect });
+            }
+        }
+    }
+
+    fn execute(&mut self, rollup: RollupId, item: &LaneItem) -> Result<(), Reason> {
+        let transaction = recover(&item.data, rollup.0)?;
+        match transaction.marker() {
+            Marker::None => {}
+            Marker::Leg(binding) => return Err(Reason::Leg(binding)),
+            Marker::Malformed => return Err(Reason::Marker),
+        }
+        self.builders.get_mut(&rollup).expect("every lane has a block").execute(transaction)?;
+        Ok(())
+    }
+
+    fn skip(&mut self, rollup: RollupId, item: &LaneItem, reason: Reason) {
+        let hash = keccak256(&item.data[..]);
+        self.skipped.entry(rollup).or_default().push(NoEffect { place: item.place, id: item.id, hash, reason });
+    }
+}

@@ -1,0 +1,133 @@
+//! Execution outcomes: what a domain's rollups became at a height, under one root.
+
+use crate::{
+    BundleId, ChainId, Digest, DomainId, Height, RollupId, Statement,
+    codec::{Buf, Encode, EncodeSize, Error, Read, ReadExt, Write},
+    codec_struct,
+    merkle::MerkleTree,
+    tagged_hash,
+};
+use chorale_foundation::BufMut;
+
+/// Where a rollup is after a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollupHead {
+    /// The rollup.
+    pub rollup: RollupId,
+    /// The number of its last block.
+    pub number: u64,
+    /// The hash of that block.
+    pub block: Digest,
+    /// The state root that the block names.
+    pub state: Digest,
+}
+codec_struct!(RollupHead { rollup, number, block, state });
+
+/// What became of a bundle that was promised to execute as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BundleEffect {
+    /// All its legs are in the blocks of their rollups.
+    Committed,
+    /// None is, and none can ever be: its binding is burnt.
+    Aborted {
+        /// The leg that failed, from 0; none if it was no leg's doing.
+        leg: Option<u8>,
+        /// Why, as the executor numbers its reasons.
+        reason: u8,
+    },
+    /// None is, because a rollup had no gas left at this height. It may be ordered again.
+    Unplaced,
+}
+
+impl Write for BundleEffect {
+    fn write(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Committed => 0u8.write(buf),
+            Self::Aborted { leg, reason } => {
+                1u8.write(buf);
+                leg.write(buf);
+                reason.write(buf);
+            }
+            Self::Unplaced => 2u8.write(buf),
+        }
+    }
+}
+
+impl EncodeSize for BundleEffect {
+    fn encode_size(&self) -> usize {
+        1 + match self {
+            Self::Committed | Self::Unplaced => 0,
+            Self::Aborted { leg, .. } => leg.encode_size() + 1,
+        }
+    }
+}
+
+impl Read for BundleEffect {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
+        match u8::read(buf)? {
+            0 => Ok(Self::Committed),
+            1 => Ok(Self::Aborted { leg: ReadExt::read(buf)?, reason: ReadExt::read(buf)? }),
+            2 => Ok(Self::Unplaced),
+            tag => Err(Error::InvalidEnum(tag)),
+        }
+    }
+}
+
+/// A bundle of a height, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutedBundle {
+    /// Its id in the order.
+    pub id: BundleId,
+    /// What became of it.
+    pub effect: BundleEffect,
+}
+codec_struct!(ExecutedBundle { id, effect });
+
+/// What a domain became at a height with content for one of its rollups: a pure function of the order up to there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionOutcome {
+    /// The chain.
+    pub chain: ChainId,
+    /// The domain.
+    pub domain: DomainId,
+    /// The height.
+    pub height: Height,
+    /// The height before it at which a rollup of the domain had content; 0 if there was none.
+    pub previous: Height,
+    /// The root of the [outcome](crate::Outcome) of the height: the order that was executed.
+    pub order: Digest,
+    /// Root over the [heads](RollupHead) of all rollups of the domain, by rollup.
+    pub rollups: Digest,
+    /// Root over the [bundles](ExecutedBundle) of the height, in the order in which they executed.
+    pub bundles: Digest,
+}
+codec_struct!(ExecutionOutcome { chain, domain, height, previous, order, rollups, bundles });
+
+impl ExecutionOutcome {
+    /// The root that the domain's validators sign: a hash of the encoding.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        tagged_hash("chorale/execution-root/v1", &[&self.encode()])
+    }
+
+    /// What they sign.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        Statement::Outcome { domain: self.domain.0, height: self.height, root: self.root() }
+    }
+
+    /// The root over heads of rollups, which rise by rollup.
+    #[must_use]
+    pub fn rollups_root(heads: &[RollupHead]) -> Digest {
+        MerkleTree::new(heads.iter().map(|head| tagged_hash("chorale/rollup-head/v1", &[&head.encode()]))).root()
+    }
+
+    /// The root over the bundles of a height.
+    #[must_use]
+    pub fn bundles_root(bundles: &[ExecutedBundle]) -> Digest {
+        let digest = |bundle: &ExecutedBundle| tagged_hash("chorale/executed-bundle/v1", &[&bundle.encode()]);
+        MerkleTree::new(bundles.iter().map(digest)).root()
+    }
+}
