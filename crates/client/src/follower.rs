@@ -1,15 +1,16 @@
-//! Following a rollup, height by height.
+//! Following rollups, height by height.
 
-use crate::nodes::{Dropped, Nodes};
-use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes, LaneAnswer};
-use chorale_light::{Attested, Claim, FollowError, HandOver, LaneClaim, LaneFollower, Light};
-use chorale_types::{Attestation, Genesis, Height, Lane, Outcome, RollupId, codec::decode};
+use crate::{
+    nodes::{Dropped, Node, Nodes},
+    watched::{Ahead, Watched, check_bundles},
+};
+use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes, LaneAnswer, LaneBundles, LastContentAnswer};
+use chorale_light::{Attested, Claim, FollowError, HandOver, Light};
+use chorale_types::{Attestation, BundleId, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode};
 use jsonrpsee::core::client::Error;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::watch;
 use tracing::debug;
-
-/// Rounds over all nodes, without an answer from any, after which following fails.
-const SILENT_ROUNDS_MAX: u32 = 20;
 
 /// How to follow.
 #[derive(Clone, Copy, Debug)]
@@ -18,21 +19,29 @@ pub struct Config {
     pub poll_interval: Duration,
     /// The pause after a node did not answer.
     pub retry_interval: Duration,
+    /// Rounds over all nodes, without an answer from any, after which following fails; never if there is none.
+    pub silent_rounds_max: Option<u32>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { poll_interval: Duration::from_millis(50), retry_interval: Duration::from_millis(500) }
+        Self {
+            poll_interval: Duration::from_millis(50),
+            retry_interval: Duration::from_millis(500),
+            silent_rounds_max: Some(20),
+        }
     }
 }
 
-/// What a rollup was given at one height: all of it, verified.
+/// What the rollups were given at one height: all of it, verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     /// The attested outcome of the height.
     pub attested: Attested,
-    /// The lane.
-    pub lane: Lane,
+    /// The lanes of those with content, by rollup; at least one.
+    pub lanes: Vec<Lane>,
+    /// The bundles that have legs in them.
+    pub bundles: Vec<OrderedBundle>,
 }
 
 /// Why following stopped.
@@ -88,28 +97,44 @@ impl Fault {
     }
 }
 
-/// Follows one rollup through some nodes.
+/// Follows rollups through some nodes: one, or those that are executed together.
 #[derive(Debug)]
 pub struct Follower {
     config: Config,
     nodes: Nodes,
     light: Light,
-    lanes: LaneFollower,
+    rollups: BTreeMap<RollupId, Watched>,
+    last: Height,
+    level: watch::Sender<bool>,
 }
 
 impl Follower {
-    /// Follows `rollup`, which is one of the genesis, on from the height up to which all is known, with content of the
-    /// rollup or without; from the start with height 0.
+    /// Follows `rollups`, which are some of the genesis, on from the height up to which all is known, with content of
+    /// theirs or without; from the start with height 0.
     #[must_use]
-    pub fn new(genesis: &Genesis, rollup: RollupId, last: Height, nodes: Nodes, config: Config) -> Self {
+    pub fn new(
+        genesis: &Genesis,
+        rollups: impl IntoIterator<Item = RollupId>,
+        last: Height,
+        nodes: Nodes,
+        config: Config,
+    ) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
-        Self { config, nodes, light, lanes: LaneFollower::new(rollup, last) }
+        let rollups = rollups.into_iter().map(|rollup| (rollup, Watched::new(rollup, last))).collect();
+        Self { config, nodes, light, rollups, last, level: watch::Sender::new(false) }
     }
 
     /// The last height with content that was handed out, or where it started: keep it, and go on from it.
     #[must_use]
     pub const fn last(&self) -> Height {
-        self.lanes.last()
+        self.last
+    }
+
+    /// Whether a node has said since the start that there is nothing more: what is followed is level with the chain, as
+    /// far as that node tells.
+    #[must_use]
+    pub fn level(&self) -> watch::Receiver<bool> {
+        self.level.subscribe()
     }
 
     /// The nodes, with those that were dropped.
@@ -133,6 +158,7 @@ impl Follower {
                 Ok(Some(followed)) => return Ok(followed),
                 Ok(None) => {
                     (silent, pruned) = (0, 0);
+                    self.level.send_replace(true);
                     // Who says that there is nothing may be withholding it.
                     self.nodes.next_turn();
                     tokio::time::sleep(self.config.poll_interval).await;
@@ -151,7 +177,8 @@ impl Follower {
                     // Only if all say so one after the other: one that lies about it must not speak for those away.
                     pruned = 0;
                     silent += 1;
-                    if silent >= SILENT_ROUNDS_MAX * u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) {
+                    let rounds = silent / u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).max(1);
+                    if self.config.silent_rounds_max.is_some_and(|max| rounds >= max) {
                         return Err(FollowFailed::Unreachable(message));
                     }
                     self.nodes.next_turn();
@@ -164,12 +191,60 @@ impl Follower {
     /// Asks the current node for the next height; none if there is none yet, or it is not attested yet.
     async fn ask(&mut self) -> Result<Option<Followed>, Fault> {
         let Some(node) = self.nodes.current().cloned() else { return Ok(None) };
-        let (rollup, last) = (self.lanes.rollup(), self.lanes.last());
+        let waiting = self.rollups.iter().filter(|(_, watched)| watched.ahead().is_none());
+        let waiting: Vec<(RollupId, Height)> = waiting.map(|(rollup, watched)| (*rollup, watched.last())).collect();
+        for (rollup, last) in waiting {
+            self.ask_lane(&node, rollup, last).await?;
+        }
+        let heights = self.rollups.values().filter_map(Watched::ahead).map(|ahead| ahead.attested.height());
+        let Some(height) = heights.min() else { return Ok(None) };
+        // Content of one rollup must not be missed while another one goes on: a bundle may touch both.
+        let unsure = self.rollups.iter().filter(|(_, watched)| !watched.is_complete(height));
+        for rollup in unsure.map(|(rollup, _)| *rollup).collect::<Vec<RollupId>>() {
+            self.ask_last_content(&node, rollup).await?;
+        }
+        if self.rollups.values().all(|watched| watched.is_complete(height)) {
+            return self.hand_out(height).map(Some);
+        }
+        // The node is not far enough, or something came between two questions.
+        Ok(None)
+    }
+
+    /// Asks for the next lane of a rollup.
+    async fn ask_lane(&mut self, node: &Node, rollup: RollupId, last: Height) -> Result<(), Fault> {
         let next = node.client.next_content(rollup.0, last.0).await.map_err(|error| Fault::of(&error))?;
-        let Some(height) = next else { return Ok(None) };
+        let Some(height) = next else { return Ok(()) };
         let answer = node.client.lane(rollup.0, height).await.map_err(|error| Fault::of(&error))?;
-        let LaneAnswer { outcome, attestation, claim, .. } = answer;
-        let Some(attestation) = attestation else { return Ok(None) };
+        let LaneAnswer { outcome, attestation, claim, bundles, .. } = answer;
+        let Some(attestation) = attestation else { return Ok(()) };
+        let attested = self.verify(node, outcome, attestation).await?;
+        let Claim::Lane(claim) = decoded("claim", claim)? else {
+            return Err(Fault::False(format!("height {height} is said to have content, and no lane is shown")));
+        };
+        let bundles: LaneBundles = decoded("bundles", bundles)?;
+        let bundles = check_bundles(&claim.lane, bundles).map_err(|error| Fault::False(error.to_string()))?;
+        self.watched(rollup).follow(attested, claim, bundles).map_err(Fault::of_lane)
+    }
+
+    /// Asks when a rollup last had content: it may have had none for long.
+    async fn ask_last_content(&mut self, node: &Node, rollup: RollupId) -> Result<(), Fault> {
+        let answer = node.client.last_content(rollup.0).await.map_err(|error| Fault::of(&error))?;
+        let LastContentAnswer { outcome, attestation, claim, .. } = answer;
+        let tip = self.verify(node, outcome, attestation).await?;
+        let Claim::Registry(proof) = decoded("claim", claim)? else {
+            return Err(Fault::False(format!(
+                "when rollup {rollup} last had content is asked, and something else shown"
+            )));
+        };
+        match self.watched(rollup).at_tip(&tip, &proof) {
+            // There is more, or the node is not as far as another one was: both are no lies.
+            Ok(()) | Err(FollowError::Behind { .. } | FollowError::OldTip { .. }) => Ok(()),
+            Err(error) => Err(Fault::of_lane(error)),
+        }
+    }
+
+    /// Verifies an outcome, with the hand-overs up to its epoch.
+    async fn verify(&mut self, node: &Node, outcome: HexBytes, attestation: HexBytes) -> Result<Attested, Fault> {
         let outcome: Outcome = decoded("outcome", outcome)?;
         let attestation: Attestation = decoded("attestation", attestation)?;
         while self.light.last().epoch < outcome.epoch {
@@ -178,12 +253,27 @@ impl Follower {
             let hand_over: HandOver = decoded("hand-over", hand_over)?;
             self.light.hand_over(hand_over).map_err(|error| Fault::False(error.to_string()))?;
         }
-        let attested = self.light.verify(&outcome, &attestation).map_err(|error| Fault::False(error.to_string()))?;
-        let Claim::Lane(LaneClaim { lane, proof }) = decoded("claim", claim)? else {
-            return Err(Fault::False(format!("height {height} is said to have content, and no lane is shown")));
-        };
-        self.lanes.follow(&attested, &lane, &proof).map_err(Fault::of_lane)?;
-        Ok(Some(Followed { attested, lane }))
+        self.light.verify(&outcome, &attestation).map_err(|error| Fault::False(error.to_string()))
+    }
+
+    /// All that the rollups have at a height.
+    fn hand_out(&mut self, height: Height) -> Result<Followed, Fault> {
+        let mut all: Vec<Ahead> = self.rollups.values_mut().filter_map(|watched| watched.take(height)).collect();
+        let attested = all[0].attested.clone();
+        if all.iter().any(|ahead| ahead.attested.outcome() != attested.outcome()) {
+            return Err(Fault::Forked(FollowError::Contradiction { height, last: self.last }));
+        }
+        let mut bundles: BTreeMap<BundleId, OrderedBundle> = BTreeMap::new();
+        for bundle in all.iter_mut().flat_map(|ahead| ahead.bundles.drain(..)) {
+            bundles.insert(bundle.id, bundle);
+        }
+        self.last = height;
+        let lanes = all.into_iter().map(|ahead| ahead.lane).collect();
+        Ok(Followed { attested, lanes, bundles: bundles.into_values().collect() })
+    }
+
+    fn watched(&mut self, rollup: RollupId) -> &mut Watched {
+        self.rollups.get_mut(&rollup).expect("only what is followed is asked for")
     }
 }
 

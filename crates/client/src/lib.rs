@@ -1,7 +1,8 @@
-//! Follow a rollup through any nodes, believing none of them.
+//! Follow rollups through any nodes, believing none of them.
 //!
-//! A [`Follower`] asks [`Nodes`] for the heights at which a rollup has content, one after the other, and verifies each
-//! from the genesis alone: attestation, hand-overs between epochs, the lane, and that nothing was left out before it. A
+//! A [`Follower`] asks [`Nodes`] for the heights at which its rollups have content, one after the other, and verifies each
+//! from the genesis alone: attestation, hand-overs between epochs, the lanes, and that nothing was left out before them, of
+//! any of the rollups. A
 //! node that does not answer is asked again later; one that says something false is never asked again, and named.
 //!
 //! # What a node can still do
@@ -11,6 +12,7 @@
 
 mod follower;
 mod nodes;
+mod watched;
 
 pub use follower::{Config, FollowFailed, Followed, Follower};
 pub use nodes::{Dropped, Node, Nodes, UrlError};

@@ -3,7 +3,7 @@
 use crate::{rpc::NodesArgument, runtime};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use chorale_client::{Config, Followed, Follower, Nodes};
-use chorale_types::{Height, LaneItem, RollupId};
+use chorale_types::{Height, Lane, LaneItem, RollupId};
 use clap::Args;
 use serde_json::{Value, json};
 use std::{
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         genesis.rollups().iter().any(|known| known.id == rollup),
         "the chain has no rollup {rollup}; `chorale status --json` lists them"
     );
-    let mut follower = Follower::new(&genesis, rollup, Height(arguments.after), nodes, Config::default());
+    let mut follower = Follower::new(&genesis, [rollup], Height(arguments.after), nodes, Config::default());
     runtime()?.block_on(async {
         let (mut heights, mut told) = (0, 0);
         while arguments.heights.is_none_or(|max| heights < max) {
@@ -85,9 +85,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn print(followed: &Followed, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let outcome = followed.attested.outcome();
-    let items = followed.lane.items();
+    let items: Vec<&LaneItem> = followed.lanes.iter().flat_map(|lane| lane.items()).collect();
     if as_json {
-        let items: Vec<Value> = items.iter().map(described).collect();
+        let items: Vec<Value> = items.into_iter().map(described).collect();
         let line = json!({
             "height": outcome.height.0,
             "epoch": outcome.epoch.0,
@@ -96,7 +96,8 @@ fn print(followed: &Followed, as_json: bool) -> io::Result<()> {
         });
         writeln!(out, "{line}")?;
     } else {
-        writeln!(out, "height {}, {} items, {} bytes", outcome.height, items.len(), followed.lane.bytes())?;
+        let bytes: u32 = followed.lanes.iter().map(Lane::bytes).sum();
+        writeln!(out, "height {}, {} items, {bytes} bytes", outcome.height, items.len())?;
     }
     out.flush()
 }
