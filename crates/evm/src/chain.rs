@@ -102,7 +102,7 @@ impl Chain {
 
     /// What proves an account and slots of it to whoever knows the last block's state root.
     #[must_use]
-    pub fn account_proof(&mut self, address: Address, slots: &[U256]) -> AccountProof {
+    pub fn account_proof(&self, address: Address, slots: &[U256]) -> AccountProof {
         self.state.account_proof(address, slots)
     }
 

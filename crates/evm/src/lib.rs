@@ -50,8 +50,8 @@
 //!
 //! # Determinism
 //!
-//! What can be seen is in order: by address, slot, hash or number. What the EVM looks up is in hash maps, and what it
-//! hands over is one; both are gone through only where the order makes no difference.
+//! What can be seen is in order: by address, slot, hash or number. What the EVM hands over is a hash map; it is gone
+//! through only where the order makes no difference.
 //!
 //! # Limits
 //!
@@ -67,6 +67,7 @@ mod chain;
 mod domain;
 mod genesis;
 mod mailbox;
+mod map;
 mod rollup;
 mod state;
 mod system;

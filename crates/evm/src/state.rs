@@ -13,20 +13,13 @@ pub use parts::PartsError;
 pub use proof::{AccountProof, SlotProof};
 pub use undo::UndoError;
 
-use crate::Trie;
-use alloy_primitives::{
-    Address, B256, KECCAK256_EMPTY, U256,
-    map::{AddressMap, B256Map, U256Map},
-};
+use crate::{Trie, map::Map};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-    fmt,
-};
+use std::{collections::BTreeSet, convert::Infallible, fmt};
 
 /// How many blocks back `BLOCKHASH` sees.
 pub const BLOCK_HASHES_MAX: u64 = 256;
@@ -61,7 +54,7 @@ impl Account {
 struct Holding {
     account: Account,
     /// Without those that are zero.
-    slots: U256Map<U256>,
+    slots: Map<U256, U256>,
     /// The slots as they were at the last root.
     trie: Trie,
 }
@@ -75,12 +68,14 @@ struct Code {
 
 /// The state of one rollup. See the [crate](crate) for the rules.
 ///
-/// What the EVM reads is hashed: in order, a read would take several times as long. Whatever goes through it, sorts it.
+/// A clone is a snapshot of it: of a state whose changes were taken and whose root is current, one is made in constant
+/// time. It shares all that is the same in both and stays what it is whatever happens to the other, so that other threads
+/// can read it, and prove from it, while the next block is executed.
 #[derive(Clone, Default)]
 pub struct State {
-    accounts: AddressMap<Holding>,
-    codes: B256Map<Code>,
-    block_hashes: BTreeMap<u64, B256>,
+    accounts: Map<Address, Holding>,
+    codes: Map<B256, Code>,
+    block_hashes: Map<u64, B256>,
     /// The accounts as they were at the last root.
     trie: Trie,
     /// What changed since then.

@@ -6,7 +6,8 @@ mod tests;
 
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
-use node::{Buffers, End, Node, split};
+use node::{Buffers, End, Link, Node, split};
+use std::sync::Arc;
 
 /// A map from hashed keys to values, with a root that commits to it.
 ///
@@ -16,9 +17,12 @@ use node::{Buffers, End, Node, split};
 ///
 /// [`Trie::root`] hashes only what changed since the last time: a node keeps its hash until something below it changes.
 /// The root depends on the entries alone, not on how they came to be.
+///
+/// A clone takes constant time, and shares the nodes that are the same in both: it stays what it is whatever happens to
+/// the other, and proves against its own root.
 #[derive(Clone, Debug, Default)]
 pub struct Trie {
-    root: Option<Box<Node>>,
+    root: Link,
 }
 
 impl Trie {
@@ -56,7 +60,7 @@ impl Trie {
         let path = Nibbles::unpack_array(&key.0);
         match &mut self.root {
             Some(root) => {
-                root.insert(&path, value);
+                Arc::make_mut(root).insert(&path, value);
             }
             empty => *empty = Some(Node::leaf(path, value)),
         }
@@ -70,13 +74,22 @@ impl Trie {
     /// The hash that commits to all entries.
     #[must_use]
     pub fn root(&mut self) -> B256 {
-        let Some(root) = &mut self.root else { return EMPTY_ROOT_HASH };
-        let mut buffers = Buffers::default();
-        root.reference(&mut buffers).as_hash().unwrap_or_else(|| {
+        if let Some(root) = &mut self.root {
+            Node::refresh(root, &mut Buffers::default());
+        }
+        self.current_root().expect("all references were computed")
+    }
+
+    /// [`Trie::root`], if that was asked for since the last change.
+    #[must_use]
+    pub fn current_root(&self) -> Option<B256> {
+        let Some(root) = &self.root else { return Some(EMPTY_ROOT_HASH) };
+        Some(root.reference()?.as_hash().unwrap_or_else(|| {
             // Only the root is hashed however short it is.
+            let mut buffers = Buffers::default();
             root.encode(&mut buffers);
             keccak256(buffers.outermost())
-        })
+        }))
     }
 
     /// The nodes from the root down to where a key is, or would be: they prove its value, or that it has none, to
@@ -84,8 +97,13 @@ impl Trie {
     ///
     /// As in `eth_getProof` ([EIP-1186](https://eips.ethereum.org/EIPS/eip-1186)): a node that is shorter than a hash
     /// stands inside the one above it, and for an empty trie there are none.
+    ///
+    /// # Panics
+    ///
+    /// If there was a change since the last [`Trie::root`]: nodes do not know their hashes then.
     #[must_use]
-    pub fn proof(&mut self, key: B256) -> Vec<Bytes> {
+    pub fn proof(&self, key: B256) -> Vec<Bytes> {
+        assert!(self.current_root().is_some(), "the trie changed since its last root: ask for the root before a proof");
         let mut path = Nibbles::unpack_array(&key.0);
         let mut buffers = Buffers::default();
         let mut proof: Vec<Bytes> = Vec::new();
@@ -94,7 +112,7 @@ impl Trie {
                 proof.push(Bytes::copy_from_slice(encoded));
             }
         };
-        let mut next = self.root.as_deref_mut();
+        let mut next = self.root.as_deref();
         while let Some(node) = next {
             node.encode(&mut buffers);
             push(buffers.outermost());
@@ -103,8 +121,8 @@ impl Trie {
             if buffers.has_extension() {
                 push(buffers.innermost());
             }
-            let (End::Branch(children), Some((index, below))) = (&mut node.end, split(&rest)) else { break };
-            (path, next) = (below, children[index].as_deref_mut());
+            let (End::Branch(children), Some((index, below))) = (&node.end, split(&rest)) else { break };
+            (path, next) = (below, children[index].as_deref());
         }
         proof
     }

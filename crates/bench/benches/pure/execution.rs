@@ -81,6 +81,16 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("block_of_1000_transfers", |b| {
         b.iter_custom(|times| (0..times).map(|_| block(&mut rollup, &known)).sum());
     });
+    group.bench_function("block_of_1000_transfers_with_the_state_before_it_kept", |b| {
+        let mut kept = |_| {
+            // Shares everything with the state that the block changes.
+            let before = rollup.state.clone();
+            let elapsed = block(&mut rollup, &known);
+            assert_eq!(before.current_root(), Some(rollup.header.state_root));
+            elapsed
+        };
+        b.iter_custom(|times| (0..times).map(&mut kept).sum());
+    });
     group.bench_function("block_of_1000_transfers_with_senders_to_recover", |b| {
         b.iter_custom(|times| {
             let one = |_| {

@@ -1,6 +1,6 @@
 //! How the state changes: by transactions, and by blocks that are over.
 
-use super::{Account, BLOCK_HASHES_MAX, Code, State, changes::record};
+use super::{Account, BLOCK_HASHES_MAX, Code, Holding, State, changes::record};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{
     DatabaseCommit,
@@ -28,7 +28,7 @@ impl State {
     /// Blocks come one after the other.
     pub fn push_block_hash(&mut self, number: u64, hash: B256) {
         self.set_block_hash(number, Some(hash));
-        while let Some((&oldest, _)) = self.block_hashes.first_key_value()
+        while let Some(oldest) = self.block_hashes.first_key()
             && oldest.saturating_add(BLOCK_HASHES_MAX) <= number
         {
             self.set_block_hash(oldest, None);
@@ -69,7 +69,10 @@ impl State {
             self.acquire_code(account.code_hash, code);
             self.release_code(code_hash_before);
         }
-        self.accounts.entry(address).or_default().account = account;
+        match self.accounts.get_mut(&address) {
+            Some(holding) => holding.account = account,
+            None => drop(self.accounts.insert(address, Holding { account, ..Holding::default() })),
+        }
         self.stale_accounts.insert(address);
         record(&mut self.changes.accounts, address, before, Some(account));
     }
@@ -95,9 +98,12 @@ impl State {
     }
 
     fn clear_storage(&mut self, address: Address) {
-        let Some(holding) = self.accounts.get_mut(&address).filter(|holding| !holding.slots.is_empty()) else { return };
-        for (slot, before) in std::mem::take(&mut holding.slots) {
-            record(&mut self.changes.slots, (address, slot), before, U256::ZERO);
+        if self.accounts.get(&address).is_none_or(|holding| holding.slots.is_empty()) {
+            return;
+        }
+        let Some(holding) = self.accounts.get_mut(&address) else { return };
+        for (slot, before) in std::mem::take(&mut holding.slots).iter() {
+            record(&mut self.changes.slots, (address, *slot), *before, U256::ZERO);
         }
         holding.trie = Default::default();
         self.stale_accounts.insert(address);

@@ -5,11 +5,8 @@ use super::{
     changes::Changes,
     proof::{account_value, slot_key},
 };
-use crate::Trie;
-use alloy_primitives::{
-    Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
-    map::{AddressMap, B256Map},
-};
+use crate::{Trie, map::Map};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use revm::state::Bytecode;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +45,7 @@ impl State {
         codes: impl IntoIterator<Item = Bytes>,
         block_hashes: impl IntoIterator<Item = (u64, B256)>,
     ) -> Result<Self, PartsError> {
-        let mut accounts: AddressMap<Holding> = accounts
+        let mut accounts: Map<Address, Holding> = accounts
             .into_iter()
             .map(|(address, account)| (address, Holding { account, ..Holding::default() }))
             .collect();
@@ -75,18 +72,19 @@ impl State {
 
     /// All accounts, by address.
     pub fn accounts(&self) -> impl Iterator<Item = (Address, &Account)> {
-        sorted(&self.accounts).map(|(address, holding)| (*address, &holding.account))
+        self.accounts.iter().map(|(address, holding)| (*address, &holding.account))
     }
 
     /// All storage slots that are not zero, by address and slot, with their values.
     pub fn slots(&self) -> impl Iterator<Item = (Address, U256, U256)> {
-        sorted(&self.accounts)
-            .flat_map(|(address, holding)| sorted(&holding.slots).map(|(slot, value)| (*address, *slot, *value)))
+        self.accounts
+            .iter()
+            .flat_map(|(address, holding)| holding.slots.iter().map(|(slot, value)| (*address, *slot, *value)))
     }
 
     /// All codes, by hash.
     pub fn codes(&self) -> impl Iterator<Item = (B256, Bytes)> {
-        sorted(&self.codes).map(|(hash, code)| (*hash, code.bytecode.original_bytes()))
+        self.codes.iter().map(|(hash, code)| (*hash, code.bytecode.original_bytes()))
     }
 
     /// The hashes of the last blocks, by number.
@@ -95,43 +93,35 @@ impl State {
     }
 }
 
-/// The entries of a hash map, in order.
-fn sorted<'a, K: Ord + 'a, V: 'a>(
-    entries: impl IntoIterator<Item = (&'a K, &'a V)>,
-) -> impl Iterator<Item = (&'a K, &'a V)> {
-    let mut entries: Vec<_> = entries.into_iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries.into_iter()
-}
-
 /// The codes that accounts have, and how many have each.
 fn used_codes(
-    accounts: &AddressMap<Holding>,
+    accounts: &Map<Address, Holding>,
     codes: impl IntoIterator<Item = Bytes>,
-) -> Result<B256Map<Code>, PartsError> {
-    let mut given = B256Map::default();
+) -> Result<Map<B256, Code>, PartsError> {
+    let mut given = BTreeMap::new();
     for bytes in codes {
         let hash = keccak256(&bytes);
         let bytecode = Bytecode::new_raw_checked(bytes).map_err(|_| PartsError::Delegation(hash))?;
         given.insert(hash, Code { bytecode, users: 0 });
     }
     // In order: of several that miss their code, the first is told.
-    for (address, holding) in sorted(accounts) {
+    for (address, holding) in accounts.iter() {
         let code_hash = holding.account.code_hash;
         if code_hash != KECCAK256_EMPTY {
             given.get_mut(&code_hash).ok_or(PartsError::Code { address: *address, code_hash })?.users += 1;
         }
     }
-    given.retain(|_, code: &mut Code| code.users > 0);
-    Ok(given)
+    Ok(given.into_iter().filter(|(_, code): &(B256, Code)| code.users > 0).collect())
 }
 
 /// The trie of the accounts, with those of their storage.
 ///
 /// Entries come in the order of their keys: neighbours are built together, while they are in the processor's cache.
-fn build_tries(accounts: &mut AddressMap<Holding>) -> Trie {
+fn build_tries(accounts: &mut Map<Address, Holding>) -> Trie {
     let mut by_key: BTreeMap<B256, Vec<u8>> = BTreeMap::new();
-    for (address, holding) in accounts {
+    let addresses: Vec<Address> = accounts.iter().map(|(address, _)| *address).collect();
+    for address in addresses {
+        let Some(holding) = accounts.get_mut(&address) else { continue };
         let slots: BTreeMap<B256, &U256> = holding.slots.iter().map(|(slot, value)| (slot_key(*slot), value)).collect();
         for (key, value) in slots {
             holding.trie.insert(key, alloy_rlp::encode(value));

@@ -62,27 +62,37 @@ impl State {
         self.trie.root()
     }
 
-    /// Proves an account, or that there is none, and slots of its storage, against [`State::root`].
+    /// [`State::root`], if that was asked for since the last change. It is after every block.
     #[must_use]
-    pub fn account_proof(&mut self, address: Address, slots: &[U256]) -> AccountProof {
-        // Brings the tries up to date.
-        let _ = self.root();
-        let proof = self.trie.proof(keccak256(address));
-        let Some(holding) = self.accounts.get_mut(&address) else {
-            let slots = slots.iter().map(|&slot| SlotProof { slot, value: U256::ZERO, proof: Vec::new() });
-            return AccountProof {
-                address,
-                account: None,
-                storage_hash: EMPTY_ROOT_HASH,
-                proof,
-                slots: slots.collect(),
-            };
+    pub fn current_root(&self) -> Option<B256> {
+        let settled = self.stale_accounts.is_empty() && self.stale_slots.is_empty();
+        self.trie.current_root().filter(|_| settled)
+    }
+
+    /// Proves an account, or that there is none, and slots of its storage, against [`State::root`].
+    ///
+    /// # Panics
+    ///
+    /// If the state changed since its last root: there is nothing yet to prove anything against.
+    #[must_use]
+    pub fn account_proof(&self, address: Address, slots: &[U256]) -> AccountProof {
+        assert!(
+            self.current_root().is_some(),
+            "the state changed since its last root: ask for the root before a proof"
+        );
+        let holding = self.accounts.get(&address);
+        let prove = |&slot: &U256| SlotProof {
+            slot,
+            value: self.slot(address, slot),
+            proof: holding.map_or_else(Vec::new, |holding| holding.trie.proof(slot_key(slot))),
         };
-        let mut prove = |&slot: &U256| {
-            let value = holding.slots.get(&slot).copied().unwrap_or_default();
-            SlotProof { slot, value, proof: holding.trie.proof(slot_key(slot)) }
-        };
-        let slots = slots.iter().map(&mut prove).collect();
-        AccountProof { address, account: Some(holding.account), storage_hash: holding.trie.root(), proof, slots }
+        let storage_hash = holding.map_or(Some(EMPTY_ROOT_HASH), |holding| holding.trie.current_root());
+        AccountProof {
+            address,
+            account: holding.map(|holding| holding.account),
+            storage_hash: storage_hash.expect("the root of all accounts is computed after those of their storage"),
+            proof: self.trie.proof(keccak256(address)),
+            slots: slots.iter().map(prove).collect(),
+        }
     }
 }

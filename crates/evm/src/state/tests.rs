@@ -5,6 +5,7 @@ mod history;
 mod parts;
 mod proofs;
 mod rules;
+mod snapshots;
 
 use super::*;
 use alloy_primitives::{Bytes, keccak256};
@@ -16,6 +17,7 @@ use revm::{
     DatabaseCommit,
     state::{self, AccountStatus, EvmState, EvmStorageSlot, TransactionId},
 };
+use std::collections::BTreeMap;
 
 fn address(name: u8) -> Address {
     Address::repeat_byte(name)

@@ -3,21 +3,25 @@
 //! A node is a path that ends in a value or in a branch. An extension is no node of its own here but the path of a
 //! branch, so what may follow what holds by itself. One rule is left to keep: a branch has two children or more. Only a
 //! removal can break it, and then the one child that is left takes the branch's place.
+//!
+//! Clones of a trie share nodes. What changes is copied first, with all above it, unless nobody else has it.
 
 use alloy_rlp::Encodable;
 use alloy_trie::{
     Nibbles, TrieMask,
     nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode},
 };
+use std::sync::Arc;
 
-pub(super) type Link = Option<Box<Node>>;
+pub(super) type Link = Option<Arc<Node>>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     /// From the branch above, or the root, to the end.
     path: Nibbles,
     pub(super) end: End,
-    /// What stands for it in the node above: its hash, or itself if that is shorter. None once something changed.
+    /// What stands for it in the node above: its hash, or itself if that is shorter. None once something changed. Where
+    /// there is one, there is one in every node below.
     reference: Option<RlpNode>,
 }
 
@@ -34,8 +38,8 @@ pub(super) fn split(path: &Nibbles) -> Option<(usize, Nibbles)> {
 }
 
 impl Node {
-    pub(super) fn leaf(path: Nibbles, value: Vec<u8>) -> Box<Self> {
-        Box::new(Self { path, end: End::Value(value), reference: None })
+    pub(super) fn leaf(path: Nibbles, value: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { path, end: End::Value(value), reference: None })
     }
 
     /// What is left of a path at this node's end; none if it leads elsewhere.
@@ -49,7 +53,7 @@ impl Node {
             (Some(_), End::Value(held)) => std::mem::replace(held, value) != *held,
             (Some(rest), End::Branch(children)) => match split(&rest) {
                 Some((index, below)) => match &mut children[index] {
-                    Some(child) => child.insert(&below, value),
+                    Some(child) => Arc::make_mut(child).insert(&below, value),
                     empty => {
                         *empty = Some(Self::leaf(below, value));
                         true
@@ -76,7 +80,7 @@ impl Node {
         let branch = Self { path: path.slice(..common), end: End::Branch(Box::default()), reference: None };
         let old = std::mem::replace(self, branch);
         if let End::Branch(children) = &mut self.end {
-            children[old_index] = Some(Box::new(Self { path: old_path, reference: None, ..old }));
+            children[old_index] = Some(Arc::new(Self { path: old_path, reference: None, ..old }));
             children[new_index] = Some(Self::leaf(new_path, value));
         }
     }
@@ -91,35 +95,41 @@ impl Node {
             let mut path = self.path;
             path.push(index);
             path.extend(&child.path);
-            *self = Self { path, reference: None, ..*child };
+            *self = Self { path, reference: None, ..Arc::unwrap_or_clone(child) };
         }
     }
 
-    /// What stands for this node in the one above.
-    pub(super) fn reference(&mut self, buffers: &mut Buffers) -> RlpNode {
-        if let Some(reference) = &self.reference {
-            return reference.clone();
-        }
-        self.encode(buffers);
-        self.reference.insert(RlpNode::from_rlp(buffers.outermost())).clone()
+    /// What stands for this node in the one above, if nothing has changed since that was computed.
+    pub(super) const fn reference(&self) -> Option<&RlpNode> {
+        self.reference.as_ref()
     }
 
-    /// Writes the node's encodings into the buffers, after those of all below it.
-    pub(super) fn encode(&mut self, buffers: &mut Buffers) {
-        match &mut self.end {
-            End::Value(value) => {
-                buffers.clear();
-                LeafNodeRef::new(&self.path, value).encode(&mut buffers.innermost);
-            }
+    /// Computes the references that are missing, in this node and below it.
+    pub(super) fn refresh(node: &mut Arc<Self>, buffers: &mut Buffers) {
+        if node.reference.is_some() {
+            return;
+        }
+        let node = Arc::make_mut(node);
+        if let End::Branch(children) = &mut node.end {
+            children.iter_mut().flatten().for_each(|child| Self::refresh(child, buffers));
+        }
+        node.encode(buffers);
+        node.reference = Some(RlpNode::from_rlp(buffers.outermost()));
+    }
+
+    /// Writes the node's encodings into the buffers. Its children have their references.
+    pub(super) fn encode(&self, buffers: &mut Buffers) {
+        buffers.clear();
+        match &self.end {
+            End::Value(value) => LeafNodeRef::new(&self.path, value).encode(&mut buffers.innermost),
             End::Branch(children) => {
                 let (mut references, mut mask) = (Vec::with_capacity(children.len()), 0);
-                for (index, child) in children.iter_mut().enumerate() {
+                for (index, child) in children.iter().enumerate() {
                     if let Some(child) = child {
-                        references.push(child.reference(buffers));
+                        references.push(child.reference.clone().expect("references were computed"));
                         mask |= 1 << index;
                     }
                 }
-                buffers.clear();
                 BranchNodeRef::new(&references, TrieMask::new(mask)).encode(&mut buffers.innermost);
                 if !self.path.is_empty() {
                     let branch = RlpNode::from_rlp(&buffers.innermost);
@@ -134,10 +144,12 @@ impl Node {
 pub(super) fn remove(link: &mut Link, path: &Nibbles) -> bool {
     let Some(node) = link else { return false };
     let Some(rest) = node.strip(path) else { return false };
-    let End::Branch(children) = &mut node.end else {
+    if matches!(node.end, End::Value(_)) {
         *link = None;
         return true;
-    };
+    }
+    let node = Arc::make_mut(node);
+    let End::Branch(children) = &mut node.end else { return false };
     let removed = split(&rest).is_some_and(|(index, below)| remove(&mut children[index], &below));
     if removed {
         node.reference = None;

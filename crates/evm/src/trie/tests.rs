@@ -25,8 +25,8 @@ fn trie_of(entries: &Entries) -> Trie {
 }
 
 /// A verifier that shares no code with the trie accepts what it says about a key, and nothing else.
-fn check_proof(trie: &mut Trie, entries: &Entries, key: B256) {
-    let (root, proof, path) = (trie.root(), trie.proof(key), Nibbles::unpack(key));
+fn check_proof(trie: &Trie, entries: &Entries, key: B256) {
+    let (root, proof, path) = (trie.current_root().unwrap(), trie.proof(key), Nibbles::unpack(key));
     let value = entries.get(&key).cloned();
     assert_eq!(trie.get(key), value.as_deref());
     verify_proof(root, path, value.clone(), &proof).unwrap();
@@ -66,7 +66,7 @@ proptest! {
 
     #[test]
     fn roots_and_proofs_are_those_of_the_entries(rounds in any_rounds(), absent in any_key()) {
-        let (mut trie, mut entries) = (Trie::new(), Entries::new());
+        let (mut trie, mut entries, mut clones) = (Trie::new(), Entries::new(), Vec::new());
         for round in rounds {
             for (key, value) in &round {
                 match value {
@@ -83,13 +83,18 @@ proptest! {
             prop_assert_eq!(trie.root(), expected_root(&entries));
             prop_assert_eq!(trie.is_empty(), entries.is_empty());
             for key in round.iter().map(|(key, _)| *key).chain([absent]) {
-                check_proof(&mut trie, &entries, key);
+                check_proof(&trie, &entries, key);
             }
+            clones.push((trie.clone(), entries.clone()));
         }
         for key in std::mem::take(&mut entries).into_keys() {
             trie.remove(key);
         }
         prop_assert!(trie.is_empty());
+        for (clone, entries) in &clones {
+            prop_assert_eq!(clone.current_root(), Some(expected_root(entries)));
+            entries.keys().chain([&absent]).for_each(|key| check_proof(clone, entries, *key));
+        }
     }
 
     #[test]
@@ -107,7 +112,7 @@ fn an_empty_trie_has_the_known_root_and_proves_absence() {
     let mut trie = Trie::new();
     assert_eq!(trie.root(), EMPTY_ROOT_HASH);
     assert_eq!(trie.proof(B256::ZERO), Vec::<Bytes>::new());
-    check_proof(&mut trie, &Entries::new(), B256::ZERO);
+    check_proof(&trie, &Entries::new(), B256::ZERO);
     trie.remove(B256::ZERO);
     assert!(trie.is_empty());
 }
@@ -118,7 +123,7 @@ fn one_leaf_is_the_root() {
     let mut trie = trie_of(&entries);
     assert_eq!(trie.root(), expected_root(&entries));
     for key in [key(&[1], 1), key(&[1], 2), key(&[2], 1)] {
-        check_proof(&mut trie, &entries, key);
+        check_proof(&trie, &entries, key);
         assert_eq!(trie.proof(key).len(), 1);
     }
 }
@@ -131,13 +136,13 @@ fn keys_may_share_all_but_the_last_nibble() {
     let mut trie = trie_of(&entries);
     assert_eq!(trie.root(), expected_root(&entries));
     for key in [key(&[7], 0x10), key(&[7], 0x11), key(&[7], 0x12), key(&[7], 0x20), key(&[8], 0x10)] {
-        check_proof(&mut trie, &entries, key);
+        check_proof(&trie, &entries, key);
         assert_eq!(trie.proof(key).len(), 1, "the whole trie is one node with others inside");
     }
     trie.remove(key(&[7], 0x10));
     let rest = Entries::from([(key(&[7], 0x11), vec![2])]);
     assert_eq!(trie.root(), expected_root(&rest));
-    check_proof(&mut trie, &rest, key(&[7], 0x10));
+    check_proof(&trie, &rest, key(&[7], 0x10));
 }
 
 /// Removal merges an extension above, the nibble of the only child, and an extension below into one.
@@ -162,7 +167,30 @@ fn what_is_set_to_its_own_value_keeps_its_hash() {
     let mut trie = trie_of(&entries);
     let root = trie.root();
     let present = keccak256([7]);
-    assert!(!trie.root.as_mut().unwrap().insert(&Nibbles::unpack(present), vec![8]));
+    assert!(!Arc::make_mut(trie.root.as_mut().unwrap()).insert(&Nibbles::unpack(present), vec![8]));
     trie.remove(keccak256([99]));
     assert_eq!(trie.root(), root);
+}
+
+/// Where both change after they parted, hashes that one computes are not the other's.
+#[test]
+fn a_clone_of_a_trie_that_was_not_hashed_goes_its_own_way() {
+    let entries: Entries = (0u8..50).map(|name| (keccak256([name]), vec![name + 1])).collect();
+    let mut trie = trie_of(&entries);
+    let mut other = trie.clone();
+    assert_eq!(other.current_root(), None);
+    other.remove(keccak256([7]));
+    let mut fewer = entries.clone();
+    fewer.remove(&keccak256([7]));
+    assert_eq!((trie.root(), other.root()), (expected_root(&entries), expected_root(&fewer)));
+    check_proof(&trie, &entries, keccak256([7]));
+    check_proof(&other, &fewer, keccak256([7]));
+}
+
+#[test]
+#[should_panic(expected = "ask for the root before a proof")]
+fn nothing_is_proven_before_the_root_is_known() {
+    let mut trie = Trie::new();
+    trie.insert(keccak256([1]), vec![1]);
+    let _ = trie.proof(keccak256([1]));
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 /// What happens to an account in a transaction.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     /// It has this nonce and balance afterwards; both zero is an empty account unless there is code.
     Paid(u64, u64),
     /// It has this code, or none, as delegations come and go.
@@ -20,7 +20,7 @@ enum Event {
     Read,
 }
 
-type Transaction = BTreeMap<u8, Event>;
+pub(super) type Transaction = BTreeMap<u8, Event>;
 
 fn any_event() -> impl Strategy<Value = Event> {
     let slots = || proptest::collection::vec((0u64..5, 0u64..3), 0..5);
@@ -34,13 +34,13 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn any_history() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
+pub(super) fn any_history() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
     let transaction = proptest::collection::btree_map(0u8..6, any_event(), 0..4);
     proptest::collection::vec(proptest::collection::vec(transaction, 0..6), 1..8)
 }
 
 /// Applies a transaction to the model, and says what the EVM would hand over for it.
-fn execute(model: &mut Rows, transaction: &Transaction) -> EvmState {
+pub(super) fn execute(model: &mut Rows, transaction: &Transaction) -> EvmState {
     let mut changes = EvmState::default();
     for (name, event) in transaction {
         let owner = address(*name);

@@ -7,7 +7,7 @@ fn verify(root: B256, key: impl AsRef<[u8]>, value: Option<Vec<u8>>, proof: &[By
     verify_proof(root, Nibbles::unpack(keccak256(key)), value, proof).unwrap();
 }
 
-fn verify_all(root: B256, proof: &AccountProof) {
+pub(super) fn verify_all(root: B256, proof: &AccountProof) {
     let value = proof.account.map(|account| {
         alloy_rlp::encode(TrieAccount::new(account.nonce, account.balance, proof.storage_hash, account.code_hash))
     });
@@ -27,11 +27,11 @@ fn accounts_slots_and_their_absence_can_be_proven() {
         commit_one(&mut state, address(name), created);
     }
     for name in [1, 2, 50, 99] {
-        // Without a root in between: a proof is of the state as it is.
         let paid = touched(account(2, 6, &code(1)), None, &[(1, 3, 4)], AccountStatus::empty());
         commit_one(&mut state, address(name), paid);
+        let root = state.root();
         let proof = state.account_proof(address(name), &[1, 2, 99, 100].map(number));
-        verify_all(state.root(), &proof);
+        verify_all(root, &proof);
         assert_eq!(proof.account, Some(account(2, 6, &code(1))));
         assert_eq!(proof.slots[0].value, number(4));
         assert_eq!(proof.slots[3].value, U256::ZERO);
@@ -40,6 +40,16 @@ fn accounts_slots_and_their_absence_can_be_proven() {
     verify_all(state.root(), &absent);
     assert_eq!((absent.account, absent.storage_hash), (None, alloy_trie::EMPTY_ROOT_HASH));
     assert_eq!((absent.slots[0].value, absent.slots[0].proof.len()), (U256::ZERO, 0));
+}
+
+#[test]
+#[should_panic(expected = "ask for the root before a proof")]
+fn nothing_is_proven_of_a_state_whose_root_is_not_known() {
+    let mut state = State::new();
+    let paid = touched(account(0, 6, &Bytecode::default()), None, &[], AccountStatus::empty());
+    commit_one(&mut state, address(1), paid);
+    assert_eq!(state.current_root(), None);
+    let _ = state.account_proof(address(2), &[]);
 }
 
 #[test]
