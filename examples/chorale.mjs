@@ -32,8 +32,8 @@ export function transactionId(rollup, raw) {
 }
 
 /**
- * What a leg's sender signs with its transaction: this transaction, with exactly these others, in this order, paid for by
- * this payer, until this height.
+ * What a leg's sender signs with its transaction: this transaction, with exactly these others, in this order, paid for
+ * by this payer, until this height.
  *
  * `legs` are `{ rollup, sender, transaction }`. A transaction may have its mailbox entry already or not: that makes no
  * difference, because the entry holds the binding.
@@ -152,8 +152,9 @@ export async function sendBundle(client, bundle) {
 }
 
 /**
- * What a node knows of a bundle: `{ state, height?, reason?, leg? }`. States on the way are pending, proposed, certified,
- * committed, revealed and order_attested; at its end executed, aborted, unplaced, skipped, expired, evicted or rejected.
+ * What a node knows of a bundle: `{ state, height?, reason?, leg? }`. States on the way are pending, proposed,
+ * certified, committed, revealed and order_attested; at its end executed, aborted, unplaced, skipped, expired, evicted or
+ * rejected.
  */
 export function bundleStatus(client, id) {
   return client.request({ method: "chorale_bundleStatus", params: [id] });

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import { createPublicClient, encodeFunctionData, formatUnits, http, parseEther, parseUnits, publicActions, walletActions } from "viem";
+import { createPublicClient, encodeFunctionData, formatUnits, http, parseEther, parseUnits, walletActions } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
 import { chainStatus, payBundle, randomSalt, sendBundle, waitForBundle } from "./chorale.mjs";
 
@@ -47,7 +47,9 @@ The bundle is sent to RPC_A.
     const { rollups } = await chainStatus(a.client);
     for (const { name, id, url } of [a, b]) {
       if (!rollups.some(({ rollup }) => rollup === id)) {
-        throw new Error(`${url} (${name}) is chain ${id}, and the sequencer executes ${rollups.map((r) => r.rollup).join(", ")}`);
+        throw new Error(
+          `${url} (${name}) is chain ${id}, and the sequencer executes ${rollups.map((r) => r.rollup).join(", ")}`,
+        );
       }
     }
     if (a.id === b.id) throw new Error(`${a.url} and ${b.url} are the same rollup, ${a.id}`);
@@ -60,9 +62,7 @@ The bundle is sent to RPC_A.
 }
 
 async function connect(name, url, timeoutMs) {
-  const client = createPublicClient({ transport: http(url), pollingInterval: 200 })
-    .extend(publicActions)
-    .extend(walletActions);
+  const client = createPublicClient({ transport: http(url), pollingInterval: 200 }).extend(walletActions);
   try {
     return { name, url, timeoutMs, client, id: await client.getChainId() };
   } catch (error) {
@@ -139,7 +139,8 @@ export async function assertNoReceipts(rollups, legs) {
 export function holdings(entries) {
   return Promise.all(
     entries.map(async ({ rollup, token, holder, account }) => {
-      const read = (functionName, args) => rollup.client.readContract({ address: token, abi: TOKEN.abi, functionName, args });
+      const read = (functionName, args) =>
+        rollup.client.readContract({ address: token, abi: TOKEN.abi, functionName, args });
       const [symbol, tokens, supply, nonce, ether] = await Promise.all([
         read("symbol"),
         read("balanceOf", [account.address]),

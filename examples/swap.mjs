@@ -15,10 +15,7 @@ const bob = common.developmentAccount(1);
 
 await common.main(ABOUT, async (a, b) => {
   console.log(`rollup A is ${a.id}, rollup B is ${b.id}\n\nAlice has X on A, Bob has Y on B.`);
-  const [x, y] = await Promise.all([
-    common.deployToken(a, alice, "X", "100"),
-    common.deployToken(b, bob, "Y", "100"),
-  ]);
+  const [x, y] = await Promise.all([common.deployToken(a, alice, "X", "100"), common.deployToken(b, bob, "Y", "100")]);
   const holdings = () =>
     common.holdings([
       { rollup: a, token: x, holder: "Alice", account: alice },

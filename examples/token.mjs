@@ -13,11 +13,10 @@ const MOVED = parseUnits("25", 18);
 const me = common.developmentAccount(0);
 
 await common.main(ABOUT, async (a, b) => {
-  console.log(`rollup A is ${a.id}, rollup B is ${b.id}\n\nDeploy the token on both, and make them each other's peers.`);
-  const [onA, onB] = await Promise.all([
-    common.deployToken(a, me, "EX", "100"),
-    common.deployToken(b, me, "EX", "0"),
-  ]);
+  console.log(
+    `rollup A is ${a.id}, rollup B is ${b.id}\n\nDeploy the token on both, and make them each other's peers.`,
+  );
+  const [onA, onB] = await Promise.all([common.deployToken(a, me, "EX", "100"), common.deployToken(b, me, "EX", "0")]);
   await Promise.all([
     common.callToken(a, me, onA, "setPeers", [[{ chain: b.id, token: onB }]]),
     common.callToken(b, me, onB, "setPeers", [[{ chain: a.id, token: onA }]]),
@@ -47,7 +46,8 @@ await common.main(ABOUT, async (a, b) => {
   await common.legReceipts([a, b], legs);
   const moved = await holdings();
   common.show(start, moved);
-  if (moved[0].supply + moved[1].supply !== start[0].supply + start[1].supply) throw new Error("the supply has changed");
+  if (moved[0].supply + moved[1].supply !== start[0].supply + start[1].supply)
+    throw new Error("the supply has changed");
 
   console.log("\nBurn 1 on A and mint 2 on B: both legs would succeed, but no such message was sent.");
   const otherTerms = await common.bundleTerms(a, me);

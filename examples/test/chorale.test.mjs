@@ -164,7 +164,10 @@ test("waiting for a bundle ends with its last state, a deadline, or an error", a
   const status = await chorale.waitForBundle(client, vector.id, { onState: (state) => states.push(state) });
   assert.deepEqual(status, { state: "aborted", reason: "why" });
   assert.deepEqual(states, ["pending", "aborted"]);
-  await assert.rejects(chorale.waitForBundle(node({ state: "proposed" }), vector.id, { timeoutMs: 1 }), /still proposed/);
+  await assert.rejects(
+    chorale.waitForBundle(node({ state: "proposed" }), vector.id, { timeoutMs: 1 }),
+    /still proposed/,
+  );
   await assert.rejects(chorale.waitForBundle(node(unknown), vector.id, { timeoutMs: 1 }), /unknown/);
   await assert.rejects(chorale.waitForBundle(node(new Error("broken")), vector.id), /broken/);
 });

@@ -27,7 +27,10 @@ function run(script, ...args) {
 test("token.mjs moves tokens, and cannot make any", async () => {
   const { code, stdout, stderr } = await run("token.mjs", ...standIn.urls);
   assert.equal(code, 0, stdout + stderr);
-  assert.match(stdout, /executed at height 8\n.*\n  me on A  100 -> 75 EX +100 -> 75 .*\n  me on B  0 -> 25 EX +0 -> 25 /);
+  assert.match(
+    stdout,
+    /executed at height 8\n.*\n  me on A  100 -> 75 EX +100 -> 75 .*\n  me on B  0 -> 25 EX +0 -> 25 /,
+  );
   assert.match(stdout, /reason \(leg 1\): consumes a message that no earlier leg sent/);
   assert.match(stdout, /no receipts\.\n$/);
 });

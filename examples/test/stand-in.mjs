@@ -18,7 +18,9 @@ export async function startStandIn(ids = [1001, 1002]) {
   const rollups = new Map();
   for (const id of ids) {
     const anvil = await startAnvil({ chainId: id });
-    const client = createTestClient({ mode: "anvil", transport: http(anvil.url), pollingInterval: 20 }).extend(publicActions);
+    const client = createTestClient({ mode: "anvil", transport: http(anvil.url), pollingInterval: 20 }).extend(
+      publicActions,
+    );
     await client.setCode({ address: MAILBOX, bytecode: runtime });
     rollups.set(id, { id, anvil, client });
   }
@@ -65,7 +67,8 @@ class Sequencer {
     );
     const expected = binding({ chain: CHAIN, ...terms, legs: parsed });
     const unbound = parsed.findIndex(({ transaction }) => transaction.accessList.at(-1).storageKeys[1] !== expected);
-    const end = unbound < 0 ? await this.execute(legs) : { state: "aborted", leg: unbound, reason: "is of another bundle" };
+    const end =
+      unbound < 0 ? await this.execute(legs) : { state: "aborted", leg: unbound, reason: "is of another bundle" };
     this.bundles.set(id, [{ state: "pending" }, { state: "committed", height: 8 }, { height: 8, ...end }]);
     return id;
   }
@@ -120,7 +123,8 @@ function serve(sequencer, { client }) {
     const { id, method, params } = JSON.parse(Buffer.concat(await request.toArray()));
     const answer = { jsonrpc: "2.0", id };
     try {
-      if (method === "eth_sendRawTransaction" && namesMailbox(params[0])) throw new Error("a leg, outside of its bundle");
+      if (method === "eth_sendRawTransaction" && namesMailbox(params[0]))
+        throw new Error("a leg, outside of its bundle");
       const own = method.startsWith("chorale_");
       answer.result = own ? await sequencer[method](...params) : await client.request({ method, params });
     } catch (error) {
