@@ -5,8 +5,8 @@ pragma solidity ^0.8.20;
 IMailbox constant MAILBOX = IMailbox(0xB0dD1E0000000000000000000000000000000000);
 
 /// @title What a contract calls to take part in bundles.
-/// @notice A bundle commits only if every message that its legs consume was sent by an earlier leg of the same bundle, and
-/// every message that they send is consumed. Rollups are named by their chain ids.
+/// @notice A bundle commits only if every message that its legs consume was sent by an earlier leg of the same bundle,
+/// and every message that they send is consumed. Rollups are named by their chain ids.
 interface IMailbox {
     /// @notice A message left for another rollup.
     /// @param destination The rollup that has to consume it in a later leg.
@@ -31,8 +31,8 @@ interface IMailbox {
     /// @param data What it says.
     function send(uint256 destination, address receiver, bytes calldata data) external;
 
-    /// @notice Uses a message to the caller from another rollup. The caller names what it expects, and may rely on it after
-    /// this call: a bundle without exactly this message, sent by an earlier leg, does not commit.
+    /// @notice Uses a message to the caller from another rollup. The caller names what it expects, and may rely on it
+    /// after this call: a bundle without exactly this message, sent by an earlier leg, does not commit.
     /// @param source The rollup that it is from.
     /// @param sender Who has sent it there.
     /// @param data What it says.

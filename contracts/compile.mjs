@@ -53,7 +53,13 @@ function compile() {
 function files() {
   const written = new Map();
   for (const { name, abi, bytecode, runtime } of compile().filter((contract) => contract.bytecode)) {
-    const artifact = { contract: name, compiler: solc.version(), abi, bytecode: `0x${bytecode}`, runtime: `0x${runtime}` };
+    const artifact = {
+      contract: name,
+      compiler: solc.version(),
+      abi,
+      bytecode: `0x${bytecode}`,
+      runtime: `0x${runtime}`,
+    };
     written.set(`contracts/out/${name}.json`, `${JSON.stringify(artifact, null, 2)}\n`);
     if (name === "Mailbox") written.set("crates/evm/src/mailbox.hex", `${runtime}\n`);
   }

@@ -4,9 +4,9 @@ pragma solidity ^0.8.20;
 import {MAILBOX} from "../IMailbox.sol";
 
 /// @title An ERC-20 that lives on several rollups and moves between them without a bridge.
-/// @notice Each rollup has a contract of its own, and all are peers of each other. To move an amount, one leg of a bundle
-/// burns it here and a later leg mints it there: the bundle commits both or neither, so all supplies together stay what
-/// they were.
+/// @notice Each rollup has a contract of its own, and all are peers of each other. To move an amount, one leg of a
+/// bundle burns it here and a later leg mints it there: the bundle commits both or neither, so all supplies together
+/// stay what they were.
 /// @dev Errors of ERC-20 are those of ERC-6093.
 contract Token {
     /// @notice The token on another rollup.
@@ -90,8 +90,8 @@ contract Token {
         create(msg.sender, supply);
     }
 
-    /// @notice Names the tokens on all other rollups. The deployer does it once: who can name a peer can mint, so nobody
-    /// can afterwards.
+    /// @notice Names the tokens on all other rollups. The deployer does it once: who can name a peer can mint, so
+    /// nobody can afterwards.
     /// @param list The peers.
     function setPeers(Peer[] calldata list) external {
         if (msg.sender != deployer) revert NotDeployer();
@@ -118,8 +118,8 @@ contract Token {
         MAILBOX.send(destination, peer(destination), abi.encode(to, amount));
     }
 
-    /// @notice Mints what an earlier leg of the same bundle has burnt. Anyone may call it: the message says who receives
-    /// how much, and without that message the bundle does not commit.
+    /// @notice Mints what an earlier leg of the same bundle has burnt. Anyone may call it: the message says who
+    /// receives how much, and without that message the bundle does not commit.
     /// @param source The rollup on which it was burnt.
     /// @param to Who receives it.
     /// @param amount How much.

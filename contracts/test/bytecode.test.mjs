@@ -6,7 +6,16 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { artifact } from "./chain.mjs";
 
-const NAMES = { 0x15: "ISZERO", 0x54: "SLOAD", 0x55: "SSTORE", 0x57: "JUMPI", 0x5a: "GAS", 0x5b: "JUMPDEST", 0x5f: "PUSH0", 0xfd: "REVERT" };
+const NAMES = {
+  0x15: "ISZERO",
+  0x54: "SLOAD",
+  0x55: "SSTORE",
+  0x57: "JUMPI",
+  0x5a: "GAS",
+  0x5b: "JUMPDEST",
+  0x5f: "PUSH0",
+  0xfd: "REVERT",
+};
 
 /** The instructions, without what PUSH pushes. */
 function instructions(hex) {
@@ -37,7 +46,17 @@ test("the only SLOAD stands between the only two readings of the gas, and little
 test("the mailbox stores nothing, calls nobody, and is what the executor has", () => {
   const { runtime } = artifact("Mailbox");
   const found = instructions(runtime);
-  const others = { SSTORE: "SSTORE", TSTORE: 0x5d, CREATE: 0xf0, CALL: 0xf1, CALLCODE: 0xf2, DELEGATECALL: 0xf4, CREATE2: 0xf5, STATICCALL: 0xfa, SELFDESTRUCT: 0xff };
+  const others = {
+    SSTORE: "SSTORE",
+    TSTORE: 0x5d,
+    CREATE: 0xf0,
+    CALL: 0xf1,
+    CALLCODE: 0xf2,
+    DELEGATECALL: 0xf4,
+    CREATE2: 0xf5,
+    STATICCALL: 0xfa,
+    SELFDESTRUCT: 0xff,
+  };
   for (const [name, instruction] of Object.entries(others)) assert.ok(!found.includes(instruction), name);
   const executors = readFileSync(new URL("../../crates/evm/src/mailbox.hex", import.meta.url), "utf8");
   assert.equal(executors, `${runtime.slice(2)}\n`);

@@ -140,7 +140,10 @@ test("an account that has delegated to the mailbox is not the mailbox", async ()
   const accessList = [{ address: delegate, storageKeys: [BUNDLE_SLOT] }];
   const receipt = await chain.transact({ to: delegate, data: send, accessList, gas: 200_000n });
   assert.equal(receipt.status, "success");
-  assert.deepEqual(receipt.logs.map((log) => log.address), [delegate]);
+  assert.deepEqual(
+    receipt.logs.map((log) => log.address),
+    [delegate],
+  );
   const direct = await chain.transact({ to: MAILBOX, data: send, accessList, gas: 200_000n });
   assert.equal(direct.status, "reverted");
 });
@@ -185,7 +188,11 @@ test("malformed calls are refused, and ether is", async () => {
 });
 
 test("gas of a call in a leg", async (context) => {
-  for (const [name, size] of [["empty", 0], ["64 bytes", 64], ["1024 bytes", 1024]]) {
+  for (const [name, size] of [
+    ["empty", 0],
+    ["64 bytes", 64],
+    ["1024 bytes", 1024],
+  ]) {
     const data = `0x${"ff".repeat(size)}`;
     const used = {};
     for (const functionName of ["send", "consume"]) {
@@ -193,7 +200,10 @@ test("gas of a call in a leg", async (context) => {
       const { transactionHash } = await chain.transact({ to: MAILBOX, data: input, accessList: LEG, gas: 200_000n });
       used[functionName] = await chain.executionGas(transactionHash);
       // The four topics of the event and its data are most of it: what the check adds stays below a cold SLOAD.
-      assert.ok(used[functionName] < 375 * 5 + 8 * (size + 64) + 1500, `${functionName} ${name}: ${used[functionName]}`);
+      assert.ok(
+        used[functionName] < 375 * 5 + 8 * (size + 64) + 1500,
+        `${functionName} ${name}: ${used[functionName]}`,
+      );
     }
     context.diagnostic(`${name}: send ${used.send}, consume ${used.consume}`);
   }

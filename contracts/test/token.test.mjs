@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { MAILBOX, artifact, openChain, viem } from "./chain.mjs";
 
-const { decodeErrorResult, encodeAbiParameters, encodeFunctionData, getAddress, maxUint256, pad, parseEventLogs } = viem;
+const { decodeErrorResult, encodeAbiParameters, encodeFunctionData, getAddress, maxUint256, pad, parseEventLogs } =
+  viem;
 
 const OTHER = getAddress("0x00000000000000000000000000000000000000aa");
 const NOBODY = pad("0x", { size: 20 });
@@ -105,9 +106,17 @@ test("the supply does not overflow", async () => {
 });
 
 test("transfer, approve and transferFrom are those of ERC-20", async () => {
-  assert.deepEqual(await Promise.all(["name", "symbol", "decimals"].map((name) => a.read(name))), ["Example", "EX", 18]);
-  assert.deepEqual(await a.does("transfer", [OTHER, 60n]), [{ eventName: "Transfer", from: a.me, to: OTHER, value: 60n }]);
-  assert.deepEqual(await a.does("transfer", [a.me, 900n]), [{ eventName: "Transfer", from: a.me, to: a.me, value: 900n }]);
+  assert.deepEqual(await Promise.all(["name", "symbol", "decimals"].map((name) => a.read(name))), [
+    "Example",
+    "EX",
+    18,
+  ]);
+  assert.deepEqual(await a.does("transfer", [OTHER, 60n]), [
+    { eventName: "Transfer", from: a.me, to: OTHER, value: 60n },
+  ]);
+  assert.deepEqual(await a.does("transfer", [a.me, 900n]), [
+    { eventName: "Transfer", from: a.me, to: a.me, value: 900n },
+  ]);
   assert.equal(await a.read("balanceOf", a.me), 900n);
   await a.refuses("ERC20InsufficientBalance", [a.me, 900n, 901n], "transfer", [OTHER, 901n]);
   await a.refuses("ERC20InvalidReceiver", [NOBODY], "transfer", [NOBODY, 1n]);
