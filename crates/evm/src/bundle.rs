@@ -4,12 +4,12 @@
 //! one has succeeded are their changes applied, and that cannot fail.
 
 use crate::{
-    BlockBuilder, BoundLeg, Marker, SignedTransaction, State, Terms, TransactionError, binding, mailbox::Messages,
-    recover, transaction,
+    BlockBuilder, BoundLeg, Chain, Marker, SignedTransaction, State, Terms, TransactionError, binding, block,
+    mailbox::Messages, recover, transaction,
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::Bytes;
-use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
+use alloy_primitives::{Bytes, U256};
+use chorale_types::{BundleEffect, Digest, RollupId};
 use revm::{
     Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
     context::{
@@ -19,7 +19,7 @@ use revm::{
     database::CacheDB,
     state::EvmState,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What became of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +122,8 @@ impl Effect {
 /// Blocks under way, by rollup.
 pub(crate) type Builders<'a> = BTreeMap<RollupId, BlockBuilder<'a>>;
 
-/// A leg with the rollup whose lane it is from.
-pub(crate) type OrderedLeg<'a> = (RollupId, &'a LaneItem);
+/// A leg's bytes with the rollup that they are for.
+pub type RawLeg<'a> = (RollupId, &'a [u8]);
 
 /// What a bundle came to, and whether its binding is used up by it.
 pub(crate) struct Executed {
@@ -135,7 +135,7 @@ pub(crate) struct Executed {
 pub(crate) fn execute(
     builders: &mut Builders<'_>,
     terms: &Terms,
-    legs: &[OrderedLeg<'_>],
+    legs: &[RawLeg<'_>],
     is_burnt: impl Fn(&Digest) -> bool,
 ) -> Executed {
     let aborted = |(leg, reason), burns| Executed { effect: Effect::Aborted { leg: Some(leg), reason }, burns };
@@ -154,7 +154,7 @@ pub(crate) fn execute(
         Err(NoRoom::Now(rollup)) => return Executed { effect: Effect::Unplaced { rollup }, burns: None },
         Ok(()) => {}
     }
-    match run(builders, &legs) {
+    match run(&legs, |rollup| Overlay::on(&builders[&rollup])) {
         Err(failed) => aborted(failed, Some(binding)),
         Ok(staged) => {
             for ((rollup, leg), Staged { result, changes }) in legs.into_iter().zip(staged) {
@@ -170,11 +170,11 @@ type Failed = (u8, AbortReason);
 type SignedLeg = (RollupId, SignedTransaction);
 
 /// The legs as transactions, if all of them are bound to each other, and by what.
-fn bound(terms: &Terms, legs: &[OrderedLeg<'_>]) -> Result<(Digest, Vec<SignedLeg>), Failed> {
+fn bound(terms: &Terms, legs: &[RawLeg<'_>]) -> Result<(Digest, Vec<SignedLeg>), Failed> {
     let mut signed = Vec::with_capacity(legs.len());
     let mut known = Vec::with_capacity(legs.len());
-    for (position, (rollup, item)) in (0u8..).zip(legs) {
-        let leg = recover(&item.data, rollup.0).map_err(|error| (position, error.into()))?;
+    for (position, (rollup, data)) in (0u8..).zip(legs) {
+        let leg = recover(data, rollup.0).map_err(|error| (position, error.into()))?;
         let bound = BoundLeg::of(*rollup, &leg);
         known.push(bound.ok_or_else(|| (position, AbortReason::Type(leg.inner().tx_type() as u8)))?);
         signed.push((*rollup, leg));
@@ -220,14 +220,34 @@ struct Staged {
     changes: EvmState,
 }
 
+/// What would come of a bundle after the last blocks of its rollups, if nothing came before it: the legs with their
+/// results, or the leg that fails and why. Whether there will be room, nobody knows before.
+///
+/// # Errors
+///
+/// Why it would abort, and by which leg.
+///
+/// # Panics
+///
+/// If a rollup of a leg is not among the chains.
+pub fn simulate(
+    chains: &BTreeMap<RollupId, Arc<Chain>>,
+    terms: &Terms,
+    legs: &[RawLeg<'_>],
+) -> Result<Vec<(SignedTransaction, ExecutionResult)>, (u8, AbortReason)> {
+    let (_, legs) = bound(terms, legs)?;
+    let staged = run(&legs, |rollup| Overlay::after(&chains[&rollup]))?;
+    Ok(legs.into_iter().zip(staged).map(|((_, leg), staged)| (leg, staged.result)).collect())
+}
+
 /// Runs the legs on overlays.
-fn run(builders: &Builders<'_>, legs: &[SignedLeg]) -> Result<Vec<Staged>, Failed> {
+fn run<'a>(legs: &[SignedLeg], overlay: impl Fn(RollupId) -> Overlay<'a>) -> Result<Vec<Staged>, Failed> {
     let mut overlays: BTreeMap<RollupId, Overlay<'_>> = BTreeMap::new();
     let mut messages = Messages::default();
     let mut staged = Vec::with_capacity(legs.len());
     for (position, (rollup, leg)) in (0u8..).zip(legs) {
-        let overlay = overlays.entry(*rollup).or_insert_with(|| Overlay::new(&builders[rollup]));
-        let done = overlay.run(leg).map_err(|reason| (position, reason))?;
+        let state = overlays.entry(*rollup).or_insert_with(|| overlay(*rollup));
+        let done = state.run(leg).map_err(|reason| (position, reason))?;
         messages.follow(position, *rollup, done.result.logs()).map_err(|_| (position, AbortReason::Unsent))?;
         staged.push(done);
     }
@@ -245,9 +265,18 @@ struct Overlay<'a> {
 }
 
 impl<'a> Overlay<'a> {
-    fn new(builder: &'a BlockBuilder<'_>) -> Self {
+    /// In a block under way.
+    fn on(builder: &'a BlockBuilder<'_>) -> Self {
         let (configuration, block) = builder.environment();
         Self { state: CacheDB::new(builder.state()), configuration, block }
+    }
+
+    /// In a block after the last one.
+    fn after(chain: &'a Chain) -> Self {
+        let mut block = block::environment(chain.head());
+        block.number += U256::ONE;
+        block.basefee = chain.next_base_fee();
+        Self { state: CacheDB::new(chain.state()), configuration: chain.rules().configuration(), block }
     }
 
     /// # Panics

@@ -11,7 +11,7 @@
 
 use crate::{
     Block, Chain, Derived, Effect, Marker, NoEffect, Reason, RollupGenesis, Terms,
-    bundle::{self, Builders, Executed, OrderedLeg},
+    bundle::{self, Builders, Executed, RawLeg},
     recover,
 };
 use alloy_primitives::keccak256;
@@ -223,6 +223,9 @@ impl Domain {
     }
 }
 
+/// A leg or a transaction, with the rollup whose lane it is from.
+type OrderedLeg<'a> = (RollupId, &'a LaneItem);
+
 /// One thing to do.
 enum Step<'a> {
     /// A bundle that executes as a whole.
@@ -305,7 +308,10 @@ impl UnderWay<'_> {
                     burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
                         || self.burnt.contains(&(expiry, *binding))
                 };
-                let Executed { effect, burns } = bundle::execute(&mut self.builders, &terms, &legs, is_burnt);
+                let Executed { effect, burns } = {
+                    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
+                    bundle::execute(&mut self.builders, &terms, &raw, is_burnt)
+                };
                 self.burnt.extend(burns.map(|binding| (expiry, binding)));
                 if effect != Effect::Committed {
                     for (rollup, item) in legs {

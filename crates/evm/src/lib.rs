@@ -79,12 +79,13 @@ mod tests;
 
 pub use binding::{BoundLeg, Marker, Terms, binding};
 pub use block::{Block, BlockBuilder, Origin, Skipped};
-pub use bundle::{AbortReason, Effect};
+pub use bundle::{AbortReason, Effect, RawLeg, simulate};
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, Reason};
 pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};
+pub use revm::context::result::{ExecutionResult, InvalidTransaction};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
 pub use transaction::{SignedTransaction, TransactionError, decode, recover};
