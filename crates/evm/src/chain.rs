@@ -15,7 +15,7 @@ use chorale_types::{Height, Lane, LaneItem, Outcome, Place, RollupId, TxId};
 /// Nobody has its key, and it has no code.
 pub const MARKER: Address = address!("b0dd1e0000000000000000000000000000000000");
 
-/// A rollup on its way.
+/// A rollup on its way. A clone is a snapshot of it after a block, and costs as little as that of its [`State`].
 #[derive(Clone, Debug)]
 pub struct Chain {
     rules: RollupRules,
