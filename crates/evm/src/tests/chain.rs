@@ -9,6 +9,7 @@ use crate::{Chain, Derived, MARKER, OutOfOrder, Reason, RollupGenesis, Skipped, 
 use alloy_consensus::Transaction as _;
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, TxKind, U256, keccak256};
+use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
 use chorale_types::{
     BlockId, BundleId, ChainId, Digest, Epoch, Height, Lane, LaneItem, Leg, Outcome, Place, RollupId, TimestampMs,
     Transaction,
@@ -166,4 +167,25 @@ fn a_height_that_is_not_the_next_changes_nothing() {
     let other = chain.derive(&outcome(6, 0), &lane(CHAIN + 1, &[((0, 0, None), plain(0, 1))])).map(|_| ());
     assert_eq!(other, Err(OutOfOrder::Rollup { given: RollupId(CHAIN + 1), expected: RollupId(CHAIN) }));
     assert_eq!((chain.head().hash(), chain.height()), (before, Height(5)));
+}
+
+/// What a node keeps of each block: its state, which proves against its header whatever came after it.
+#[test]
+fn a_clone_of_the_chain_stays_at_its_block() {
+    let (mut chain, contract) = (chain(), Address::repeat_byte(0xc1));
+    let mut kept = vec![chain.clone()];
+    for height in 1..5 {
+        chain.derive(&outcome(height, height * 1000), &lane(CHAIN, &[((0, 0, None), plain(height, 0))])).unwrap();
+        kept.push(chain.clone());
+    }
+    for (number, old) in (0u64..).zip(&kept) {
+        assert_eq!((old.head().number, old.height()), (number, Height(number)));
+        let proof = old.account_proof(contract, &[U256::ZERO]);
+        let account = proof.account.unwrap();
+        let leaf = TrieAccount::new(account.nonce, account.balance, proof.storage_hash, account.code_hash);
+        let path = Nibbles::unpack(keccak256(contract));
+        verify_proof(old.head().state_root, path, Some(alloy_rlp::encode(leaf)), &proof.proof).unwrap();
+        // Who came last wrote its number.
+        assert_eq!(proof.slots[0].value, if number == 0 { U256::ZERO } else { U256::from(number + 1) });
+    }
 }
