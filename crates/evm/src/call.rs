@@ -123,7 +123,7 @@ impl Chain {
             .with_block(block)
             .with_tx(transaction::environment(transaction))
             .build_mainnet();
-        let mut handler = MainnetHandler::<_, EVMError<Infallible>, EthFrame>::default();
+        let handler = MainnetHandler::<_, EVMError<Infallible>, EthFrame>::default();
         match handler.validate(&mut evm) {
             Ok(_) => Ok(()),
             Err(EVMError::Transaction(invalid)) => Err(invalid),

@@ -99,6 +99,17 @@ pub(crate) struct BundleStatus {
     leg: Option<u8>,
 }
 
+/// What became of one of the last bundles.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RecentBundle {
+    /// The bundle.
+    id: String,
+    /// The rollups of its legs, in order.
+    rollups: Vec<u64>,
+    #[serde(flatten)]
+    status: BundleStatus,
+}
+
 /// A bundle that was executed.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +168,10 @@ pub(crate) trait Bundles {
     /// Where a bundle is.
     #[method(name = "bundleStatus")]
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus>;
+
+    /// What became of the last bundles, the newest first; at most 16.
+    #[method(name = "recentBundles")]
+    fn recent_bundles(&self) -> RpcResult<Vec<RecentBundle>>;
 
     /// What came of a bundle, with the receipts of its legs; null before it is executed.
     #[method(name = "bundleReceipt")]
@@ -234,6 +249,17 @@ impl BundlesServer for Server {
             }
         }
         Err(failed)
+    }
+
+    fn recent_bundles(&self) -> RpcResult<Vec<RecentBundle>> {
+        let published = self.read();
+        let recent = published.recent.iter().rev().filter_map(|id| Some((id, published.bundles.get(id)?)));
+        let answer = |(id, record): (&BundleId, &BundleRecord)| RecentBundle {
+            id: id.to_string(),
+            rollups: record.legs.iter().map(|(rollup, _)| rollup.0).collect(),
+            status: status_of(record),
+        };
+        Ok(recent.map(answer).collect())
     }
 
     fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {

@@ -4,7 +4,7 @@ use crate::{
     errors::{INVALID_PARAMETERS, SERVER_ERROR, refused},
     server::Server,
 };
-use alloy_consensus::{Transaction as _, TxReceipt as _};
+use alloy_consensus::Transaction as _;
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::FeeHistory;
 use chorale_evm::Block;

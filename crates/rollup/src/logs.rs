@@ -5,7 +5,6 @@ use crate::{
     errors::{INVALID_PARAMETERS, SERVER_ERROR, refused},
     server::Server,
 };
-use alloy_consensus::TxReceipt as _;
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use chorale_evm::Block;

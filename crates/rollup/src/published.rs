@@ -7,13 +7,16 @@ use alloy_primitives::{TxHash, keccak256};
 use chorale_evm::{DerivedHeight, Domain, Effect};
 use chorale_types::{BundleId, DomainId, Height, Lane, RollupId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use tokio::sync::broadcast;
 
 /// Heights that a subscriber may be behind.
 const NEWS_MAX: usize = 1_024;
+
+/// So many bundles are told to who watches.
+const RECENT_MAX: usize = 16;
 
 /// A bundle that was executed.
 #[derive(Clone, Debug)]
@@ -32,8 +35,8 @@ pub(crate) struct Published {
     pub(crate) rollups: BTreeMap<RollupId, Blocks>,
     pub(crate) pending: BTreeMap<RollupId, Pending>,
     pub(crate) bundles: BTreeMap<BundleId, BundleRecord>,
-    /// The bundles of the last height, for who watches.
-    pub(crate) last_bundles: Vec<BundleId>,
+    /// The last bundles, the newest at the end.
+    pub(crate) recent: VecDeque<BundleId>,
 }
 
 /// Shared by all servers. The lock is held for looking things up only, never while something is executed.
@@ -56,7 +59,7 @@ impl Shared {
             rollups: domain.chains().iter().map(blocks).collect(),
             pending: domain.chains().keys().map(|rollup| (*rollup, Pending::default())).collect(),
             bundles: BTreeMap::new(),
-            last_bundles: Vec::new(),
+            recent: VecDeque::new(),
         };
         Self { published: RwLock::new(published), news: broadcast::channel(NEWS_MAX).0 }
     }
@@ -87,9 +90,12 @@ impl Shared {
                 pending.settle(height, chain.state(), derived.skipped.iter().map(|skipped| skipped.hash));
                 published.rollups.get_mut(&rollup).expect("likewise").push(derived.block, chain);
             }
-            published.last_bundles = derived.bundles.iter().map(|bundle| bundle.id).collect();
             for bundle in derived.bundles {
                 let legs = legs.remove(&bundle.id).unwrap_or_default();
+                published.recent.push_back(bundle.id);
+                if published.recent.len() > RECENT_MAX {
+                    published.recent.pop_front();
+                }
                 published.bundles.insert(bundle.id, BundleRecord { height, effect: bundle.effect, legs });
             }
             published.height = height;

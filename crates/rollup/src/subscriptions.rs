@@ -9,7 +9,7 @@ use crate::{
 use alloy_rpc_types_eth::Filter;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink,
-    core::{SubscriptionResult, server::IdProvider},
+    core::{SubscriptionResult, traits::IdProvider},
     server::RandomIntegerIdProvider,
     types::SubscriptionId,
 };
