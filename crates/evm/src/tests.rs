@@ -2,8 +2,10 @@
 
 mod anvil;
 mod blocks;
+mod bundling;
 mod calls;
-mod chain;
+mod domain;
+mod heights;
 mod programs;
 mod reference;
 mod rpc;
