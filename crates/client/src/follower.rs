@@ -228,7 +228,11 @@ impl Follower {
 
     /// Asks when a rollup last had content: it may have had none for long.
     async fn ask_last_content(&mut self, node: &Node, rollup: RollupId) -> Result<(), Fault> {
-        let answer = node.client.last_content(rollup.0).await.map_err(|error| Fault::of(&error))?;
+        let answer = node.client.last_content(rollup.0).await.map_err(|error| match Fault::of(&error) {
+            // It is asked as of now: what is kept of the past does not matter.
+            Fault::Pruned(message) => Fault::Silent(message),
+            fault => fault,
+        })?;
         let LastContentAnswer { outcome, attestation, claim, .. } = answer;
         let tip = self.verify(node, outcome, attestation).await?;
         let Claim::Registry(proof) = decoded("claim", claim)? else {

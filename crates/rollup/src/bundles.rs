@@ -10,11 +10,12 @@ use crate::{
 use alloy_primitives::{Address, Bytes, TxHash, U64, U128};
 use alloy_rpc_types_eth::TransactionReceipt;
 use chorale_api::{BundleRequest, ChoraleApiClient as _, ErrorCode, ExecutionRequest, HexBytes};
-use chorale_evm::{AbortReason, BoundLeg, Effect, Marker, RawLeg, Terms, binding, recover, simulate};
+use chorale_evm::{AbortReason, Block, BoundLeg, Effect, Marker, RawLeg, Terms, binding, recover, simulate};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, BundleId, DomainId, Execution, Height, PaidExecution, Promise, RollupId,
     Transaction,
     codec::{Blob, List},
+    limits::{BUNDLE_LEGS_MAX, TRANSACTION_BYTES_MAX},
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait, client::Error as ClientError},
@@ -97,6 +98,10 @@ pub(crate) struct BundleStatus {
     /// The leg that failed, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     leg: Option<u8>,
+    /// Of an aborted one: whether its legs can never take effect. If not, they were put together otherwise than they were
+    /// signed, and may still be ordered as they were, until their bundle expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    burnt: Option<bool>,
 }
 
 /// What became of one of the last bundles.
@@ -175,7 +180,7 @@ pub(crate) trait Bundles {
 
     /// What came of a bundle, with the receipts of its legs; null before it is executed.
     #[method(name = "bundleReceipt")]
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
 }
 
 #[async_trait]
@@ -206,6 +211,7 @@ impl BundlesServer for Server {
     }
 
     async fn simulate_bundle(&self, sent: SentBundle) -> RpcResult<Simulated> {
+        check_count(&sent)?;
         let chains: BTreeMap<RollupId, _> = {
             let published = self.read();
             published.rollups.iter().map(|(rollup, blocks)| (*rollup, Arc::clone(blocks.latest()))).collect()
@@ -222,7 +228,7 @@ impl BundlesServer for Server {
                         status: BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
                         legs: done.into_iter().map(|(_, result)| simulated(result)).collect(),
                     },
-                    Err((leg, reason)) => Simulated { status: aborted(Some(leg), &reason), legs: Vec::new() },
+                    Err((leg, reason)) => Simulated { status: aborted(leg, &reason), legs: Vec::new() },
                 }
             })
             .await
@@ -240,7 +246,12 @@ impl BundlesServer for Server {
                     let state = serde_json::to_value(status.state).ok();
                     let state = state.and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default();
                     // It may have been ordered only to be inclusive; then nothing more comes.
-                    return Ok(BundleStatus { state, height: status.height, reason: status.reason, leg: None });
+                    return Ok(BundleStatus {
+                        state,
+                        height: status.height,
+                        reason: status.reason,
+                        ..BundleStatus::default()
+                    });
                 }
                 Err(ClientError::Call(error)) if error.code() == ErrorCode::NotFound.code() => {
                     failed = refused(NOT_FOUND, error.message().to_owned());
@@ -262,17 +273,26 @@ impl BundlesServer for Server {
         Ok(recent.map(answer).collect())
     }
 
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
         let bundle = parsed(&id)?;
-        let published = self.read();
-        let Some(record) = published.bundles.get(&bundle) else { return Ok(None) };
-        let leg = |(rollup, hash): &(RollupId, TxHash)| {
+        let (record, found) = {
+            let published = self.read();
+            let Some(record) = published.bundles.get(&bundle).cloned() else { return Ok(None) };
             let committed = record.effect == Effect::Committed;
-            let found = published.rollups.get(rollup).filter(|_| committed).and_then(|it| it.transaction(*hash));
-            let receipt = found.map(|(block, index)| answers::receipt(&block, index));
-            LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
+            let find = |(rollup, hash): &(RollupId, TxHash)| {
+                published.rollups.get(rollup).filter(|_| committed).and_then(|blocks| blocks.transaction(*hash))
+            };
+            let found: Vec<_> = record.legs.iter().map(find).collect();
+            (record, found)
         };
-        Ok(Some(BundleReceipt { status: status_of(record), legs: record.legs.iter().map(leg).collect() }))
+        let receipt = move || {
+            let leg = |((rollup, hash), found): (&(RollupId, TxHash), Option<(Arc<Block>, usize)>)| {
+                let receipt = found.map(|(block, index)| answers::receipt(&block, index));
+                LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
+            };
+            BundleReceipt { status: status_of(&record), legs: record.legs.iter().zip(found).map(leg).collect() }
+        };
+        self.heavy.run(receipt).await.map(Some)
     }
 }
 
@@ -291,6 +311,7 @@ impl Server {
     /// A bundle that has a chance, and the request that submits it.
     fn checked(&self, sent: SentBundle) -> RpcResult<(BundleId, BundleRequest)> {
         let invalid = |message: String| refused(INVALID_PARAMETERS, message);
+        check_count(&sent)?;
         let terms = self.terms(&sent);
         let mut known = Vec::new();
         let mut markers = Vec::new();
@@ -303,8 +324,8 @@ impl Server {
         }
         let expected = binding(&terms, &known);
         if let Some(position) = markers.iter().position(|marker| *marker != Marker::Leg(expected)) {
-            let reason = AbortReason::Binding { expected: format!("0x{expected}") };
-            return Err(invalid(format!("legs[{position}]: {reason}")));
+            let reason = AbortReason::Binding;
+            return Err(invalid(format!("legs[{position}]: {reason}, which is 0x{expected}")));
         }
         let signature: [u8; AccountSignature::BYTES] = sent.signature.as_ref().try_into().map_err(|_| {
             invalid(format!("signature: must be r, s and v in 65 bytes, not {} bytes", sent.signature.len()))
@@ -316,8 +337,7 @@ impl Server {
             Some(Transaction { rollup: RollupId(leg.rollup), data: Blob::new(leg.data.to_vec()).ok()? })
         };
         let legs = sent.legs.iter().map(leg).collect::<Option<Vec<_>>>().and_then(|legs| List::new(legs).ok());
-        let legs = legs.filter(|legs| !legs.is_empty());
-        let legs = legs.ok_or_else(|| invalid("legs: a bundle has 1 to 16, of at most 128 KiB each".to_owned()))?;
+        let legs = legs.ok_or_else(|| invalid(format!("legs: each has at most {TRANSACTION_BYTES_MAX} bytes")))?;
         let bundle = Bundle { promise, legs, expiry: terms.expiry, salt: terms.salt };
         let (domain, rollups) = {
             let published = self.read();
@@ -328,6 +348,15 @@ impl Server {
         promise.check(self.chain, id, &bundle.legs, domain_of).map_err(|error| invalid(error.to_string()))?;
         Ok((id, request(&sent, &terms)))
     }
+}
+
+/// Before anything is computed.
+fn check_count(sent: &SentBundle) -> RpcResult<()> {
+    if !(1..=BUNDLE_LEGS_MAX).contains(&sent.legs.len()) {
+        let message = format!("legs: a bundle has 1 to {BUNDLE_LEGS_MAX}, not {}", sent.legs.len());
+        return Err(refused(INVALID_PARAMETERS, message));
+    }
+    Ok(())
 }
 
 fn request(sent: &SentBundle, terms: &Terms) -> BundleRequest {
@@ -366,7 +395,13 @@ fn status_of(record: &BundleRecord) -> BundleStatus {
 }
 
 fn aborted(leg: Option<u8>, reason: &AbortReason) -> BundleStatus {
-    BundleStatus { state: "aborted".to_owned(), reason: Some(reason.to_string()), leg, ..BundleStatus::default() }
+    BundleStatus {
+        state: "aborted".to_owned(),
+        reason: Some(reason.to_string()),
+        leg,
+        burnt: Some(reason.burns()),
+        ..BundleStatus::default()
+    }
 }
 
 fn simulated(result: chorale_evm::ExecutionResult) -> SimulatedLeg {
