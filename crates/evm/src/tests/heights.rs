@@ -85,6 +85,11 @@ pub(super) fn outcome(height: u64, timestamp_ms: u64) -> Outcome {
     }
 }
 
+/// Some heights share a second.
+pub(super) fn outcome_of(height: u64) -> Outcome {
+    outcome(height, 1_700_000_000_000 + 400 * height)
+}
+
 /// A unit of the global order: transactions with their rollups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ordered {
@@ -156,9 +161,7 @@ impl Given {
     }
 
     pub(super) fn try_derive(&self, domain: &mut Domain, height: u64) -> Result<DerivedHeight, OutOfOrder> {
-        // Some heights share a second.
-        let outcome = outcome(height, 1_700_000_000_000 + 400 * height);
-        domain.derive(&Content { outcome: &outcome, lanes: &self.lanes, bundles: &self.bundles })
+        domain.derive(&Content { outcome: &outcome_of(height), lanes: &self.lanes, bundles: &self.bundles })
     }
 }
 
