@@ -244,6 +244,9 @@ struct Staged {
     changes: EvmState,
 }
 
+/// A leg with what would come of it.
+pub type SimulatedLeg = (SignedTransaction, ExecutionResult);
+
 /// What would come of a bundle after the last blocks of its rollups, if nothing came before it: the legs with their
 /// results, or the leg that fails and why. Whether there will be room, nobody knows before.
 ///
@@ -258,7 +261,7 @@ pub fn simulate(
     chains: &BTreeMap<RollupId, Arc<Chain>>,
     terms: &Terms,
     legs: &[RawLeg<'_>],
-) -> Result<Vec<(SignedTransaction, ExecutionResult)>, (Option<u8>, AbortReason)> {
+) -> Result<Vec<SimulatedLeg>, (Option<u8>, AbortReason)> {
     let whole = |reason| (None, reason);
     let of_leg = |(leg, reason)| (Some(leg), reason);
     let (_, legs) = bound(terms, legs).map_err(of_leg)?;

@@ -85,7 +85,7 @@ mod tests;
 
 pub use binding::{BoundLeg, Marker, Terms, binding};
 pub use block::{Block, BlockBuilder, Origin, Skipped};
-pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, simulate};
+pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, simulate};
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, Reason};
 pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
