@@ -4,5 +4,6 @@ pub(crate) mod layout;
 pub(crate) mod logs;
 pub(crate) mod monitor;
 pub(crate) mod processes;
+pub(crate) mod rollups;
 pub(crate) mod supervisor;
 pub(crate) mod view;

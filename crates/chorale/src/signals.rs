@@ -1,7 +1,13 @@
 //! Being asked to stop.
 
-use std::{future::Future, io};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{
+    future::Future,
+    io::{self, Read as _},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 /// Completes when the process is asked to stop, with the reason. Listens from the call on, so that nothing is missed.
 /// Must be called inside a runtime.
@@ -16,4 +22,20 @@ pub(crate) fn stop_requested() -> io::Result<impl Future<Output = &'static str> 
             _ = hangup.recv() => "the terminal is gone",
         }
     })
+}
+
+/// Completes when standard input ends; never if it is not to be watched.
+pub(crate) async fn parent_is_gone(watch: bool) {
+    let (gone, is_gone) = oneshot::channel::<()>();
+    if watch {
+        // A thread of its own: a read from standard input cannot be cancelled, and must not keep the runtime.
+        std::thread::spawn(move || {
+            let mut byte = [0];
+            while matches!(io::stdin().read(&mut byte), Ok(1..)) {}
+            drop(gone);
+        });
+        let _ = is_gone.await;
+    } else {
+        std::future::pending::<()>().await;
+    }
 }

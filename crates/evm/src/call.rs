@@ -1,6 +1,6 @@
 //! Calls that change nothing: what would come of a transaction after the last block.
 
-use crate::{Chain, block};
+use crate::{Chain, SignedTransaction, block, transaction};
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use revm::{
@@ -10,7 +10,9 @@ use revm::{
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
     database_interface::WrapDatabaseRef,
+    handler::{EthFrame, Handler as _, MainnetHandler},
 };
+use std::convert::Infallible;
 
 /// What is called, by whom. Nothing is signed, and nobody pays unless `gas_price` says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,36 @@ impl Chain {
             }
             Err(EVMError::Transaction(invalid)) => Err(invalid),
             Err(error) => panic!("the EVM failed in a call after block {}: {error:?}", self.head().number),
+        }
+    }
+
+    /// Whether a transaction could be in the next block, whatever else is in it, but for its nonce: it has gas enough to
+    /// begin with, its sender can pay, and so on. Executes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not.
+    ///
+    /// # Panics
+    ///
+    /// As [`Chain::call`].
+    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
+    pub fn check(&self, transaction: &SignedTransaction) -> Result<(), InvalidTransaction> {
+        let mut configuration = self.rules().configuration();
+        configuration.disable_nonce_check = true;
+        let mut block = block::environment(self.head());
+        block.basefee = self.next_base_fee();
+        let mut evm = Context::mainnet()
+            .with_db(WrapDatabaseRef(self.state()))
+            .with_cfg(configuration)
+            .with_block(block)
+            .with_tx(transaction::environment(transaction))
+            .build_mainnet();
+        let handler = MainnetHandler::<_, EVMError<Infallible>, EthFrame>::default();
+        match handler.validate(&mut evm) {
+            Ok(_) => Ok(()),
+            Err(EVMError::Transaction(invalid)) => Err(invalid),
+            Err(error) => panic!("the EVM failed in a check after block {}: {error:?}", self.head().number),
         }
     }
 

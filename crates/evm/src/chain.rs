@@ -7,7 +7,7 @@ use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use chorale_types::{BundleId, Digest, Height, Outcome, Place, TxId};
 
-/// A rollup on its way.
+/// A rollup on its way. A clone is a snapshot of it after a block, and costs as little as that of its [`State`].
 #[derive(Clone, Debug)]
 pub struct Chain {
     rules: RollupRules,

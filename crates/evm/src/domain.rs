@@ -5,13 +5,14 @@
 //!
 //! # Phases of a height
 //!
-//! Of one payload bundles come first, so that no transaction beside them can make one fail; and payloads in their order in
-//! the header, so that the leader's own stays behind the builder's. Between two transactions of different rollups there is
+//! Of one payload bundles that execute as a whole come first, so that no transaction beside them can make one fail (those
+//! that are only ordered together are transactions like others); and payloads in their order in the header, so that the
+//! leader's own stays behind the builder's. Between two transactions of different rollups there is
 //! no order: nothing but a bundle touches two of them.
 
 use crate::{
     Block, Chain, Derived, Effect, Marker, NoEffect, Reason, RollupGenesis, Terms,
-    bundle::{self, Builders, Executed, OrderedLeg},
+    bundle::{self, Builders, Executed, RawLeg},
     recover,
 };
 use alloy_primitives::keccak256;
@@ -19,7 +20,7 @@ use chorale_types::{
     Atomicity, BundleId, ChainId, Digest, DomainId, ExecutedBundle, Execution, ExecutionOutcome, Height, Lane,
     LaneItem, OrderedBundle, Outcome, RollupHead, RollupId,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The rollups of a domain on their way.
 #[derive(Clone, Debug)]
@@ -150,7 +151,7 @@ impl Domain {
             builders: with_content.map(|(rollup, chain)| (*rollup, chain.begin(content.outcome))).collect(),
             skipped: BTreeMap::new(),
             bundles: Vec::new(),
-            burnt: Vec::new(),
+            burnt: BTreeSet::new(),
         };
         for step in steps {
             height_under_way.take(step, &self.burnt);
@@ -169,7 +170,7 @@ impl Domain {
         let previous = std::mem::replace(&mut self.height, height);
         let heads = self.heads();
         let outcome = self.outcome(previous, content.outcome.root(), &heads, &bundles);
-        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt })
+        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt: burnt.into_iter().collect() })
     }
 
     /// Where its rollups are, by rollup.
@@ -219,9 +220,12 @@ impl Domain {
             return Err(OutOfOrder::Empty(outcome.height));
         }
         let terms: BTreeMap<BundleId, &OrderedBundle> = bundles.iter().map(|bundle| (bundle.id, bundle)).collect();
-        steps(self.chain, lanes, &terms)
+        steps((self.chain, self.id), lanes, &terms)
     }
 }
+
+/// A leg or a transaction, with the rollup whose lane it is from.
+type OrderedLeg<'a> = (RollupId, &'a LaneItem);
 
 /// One thing to do.
 enum Step<'a> {
@@ -233,30 +237,36 @@ enum Step<'a> {
 
 /// All items of a height, in the order in which they execute: legs of one bundle together.
 fn steps<'a>(
-    chain: ChainId,
+    (chain, domain): (ChainId, DomainId),
     lanes: &'a [Lane],
     bundles: &BTreeMap<BundleId, &OrderedBundle>,
 ) -> Result<Vec<Step<'a>>, OutOfOrder> {
     let of_lane = |lane: &'a Lane| lane.items().iter().map(|item| (lane.rollup(), item));
     let mut items: Vec<OrderedLeg<'a>> = lanes.iter().flat_map(of_lane).collect();
-    items.sort_by_key(|(_, item)| {
-        let (payload, unit, leg) = item.place.order();
-        (payload, item.place.leg.is_none(), unit, leg)
-    });
-    let mut steps: Vec<Step<'a>> = Vec::with_capacity(items.len());
-    for (rollup, item) in items {
-        let Some(leg) = item.place.leg else {
-            steps.push(Step::Alone((rollup, item)));
-            continue;
-        };
-        match steps.last_mut() {
-            Some(Step::Bundle { id, legs, .. }) if *id == leg.bundle => legs.push((rollup, item)),
-            _ => steps.push(match terms_of(chain, bundles, leg.bundle)? {
-                Some(terms) => Step::Bundle { id: leg.bundle, terms, legs: vec![(rollup, item)] },
-                None => Step::Alone((rollup, item)),
-            }),
+    items.sort_by_key(|(_, item)| item.place.order());
+    let mut terms: BTreeMap<BundleId, Option<Terms>> = BTreeMap::new();
+    for leg in items.iter().filter_map(|(_, item)| item.place.leg) {
+        if let Entry::Vacant(entry) = terms.entry(leg.bundle) {
+            entry.insert(terms_of((chain, domain), bundles, leg.bundle)?);
         }
     }
+    let mut steps: Vec<(u8, bool, Step<'a>)> = Vec::with_capacity(items.len());
+    for (rollup, item) in items {
+        let payload = item.place.payload;
+        let bundle = item.place.leg.and_then(|leg| Some((leg.bundle, terms[&leg.bundle]?)));
+        match (bundle, steps.last_mut()) {
+            (Some((bundle, _)), Some((_, _, Step::Bundle { id, legs, .. }))) if *id == bundle => {
+                legs.push((rollup, item));
+            }
+            (Some((id, terms)), _) => {
+                steps.push((payload, false, Step::Bundle { id, terms, legs: vec![(rollup, item)] }))
+            }
+            (None, _) => steps.push((payload, true, Step::Alone((rollup, item)))),
+        }
+    }
+    // Stable: within a phase they stay in the global order.
+    steps.sort_by_key(|(payload, is_alone, _)| (*payload, *is_alone));
+    let steps: Vec<Step<'a>> = steps.into_iter().map(|(_, _, step)| step).collect();
     for step in &steps {
         if let Step::Bundle { id, legs, .. } = step {
             // Ids bind rollups; what the terms say of these is nobody's proof.
@@ -268,15 +278,17 @@ fn steps<'a>(
     Ok(steps)
 }
 
-/// The terms of a bundle that executes as a whole; `None` if it is only ordered together.
+/// The terms of a bundle that executes as a whole; `None` if it is only ordered together, or another domain's, which no
+/// ledger orders: then its legs are marked transactions without a bundle, and have no effect.
 fn terms_of(
-    chain: ChainId,
+    (chain, here): (ChainId, DomainId),
     bundles: &BTreeMap<BundleId, &OrderedBundle>,
     id: BundleId,
 ) -> Result<Option<Terms>, OutOfOrder> {
     let bundle = bundles.get(&id).filter(|bundle| bundle.is_named_by_its_id()).ok_or(OutOfOrder::Terms(id))?;
     Ok(match bundle.atomicity {
         Atomicity::Inclusion => None,
+        Atomicity::Execution(Execution { domain, .. }) if domain != here => None,
         Atomicity::Execution(Execution { domain, payer, max_fee, .. }) => {
             Some(Terms { chain, domain, payer, max_fee, expiry: bundle.expiry, salt: bundle.salt })
         }
@@ -288,7 +300,7 @@ struct UnderWay<'a> {
     builders: Builders<'a>,
     skipped: BTreeMap<RollupId, Vec<NoEffect>>,
     bundles: Vec<DerivedBundle>,
-    burnt: Vec<(Height, Digest)>,
+    burnt: BTreeSet<(Height, Digest)>,
 }
 
 impl UnderWay<'_> {
@@ -305,7 +317,10 @@ impl UnderWay<'_> {
                     burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
                         || self.burnt.contains(&(expiry, *binding))
                 };
-                let Executed { effect, burns } = bundle::execute(&mut self.builders, &terms, &legs, is_burnt);
+                let Executed { effect, burns } = {
+                    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
+                    bundle::execute(&mut self.builders, &terms, &raw, is_burnt)
+                };
                 self.burnt.extend(burns.map(|binding| (expiry, binding)));
                 if effect != Effect::Committed {
                     for (rollup, item) in legs {

@@ -84,9 +84,25 @@ fn logs_of(block: &Block, index: usize, first: usize) -> Vec<Log> {
 
 /// The receipt of a transaction.
 pub(crate) fn receipt(block: &Block, index: usize) -> TransactionReceipt {
+    let first = block.receipts[..index].iter().map(|it| it.logs().len()).sum();
+    receipt_with_logs_from(block, index, first)
+}
+
+/// The receipts of all transactions of a block.
+pub(crate) fn receipts(block: &Block) -> Vec<TransactionReceipt> {
+    let mut first = 0;
+    let mut all = Vec::with_capacity(block.receipts.len());
+    for (index, receipt) in block.receipts.iter().enumerate() {
+        all.push(receipt_with_logs_from(block, index, first));
+        first += receipt.logs().len();
+    }
+    all
+}
+
+/// `first` is the place of the first of its logs in the block.
+fn receipt_with_logs_from(block: &Block, index: usize, first: usize) -> TransactionReceipt {
     let (signed, receipt) = (&block.transactions[index], &block.receipts[index]);
     let before = index.checked_sub(1).map_or(0, |before| block.receipts[before].cumulative_gas_used());
-    let first = block.receipts[..index].iter().map(|it| it.logs().len()).sum();
     let mut logs = logs_of(block, index, first).into_iter();
     TransactionReceipt {
         inner: receipt.clone().map_logs(|_| logs.next().expect("as many as in the receipt")),

@@ -1,11 +1,14 @@
-//! Following the order: from one height with content to the next, each verified, executed and told.
+//! Following the order: from one height with content to the next, each verified, executed and shown.
 
-use crate::{blocks::Blocks, pending::Pending};
+use crate::published::Shared;
 use chorale_client::{FollowFailed, Followed, Follower};
-use chorale_evm::OutOfOrder;
-use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::broadcast;
+use chorale_evm::{Content, DerivedHeight, Domain, Effect, OutOfOrder};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
+
+/// Heights that wait to be executed: as many are fetched ahead.
+const AHEAD_MAX: usize = 4;
 
 /// Why following ended.
 #[derive(Debug, thiserror::Error)]
@@ -18,33 +21,52 @@ pub enum FollowError {
     Order(#[from] OutOfOrder),
 }
 
-/// Follows until it fails.
-pub(crate) async fn follow(
-    mut follower: Follower,
-    blocks: Arc<RwLock<Blocks>>,
-    pending: Arc<RwLock<Pending>>,
-    news: broadcast::Sender<u64>,
-) -> Result<(), FollowError> {
+/// Follows until it fails. Execution has a thread of its own: whatever is asked of this node cannot hold it up.
+pub(crate) async fn follow(mut follower: Follower, domain: Domain, shared: Arc<Shared>) -> Result<(), FollowError> {
+    let (sender, heights) = mpsc::channel(AHEAD_MAX);
+    let (ended, mut end) = oneshot::channel();
+    let executor = move || ended.send(execute_all(domain, heights, &shared));
+    std::thread::Builder::new().name("executor".to_owned()).spawn(executor).expect("a thread can be started");
     loop {
-        let followed = follower.next().await?;
-        let (blocks, pending) = (Arc::clone(&blocks), Arc::clone(&pending));
-        // Executing takes a processor, and must not hold the runtime up.
-        let executed = tokio::task::spawn_blocking(move || execute(&followed, &blocks, &pending)).await;
-        // Nobody has to listen.
-        let _ = news.send(executed.unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?);
+        let followed = tokio::select! {
+            followed = follower.next() => followed?,
+            outcome = &mut end => return stopped(outcome),
+        };
+        if sender.send(followed).await.is_err() {
+            return stopped(end.await);
+        }
     }
 }
 
-/// Executes a height. The number of the block that it made.
-fn execute(followed: &Followed, blocks: &RwLock<Blocks>, pending: &RwLock<Pending>) -> Result<u64, OutOfOrder> {
-    let mut blocks = blocks.write().unwrap_or_else(PoisonError::into_inner);
-    let derived = blocks.chain_mut().derive(followed.attested.outcome(), &followed.lane)?;
-    let (number, height) = (derived.block.header.number, derived.height);
-    for skipped in &derived.skipped {
-        info!(%height, id = %skipped.id, reason = %skipped.reason, "a transaction has no effect");
+/// # Panics
+///
+/// If the executor did: a broken invariant, after which nothing here can be believed.
+fn stopped(outcome: Result<Result<(), OutOfOrder>, oneshot::error::RecvError>) -> Result<(), FollowError> {
+    Ok(outcome.expect("the executor panicked")?)
+}
+
+fn execute_all(mut domain: Domain, mut heights: mpsc::Receiver<Followed>, shared: &Shared) -> Result<(), OutOfOrder> {
+    while let Some(Followed { attested, lanes, bundles }) = heights.blocking_recv() {
+        let derived = domain.derive(&Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles })?;
+        report(&derived);
+        shared.publish(&domain, derived, &lanes);
     }
-    debug!(%height, number, hash = %derived.block.header.hash(), transactions = derived.block.transactions.len(), "a block");
-    blocks.push(derived);
-    pending.write().unwrap_or_else(PoisonError::into_inner).prune(blocks.chain().state());
-    Ok(number)
+    Ok(())
+}
+
+/// One line for a height: what anyone can order must not fill logs.
+fn report(derived: &DerivedHeight) {
+    let height = derived.outcome.height;
+    for (rollup, made) in &derived.blocks {
+        let (number, hash) = (made.block.header.number, made.block.header.hash());
+        let (transactions, skipped) = (made.block.transactions.len(), made.skipped.len());
+        debug!(%height, %rollup, number, %hash, transactions, skipped, "a block");
+        for skipped in &made.skipped {
+            debug!(%height, %rollup, hash = %skipped.hash, reason = %skipped.reason, "no effect");
+        }
+    }
+    if !derived.bundles.is_empty() {
+        let committed = derived.bundles.iter().filter(|bundle| bundle.effect == Effect::Committed).count();
+        info!(%height, committed, without_effect = derived.bundles.len() - committed, "bundles");
+    }
 }

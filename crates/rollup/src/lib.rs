@@ -1,4 +1,4 @@
-//! A rollup's node: it follows the shared order, executes it, and serves Ethereum's JSON-RPC.
+//! The node of a domain's rollups: it follows the shared order, executes it, and serves Ethereum's JSON-RPC for each.
 //!
 //! It trusts the genesis and nobody else: every lane is verified against the attestations of the stake before it is
 //! executed, a node that lies is dropped, and one that is silent is asked again later. Wallets talk to it as to any node of
@@ -11,17 +11,29 @@
 //!
 //! # Limits
 //!
-//! Everything is in memory and derived anew from the first height at every start. State is kept for the last block only: a
+//! Everything is in memory and derived anew from the first height at every start. State is kept for the last 128 blocks: a
 //! question about the state of an earlier one is answered with an error that says so.
 
+mod admission;
 mod answers;
 mod blocks;
+mod bundles;
+mod config;
+mod development;
+mod errors;
+mod eth;
+mod fees;
 mod follow;
+mod logs;
 mod pending;
+mod published;
 mod rpc;
 mod run;
 mod server;
+mod subscriptions;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
+pub use config::{ConfigError, RollupConfig, ServedRollup};
+pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;
-pub use run::{Config, RollupError, development_genesis, run};
+pub use run::{Config, RollupError, run};

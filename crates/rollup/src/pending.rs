@@ -3,34 +3,54 @@
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, TxHash};
 use chorale_evm::{SignedTransaction, State};
-use std::collections::{BTreeMap, VecDeque};
+use chorale_types::Height;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// So many are remembered; the oldest are forgotten first. They are in the sequencers' pool all the same.
+/// So many are remembered in all; the oldest are forgotten first. They are in the sequencers' pool all the same.
 const PENDING_MAX: usize = 16_384;
+/// So many of one sender.
+pub(crate) const PENDING_PER_SENDER_MAX: usize = 64;
+/// What is in no block after so many heights is forgotten: the pool keeps nothing longer.
+const HEIGHTS_MAX: u64 = 1_024;
 
 /// Those that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    transactions: BTreeMap<TxHash, SignedTransaction>,
+    transactions: BTreeMap<TxHash, (Height, SignedTransaction)>,
     nonces: BTreeMap<(Address, u64), TxHash>,
-    order: VecDeque<TxHash>,
+    /// By the height at which they came.
+    order: BTreeSet<(Height, TxHash)>,
+    height: Height,
 }
 
 impl Pending {
     pub(crate) fn insert(&mut self, transaction: SignedTransaction) {
         let hash = *transaction.inner().tx_hash();
-        self.nonces.insert((transaction.signer(), transaction.nonce()), hash);
-        if self.transactions.insert(hash, transaction).is_none() {
-            self.order.push_back(hash);
+        if let Some(replaced) = self.nonces.insert((transaction.signer(), transaction.nonce()), hash) {
+            self.forget(replaced);
+            self.nonces.insert((transaction.signer(), transaction.nonce()), hash);
         }
-        while self.order.len() > PENDING_MAX {
-            let Some(oldest) = self.order.pop_front() else { break };
+        self.transactions.insert(hash, (self.height, transaction));
+        self.order.insert((self.height, hash));
+        while self.order.len() > PENDING_MAX
+            && let Some((_, oldest)) = self.order.first().copied()
+        {
             self.forget(oldest);
         }
     }
 
     pub(crate) fn get(&self, hash: TxHash) -> Option<&SignedTransaction> {
-        self.transactions.get(&hash)
+        self.transactions.get(&hash).map(|(_, transaction)| transaction)
+    }
+
+    /// The one that a sender sent with a nonce.
+    pub(crate) fn at(&self, sender: Address, nonce: u64) -> Option<&SignedTransaction> {
+        self.get(*self.nonces.get(&(sender, nonce))?)
+    }
+
+    /// How many a sender has.
+    pub(crate) fn count(&self, sender: Address) -> usize {
+        self.nonces.range((sender, 0)..=(sender, u64::MAX)).count()
     }
 
     /// The nonce that comes after all that a sender sent without a gap.
@@ -39,23 +59,25 @@ impl Pending {
         (first..).find(|nonce| !self.nonces.contains_key(&(sender, *nonce))).unwrap_or(first)
     }
 
-    /// Forgets what is in a block by now, or can never be.
-    pub(crate) fn prune(&mut self, state: &State) {
-        let over = |transaction: &SignedTransaction| {
-            state.account(transaction.signer()).is_some_and(|account| transaction.nonce() < account.nonce)
-        };
-        let gone: Vec<TxHash> =
-            self.transactions.iter().filter(|(_, transaction)| over(transaction)).map(|(hash, _)| *hash).collect();
-        for hash in &gone {
-            self.forget(*hash);
+    /// Forgets what is in a block by now, what had no effect, what can never be, and what is too old.
+    pub(crate) fn settle(&mut self, height: Height, state: &State, skipped: impl IntoIterator<Item = TxHash>) {
+        self.height = height;
+        for hash in skipped {
+            self.forget(hash);
         }
-        if !gone.is_empty() {
-            self.order.retain(|hash| self.transactions.contains_key(hash));
+        let over = |height_then: Height, transaction: &SignedTransaction| {
+            height_then.0.saturating_add(HEIGHTS_MAX) < height.0
+                || state.account(transaction.signer()).is_some_and(|account| transaction.nonce() < account.nonce)
+        };
+        let gone = self.transactions.iter().filter(|(_, (height_then, transaction))| over(*height_then, transaction));
+        for hash in gone.map(|(hash, _)| *hash).collect::<Vec<_>>() {
+            self.forget(hash);
         }
     }
 
     fn forget(&mut self, hash: TxHash) {
-        if let Some(transaction) = self.transactions.remove(&hash) {
+        if let Some((height, transaction)) = self.transactions.remove(&hash) {
+            self.order.remove(&(height, hash));
             let key = (transaction.signer(), transaction.nonce());
             // Another one may have taken its place.
             if self.nonces.get(&key) == Some(&hash) {

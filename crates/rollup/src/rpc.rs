@@ -18,7 +18,7 @@ pub(crate) trait Eth {
     #[method(name = "chainId")]
     fn chain_id(&self) -> RpcResult<U64>;
 
-    /// Never: what is served is executed.
+    /// Whether this node is still behind what is attested.
     #[method(name = "syncing")]
     fn syncing(&self) -> RpcResult<bool>;
 
@@ -30,10 +30,10 @@ pub(crate) trait Eth {
     fn block_number(&self) -> RpcResult<U64>;
 
     #[method(name = "getBlockByNumber")]
-    fn block_by_number(&self, number: BlockNumberOrTag, full: bool) -> RpcResult<Option<Block>>;
+    async fn block_by_number(&self, number: BlockNumberOrTag, full: bool) -> RpcResult<Option<Block>>;
 
     #[method(name = "getBlockByHash")]
-    fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>>;
+    async fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>>;
 
     #[method(name = "getBlockTransactionCountByNumber")]
     fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
@@ -54,7 +54,7 @@ pub(crate) trait Eth {
     fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>>;
 
     #[method(name = "getBlockReceipts")]
-    fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>>;
+    async fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>>;
 
     #[method(name = "getTransactionCount")]
     fn transaction_count(&self, address: Address, block: Option<BlockId>) -> RpcResult<U64>;
@@ -68,19 +68,19 @@ pub(crate) trait Eth {
     #[method(name = "getStorageAt")]
     fn storage(&self, address: Address, slot: U256, block: Option<BlockId>) -> RpcResult<B256>;
 
-    #[method(name = "getProof", blocking)]
-    fn proof(
+    #[method(name = "getProof")]
+    async fn proof(
         &self,
         address: Address,
         slots: Vec<U256>,
         block: Option<BlockId>,
     ) -> RpcResult<EIP1186AccountProofResponse>;
 
-    #[method(name = "call", blocking)]
-    fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes>;
+    #[method(name = "call")]
+    async fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes>;
 
-    #[method(name = "estimateGas", blocking)]
-    fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64>;
+    #[method(name = "estimateGas")]
+    async fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64>;
 
     #[method(name = "gasPrice")]
     fn gas_price(&self) -> RpcResult<U256>;
@@ -89,15 +89,19 @@ pub(crate) trait Eth {
     fn max_priority_fee_per_gas(&self) -> RpcResult<U256>;
 
     #[method(name = "feeHistory")]
-    fn fee_history(&self, count: U64, newest: BlockNumberOrTag, percentiles: Option<Vec<f64>>)
-    -> RpcResult<FeeHistory>;
+    async fn fee_history(
+        &self,
+        count: U64,
+        newest: BlockNumberOrTag,
+        percentiles: Option<Vec<f64>>,
+    ) -> RpcResult<FeeHistory>;
 
     /// Answers when the transaction is in the sequencers' shared pool, durably.
     #[method(name = "sendRawTransaction")]
     async fn send_raw_transaction(&self, transaction: Bytes) -> RpcResult<TxHash>;
 
-    #[method(name = "getLogs", blocking)]
-    fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>>;
+    #[method(name = "getLogs")]
+    async fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>>;
 
     /// `newHeads` and `logs`.
     #[subscription(name = "subscribe" => "subscription", unsubscribe = "unsubscribe", item = Value)]

@@ -1,67 +1,90 @@
 //! The whole process.
 
 use crate::{
-    blocks::Blocks,
+    bundles::BundlesServer,
     follow::{FollowError, follow},
-    pending::Pending,
+    published::Shared,
     rpc::{EthServer, NetServer, Web3Server},
-    server::Server,
+    server::{Heavy, Server},
+    subscriptions::HexIds,
 };
-use alloy_genesis::GenesisAccount;
-use alloy_primitives::{Address, U256, address};
+use alloy_primitives::B256;
 use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
-use chorale_evm::{Chain, GenesisError, RollupGenesis};
-use chorale_types::{Genesis, Height, RollupId};
+use chorale_evm::{Domain, GenesisError, RollupGenesis};
+use chorale_types::{DomainId, Genesis, Height, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
     RpcModule,
-    server::{BatchRequestConfig, ServerBuilder, ServerConfig},
+    server::{BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle},
 };
-use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
-use tokio::sync::broadcast;
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
 use tracing::info;
 
 /// How long a node that is followed may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Blocks that a subscriber may be behind.
-const NEWS_MAX: usize = 1_024;
-/// Bytes of a request: the largest transaction in hexadecimal, and batches of small ones.
-const REQUEST_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// Bytes of a request: the largest bundle in hexadecimal, and batches of small ones.
+const REQUEST_BYTES_MAX: u32 = 5 * 1024 * 1024;
 const ANSWER_BYTES_MAX: u32 = 32 * 1024 * 1024;
 const BATCH_MAX: u32 = 100;
-const CONNECTIONS_MAX: u32 = 256;
+const CONNECTIONS_MAX: u32 = 1_024;
+const SUBSCRIPTIONS_PER_CONNECTION_MAX: u32 = 32;
+/// Messages that wait for a connection to take them.
+const MESSAGES_MAX: u32 = 64;
 
-/// What a rollup's node needs to know.
+/// What a domain's node needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The sequencers' chain: all trust begins here.
     pub genesis: Genesis,
-    /// The rollup's own genesis, as Ethereum's clients read it.
-    pub rollup: alloy_genesis::Genesis,
+    /// The rollups' own genesis files, as Ethereum's clients read them: all of one domain, each with the address where its
+    /// JSON-RPC is served, over HTTP and WebSocket.
+    pub rollups: Vec<(alloy_genesis::Genesis, SocketAddr)>,
     /// The nodes to follow, and to hand transactions to.
     pub nodes: Vec<String>,
-    /// Where Ethereum's JSON-RPC is served, over HTTP and WebSocket.
-    pub listen: SocketAddr,
 }
 
 /// Why it does not run, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RollupError {
-    /// The rollup's genesis.
-    #[error("the rollup's genesis: {0}")]
-    Genesis(#[from] GenesisError),
-    /// The chain orders nothing for this rollup.
-    #[error("the chain has no rollup {0}; its genesis lists those it has")]
-    UnknownRollup(u64),
+    /// A rollup's genesis.
+    #[error("the genesis of rollup {rollup}: {error}")]
+    Genesis {
+        /// Which.
+        rollup: u64,
+        /// What is wrong.
+        error: GenesisError,
+    },
+    /// The chain does not execute it.
+    #[error("the chain executes no rollup {0}: its genesis has no `evm` for it")]
+    NotExecuted(u64),
+    /// Another rollup than the chain pins.
+    #[error("the genesis of rollup {rollup} has block 0 {found}, and the chain's genesis names {expected}")]
+    OtherGenesis {
+        /// Which.
+        rollup: u64,
+        /// What the chain says.
+        expected: B256,
+        /// What the file makes.
+        found: B256,
+    },
+    /// Not the rollups of a domain.
+    #[error("domain {domain} has the rollups {expected:?}; a node executes all of one domain, and was given {given:?}")]
+    Domain {
+        /// The domain of the first.
+        domain: DomainId,
+        /// The domain's.
+        expected: Vec<u64>,
+        /// Those given.
+        given: Vec<u64>,
+    },
+    /// Nothing to execute.
+    #[error("no rollup is given")]
+    Nothing,
     /// Whom to follow.
     #[error(transparent)]
     Nodes(#[from] UrlError),
     /// The address to listen on.
-    #[error("listening on {address}: {error}")]
+    #[error("listening on {address}: {error}; choose another address")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -73,96 +96,119 @@ pub enum RollupError {
     Follow(#[from] FollowError),
 }
 
-/// A genesis for development: the ten accounts of the well-known mnemonic "test test test test test test test test test
-/// test test junk" with 10,000 ether each, blocks of 30 million gas.
-#[must_use]
-pub fn development_genesis(chain_id: u64) -> alloy_genesis::Genesis {
-    let mut genesis = alloy_genesis::Genesis {
-        gas_limit: 30_000_000,
-        base_fee_per_gas: Some(1_000_000_000),
-        coinbase: FEE_RECIPIENT,
-        ..alloy_genesis::Genesis::default()
-    };
-    genesis.config.chain_id = chain_id;
-    let balance = U256::from(10_000u64) * U256::from(10u64).pow(U256::from(18u64));
-    let rich = GenesisAccount { balance, ..GenesisAccount::default() };
-    genesis.alloc = DEVELOPERS.into_iter().map(|developer| (developer, rich.clone())).collect();
-    genesis
-}
-
-/// Nobody has its key: development needs no fees.
-const FEE_RECIPIENT: Address = address!("000000000000000000000000000000000000fee5");
-const DEVELOPERS: [Address; 10] = [
-    address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
-    address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"),
-    address!("3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
-    address!("90F79bf6EB2c4f870365E785982E1f101E93b906"),
-    address!("15d34AAf54267DB7D7c367839AAf71A00a2C6A65"),
-    address!("9965507D1a55bcC2695C58ba16FB37d819B0A4dc"),
-    address!("976EA74026E726554dB657fA54763abd0C3a0aa9"),
-    address!("14dC79964da2C08b23698B3D3cc7Ca32193d9955"),
-    address!("23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f"),
-    address!("a0Ee7A142d267C1f36714E4a8F75612F20a79720"),
-];
-
-/// Runs until `shutdown` completes; tells `ready` where it listens.
+/// Runs until `shutdown` completes; tells `ready` where the rollups are served.
 ///
 /// # Errors
 ///
 /// A configuration that cannot be used, or the order cannot be followed any more.
 pub async fn run(
     config: Config,
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(&BTreeMap<RollupId, SocketAddr>),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RollupError> {
-    let Config { genesis, rollup, nodes, listen } = config;
-    let id = RollupId(rollup.config.chain_id);
-    if !genesis.rollups().iter().any(|known| known.id == id) {
-        return Err(RollupError::UnknownRollup(id.0));
+    let domain = domain(&config)?;
+    let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT)?;
+    let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
+    let rollups = domain.chains().keys().copied();
+    let follower = Follower::new(&config.genesis, rollups, Height(0), nodes.clone(), follow_config);
+    let shared = Arc::new(Shared::new(&domain));
+    let listeners = listen(&config).await?;
+    let addresses: BTreeMap<RollupId, SocketAddr> =
+        listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
+    let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
+    let (urls, heavy) = (Arc::new(urls), Heavy::new());
+    let mut handles = Vec::new();
+    for (rollup, (listener, address)) in listeners {
+        let server = Server {
+            chain: config.genesis.chain(),
+            rollup,
+            shared: Arc::clone(&shared),
+            nodes: nodes.clone(),
+            level: follower.level(),
+            heavy: heavy.clone(),
+            urls: Arc::clone(&urls),
+        };
+        handles.push(serve(listener, address, &server)?);
     }
-    let rollup = RollupGenesis::new(&rollup)?;
-    info!(chain = id.0, genesis = %rollup.header.hash(), "the rollup's block 0");
-    let nodes = Nodes::new(nodes, ANSWER_TIMEOUT)?;
-    let follower = Follower::new(&genesis, id, Height(0), nodes.clone(), FollowConfig::default());
-    let server = Server {
-        blocks: Arc::new(RwLock::new(Blocks::new(Chain::new(rollup)))),
-        pending: Arc::new(RwLock::new(Pending::default())),
-        news: broadcast::channel(NEWS_MAX).0,
-        nodes,
-    };
-    let (handle, address) = serve(listen, &server).await?;
-    ready(address);
-    let following = follow(follower, server.blocks, server.pending, server.news);
+    ready(&addresses);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        failed = following => failed,
+        failed = follow(follower, domain, shared) => failed,
     };
-    let _ = handle.stop();
+    for handle in handles {
+        let _ = handle.stop();
+    }
     Ok(ended?)
 }
 
-async fn serve(
-    listen: SocketAddr,
-    server: &Server,
-) -> Result<(jsonrpsee::server::ServerHandle, SocketAddr), RollupError> {
-    let failed = |error| RollupError::Listen { address: listen, error };
+/// The domain whose rollups are given, if they are all of it and what the chain says.
+fn domain(config: &Config) -> Result<Domain, RollupError> {
+    let mut rollups = BTreeMap::new();
+    for (genesis, _) in &config.rollups {
+        let rollup = genesis.config.chain_id;
+        let execution = config.genesis.rollup(RollupId(rollup)).and_then(|known| known.execution.as_ref());
+        let execution = execution.ok_or(RollupError::NotExecuted(rollup))?;
+        rollups.insert(rollup, (pinned(genesis, execution)?, execution.domain));
+    }
+    let domain = rollups.values().next().ok_or(RollupError::Nothing)?.1;
+    let expected: Vec<u64> = config.genesis.domain(domain).map(|(rollup, _)| rollup.0).collect();
+    let given: Vec<u64> = rollups.keys().copied().collect();
+    if given != expected || config.rollups.len() != expected.len() {
+        return Err(RollupError::Domain { domain, expected, given });
+    }
+    Ok(Domain::new(config.genesis.chain(), domain, rollups.into_values().map(|(rollup, _)| rollup)))
+}
+
+/// A rollup's genesis, if it is the one that the chain names.
+fn pinned(genesis: &alloy_genesis::Genesis, execution: &ExecutedRollup) -> Result<RollupGenesis, RollupError> {
+    let rollup = genesis.config.chain_id;
+    let not_zero = |value| NonZeroU64::new(value).expect("the chain's genesis was checked");
+    let (denominator, elasticity) =
+        (not_zero(execution.base_fee_change_denominator), not_zero(execution.base_fee_elasticity));
+    let made = RollupGenesis::new(genesis).map_err(|error| RollupError::Genesis { rollup, error })?;
+    let made = made.with_base_fee(denominator, elasticity);
+    let (found, expected) = (made.header.hash(), B256::new(execution.genesis));
+    if found != expected {
+        return Err(RollupError::OtherGenesis { rollup, expected, found });
+    }
+    info!(rollup, genesis = %found, "the rollup's block 0");
+    Ok(made)
+}
+
+async fn listen(config: &Config) -> Result<BTreeMap<RollupId, (std::net::TcpListener, SocketAddr)>, RollupError> {
+    let mut listeners = BTreeMap::new();
+    for (genesis, address) in &config.rollups {
+        let failed = |error| RollupError::Listen { address: *address, error };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        listeners.insert(RollupId(genesis.config.chain_id), (listener.into_std().map_err(failed)?, bound));
+    }
+    Ok(listeners)
+}
+
+fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) -> Result<ServerHandle, RollupError> {
     let limits = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
         .max_response_body_size(ANSWER_BYTES_MAX)
         .max_connections(CONNECTIONS_MAX)
+        .max_subscriptions_per_connection(SUBSCRIPTIONS_PER_CONNECTION_MAX)
+        .set_message_buffer_capacity(MESSAGES_MAX)
         .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+        .enable_ws_ping(PingConfig::new())
+        .set_id_provider(HexIds)
         .build();
-    let built = ServerBuilder::with_config(limits).build(listen).await.map_err(failed)?;
-    let address = built.local_addr().map_err(failed)?;
-    Ok((built.start(methods(server)), address))
+    let built = ServerBuilder::with_config(limits).build_from_tcp(listener);
+    let built = built.map_err(|error| RollupError::Listen { address, error })?;
+    Ok(built.start(methods(server)))
 }
 
 fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 3] = [
+    let parts: [jsonrpsee::Methods; 4] = [
         EthServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
+        BundlesServer::into_rpc(server.clone()).into(),
     ];
     for part in parts {
         all.merge(part).expect("their names differ");

@@ -7,6 +7,7 @@ use crate::{
         layout::Layout,
         logs::Logs,
         monitor::{Frame, Monitor},
+        rollups::{self, Served, served},
         supervisor::{Event, Supervisor},
         view::{Scene, Screen, draw, line},
     },
@@ -29,7 +30,8 @@ Examples:
   chorale devnet --validators 7 --stakes 10,5,5,5,1,1,1 --dir /tmp/seven
   chorale devnet --plain                            logs instead of the live view
 
-From another terminal: chorale status, chorale tx send --rollup 1001 hello --wait revealed, chorale bench load.
+From another terminal: chorale status, chorale tx send --rollup 1003 hello --wait revealed, chorale bench load;
+cast, viem or a wallet at the rollups' addresses; node examples/token.mjs moves a token between both.
 A node that ends, for example by `kill -9`, is started again after a second.";
 
 /// Run a network of validators on this machine, each a process of its own, with their data in one folder.
@@ -101,10 +103,19 @@ async fn operate(arguments: &Arguments, layout: &Layout, supervisor: &mut Superv
     for endpoint in &endpoints {
         println!("  {}  {}  (also /healthz, /readyz, /metrics)", endpoint.name, endpoint.url);
     }
+    let executed = served(layout)?;
+    if !executed.is_empty() {
+        println!(
+            "executed rollups, with the ten accounts of \"test test test test test test test test test test test junk\":"
+        );
+        for (rollup, block) in executed.iter().zip(wait_until_served(&executed, supervisor).await?) {
+            println!("  chain id {block}  {}  (HTTP and WebSocket)", rollup.url);
+        }
+    }
     println!();
     let tally = TallyHandle::default();
     if let Some(rate) = arguments.load {
-        let plan = Plan::new(rate, arguments.load_bytes, rollups(&mut monitor, supervisor).await)?;
+        let plan = Plan::new(rate, arguments.load_bytes, all_rollups(&mut monitor, supervisor).await)?;
         tokio::spawn(generate(plan, endpoints.clone(), tally.clone()));
     }
     let mut screen = Screen::default();
@@ -131,13 +142,34 @@ async fn operate(arguments: &Arguments, layout: &Layout, supervisor: &mut Superv
             tokio::time::sleep(LINE_INTERVAL).await;
         } else {
             let (_, width) = Term::stdout().size();
-            screen.show(&draw(&frame, &scene), usize::from(width))?;
+            let rollups = rollups::draw(&executed, &rollups::look(&executed).await);
+            screen.show(&(draw(&frame, &scene) + &rollups), usize::from(width))?;
             tokio::time::sleep(FRAME_INTERVAL).await;
         }
     }
 }
 
-async fn rollups(monitor: &mut Monitor, supervisor: &Supervisor) -> Vec<RollupId> {
+/// Waits until all executed rollups are served. Their chain ids.
+async fn wait_until_served(executed: &[Served], supervisor: &mut Supervisor) -> Result<Vec<u64>> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        supervisor.supervise()?;
+        let chains: Option<Vec<u64>> =
+            rollups::look(executed).await.blocks.iter().map(|block| block.map(|(chain, _)| chain)).collect();
+        if let Some(chains) = chains {
+            return Ok(chains);
+        }
+        if Instant::now() >= deadline {
+            bail!(
+                "after {} s the executed rollups are not served; see rollups/node.log in the network's folder",
+                START_TIMEOUT.as_secs()
+            );
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn all_rollups(monitor: &mut Monitor, supervisor: &Supervisor) -> Vec<RollupId> {
     let frame = monitor.look(&supervisor.ids()).await;
     frame.ahead().map(|node| node.rollups.iter().copied().map(RollupId).collect()).unwrap_or_default()
 }

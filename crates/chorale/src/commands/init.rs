@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     network: NetworkArguments,
     /// A full node that follows the node with this URL. May be given several times: one that is honest is enough.
-    #[arg(long, value_name = "URL", requires = "genesis", conflicts_with_all = ["validators", "stakes", "rollups", "votes", "reveal"])]
+    #[arg(long, value_name = "URL", requires = "genesis", conflicts_with_all = ["validators", "stakes", "rollups", "executed", "votes", "reveal"])]
     follow: Vec<String>,
     /// The genesis of the network that the full node follows.
     #[arg(long, value_name = "FILE", requires = "follow")]
@@ -52,6 +52,13 @@ pub(crate) struct NetworkArguments {
     /// How many rollups, with ids from 1001 on.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=4096))]
     pub(crate) rollups: u64,
+    /// So many of them, the first ones, are EVM rollups that are executed, in one domain: with the ten development accounts
+    /// of Ethereum's tools, and bundles that take effect on all of them or on none.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=8))]
+    pub(crate) executed: u64,
+    /// Where the first executed rollup is served; the others at the ports after it. 0: at free ones.
+    #[arg(long, default_value_t = 9545, value_name = "PORT")]
+    pub(crate) rollup_port: u16,
     /// To whom votes go: to all (committed after three network delays) or to leaders (five, fewer messages).
     #[arg(long, value_enum, default_value_t = VotesArgument::All)]
     pub(crate) votes: VotesArgument,
@@ -93,7 +100,8 @@ impl NetworkArguments {
             },
             ..GenesisParameters::default()
         };
-        Ok(Plan { name: name.to_owned(), stakes, rollups: self.rollups, parameters })
+        let (rollups, executed, rollup_port) = (self.rollups, self.executed, self.rollup_port);
+        Ok(Plan { name: name.to_owned(), stakes, rollups, executed, rollup_port, parameters })
     }
 }
 
@@ -124,5 +132,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     layout.create(&arguments.network.plan("chorale-network")?)?;
     println!("wrote a network of {} validators to {}", arguments.network.validators, arguments.dir.display());
     println!("next: chorale node --config {}", layout.config(0).display());
+    if layout.has_rollups() {
+        println!("and:  chorale rollup --config {}", layout.rollup_config().display());
+    }
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! `chorale node`.
 
-use crate::signals::stop_requested;
+use crate::signals::{parent_is_gone, stop_requested};
 use anyhow::Result;
 use chorale_node::config::Config;
 use clap::Args;
-use std::{io::Read as _, path::PathBuf, time::Duration};
-use tokio::sync::oneshot;
+use std::{path::PathBuf, time::Duration};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -57,20 +56,4 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Config::Full(config) => chorale_node::full::run(config, shutdown)?,
     }
     Ok(())
-}
-
-/// Completes when standard input ends; never if it is not to be watched.
-async fn parent_is_gone(watch: bool) {
-    let (gone, is_gone) = oneshot::channel::<()>();
-    if watch {
-        // A thread of its own: a read from standard input cannot be cancelled, and must not keep the runtime.
-        std::thread::spawn(move || {
-            let mut byte = [0];
-            while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
-            drop(gone);
-        });
-        let _ = is_gone.await;
-    } else {
-        std::future::pending::<()>().await;
-    }
 }

@@ -1,78 +1,110 @@
 //! `chorale rollup`.
 
-use crate::{rpc::NodesArgument, runtime, signals::stop_requested};
+use crate::{
+    network::layout::Layout,
+    signals::{parent_is_gone, stop_requested},
+};
 use anyhow::{Context as _, Result, anyhow};
-use chorale_rollup::Config;
+use chorale_rollup::{Config, EthereumGenesis, RollupConfig};
+use chorale_types::RollupId;
 use clap::Args;
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  chorale rollup --rollup 1001                       of the network in ./devnet, with funded development accounts
-  chorale rollup --rollup 1001 --rollup-genesis rollup.json --listen 0.0.0.0:9545
+  chorale rollup                                     the executed rollups of the network in ./devnet, again
+  chorale rollup --listen 127.0.0.1:0                beside the one that devnet runs, on free ports
+  chorale rollup --config rollup.toml                as this file says; `chorale init` and `chorale devnet` write one
   cast send --rpc-url http://127.0.0.1:9545 --private-key KEY ADDRESS --value 1ether
 
-The rollup's genesis is a file as Ethereum's clients read it, whose chain id is the rollup's id. Without one the ten accounts
-of the mnemonic \"test test test test test test test test test test test junk\" have 10,000 ether each.";
+A node executes all rollups of a domain, because a bundle may touch any of them, and serves each at an address of its own.
+It trusts the chain's genesis only, which names the hash of every rollup's block 0.";
 
-/// Run the node of an executed rollup: follow the shared order, verify it, execute it, and serve Ethereum's JSON-RPC.
+/// Run the node of executed rollups: follow the shared order, verify it, execute it, and serve Ethereum's JSON-RPC.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The rollup: its id, which is its Ethereum chain id.
+    /// The configuration; that of the network on this machine if not given.
     #[arg(long)]
-    rollup: u64,
-    /// The rollup's genesis, as Ethereum's clients read it.
+    config: Option<PathBuf>,
+    /// Folder of a network on this machine.
+    #[arg(long, value_name = "FOLDER", default_value = "devnet")]
+    network: PathBuf,
+    /// Where the first rollup is served, instead of where the configuration says; the others at the ports after it, or at
+    /// free ones if it is 0.
     #[arg(long)]
-    rollup_genesis: Option<PathBuf>,
-    /// Where Ethereum's JSON-RPC is served, over HTTP and WebSocket.
-    #[arg(long, default_value = "127.0.0.1:9545")]
-    listen: SocketAddr,
-    /// The chain's genesis; that of the network on this machine if not given.
-    #[arg(long)]
-    genesis: Option<PathBuf>,
-    /// What is logged, for example "info" or "debug,hyper=warn".
-    #[arg(long, default_value = "info")]
-    log: String,
-    #[command(flatten)]
-    nodes: NodesArgument,
+    listen: Option<SocketAddr>,
+    /// Print the hash of the block 0 that a rollup's genesis file makes, for the chain's genesis, and stop.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen"])]
+    genesis_hash: Option<PathBuf>,
+    /// Stop when standard input is closed: for nodes that another process starts.
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let genesis = match (&arguments.genesis, arguments.nodes.layout()) {
-        (Some(path), _) => path.clone(),
-        (None, Some(layout)) => layout.genesis(),
-        (None, None) => return Err(anyhow!("name the chain's genesis with --genesis")),
+    if let Some(path) = &arguments.genesis_hash {
+        println!("{}", chorale_rollup::genesis_hash(&ethereum_genesis(path)?)?);
+        return Ok(());
+    }
+    let path = match &arguments.config {
+        Some(path) => path.clone(),
+        None => Layout { folder: arguments.network.clone() }.rollup_config(),
     };
-    let config = Config {
-        genesis: chorale_node::read_genesis(&genesis)?,
-        rollup: rollup_genesis(arguments)?,
-        nodes: arguments.nodes.endpoints()?.into_iter().map(|endpoint| endpoint.url).collect(),
-        listen: arguments.listen,
-    };
-    let filter = EnvFilter::try_new(&arguments.log).map_err(|error| anyhow!("--log: {error}"))?;
+    let file = RollupConfig::read(&path)
+        .context("start a network with `chorale devnet`, or name a configuration with --config")?;
+    let config = config(&file, arguments.listen)?;
+    let filter = EnvFilter::try_new(&file.log).map_err(|error| anyhow!("{}: log: {error}", path.display()))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
-    runtime()?.block_on(async {
+    // Not one thread: what is asked of one connection must not hold up the others, nor the order that is followed.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(async {
         let stop = stop_requested()?;
-        let shutdown = async {
-            let reason = stop.await;
+        let watch_parent = arguments.stop_with_parent;
+        let shutdown = async move {
+            let reason = tokio::select! {
+                reason = stop => reason,
+                () = parent_is_gone(watch_parent) => "standard input is closed",
+            };
             info!(reason, "shutting down");
         };
-        let ready = |address| println!("rollup {} at http://{address} and ws://{address}", arguments.rollup);
-        chorale_rollup::run(config, ready, shutdown).await.map_err(Into::into)
-    })
+        chorale_rollup::run(config, announce, shutdown).await.map_err(Into::into)
+    });
+    // What is being computed for somebody is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
-fn rollup_genesis(arguments: &Arguments) -> Result<chorale_rollup::EthereumGenesis> {
-    let Some(path) = &arguments.rollup_genesis else {
-        return Ok(chorale_rollup::development_genesis(arguments.rollup));
-    };
+fn announce(addresses: &BTreeMap<RollupId, SocketAddr>) {
+    for (rollup, address) in addresses {
+        println!("rollup {rollup} at http://{address} and ws://{address}");
+    }
+}
+
+fn config(file: &RollupConfig, listen: Option<SocketAddr>) -> Result<Config> {
+    let mut rollups = Vec::new();
+    for (index, rollup) in (0..).zip(&file.rollups) {
+        let address = match listen {
+            None => rollup.listen,
+            Some(first) if first.port() == 0 => first,
+            Some(first) => {
+                let port = first.port().checked_add(index).context("--listen: there are no ports behind it")?;
+                SocketAddr::new(first.ip(), port)
+            }
+        };
+        rollups.push((ethereum_genesis(&rollup.genesis)?, address));
+    }
+    Ok(Config { genesis: chorale_node::read_genesis(&file.genesis)?, rollups, nodes: file.nodes.clone() })
+}
+
+fn ethereum_genesis(path: &Path) -> Result<EthereumGenesis> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let genesis: chorale_rollup::EthereumGenesis =
-        serde_json::from_str(&text).with_context(|| format!("{} is no genesis of Ethereum", path.display()))?;
-    let (given, expected) = (genesis.config.chain_id, arguments.rollup);
-    anyhow::ensure!(given == expected, "{}: its chain id is {given}, and the rollup is {expected}", path.display());
-    Ok(genesis)
+    serde_json::from_str(&text).with_context(|| format!("{} is no genesis of Ethereum", path.display()))
 }

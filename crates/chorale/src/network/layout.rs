@@ -5,9 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use chorale_node::config::{
     Keys, NEW_NODE_FILE, NodeConfig, PeerConfig, RPC_BYTES_PER_SECOND, RPC_REQUESTS_PER_SECOND,
 };
+use chorale_rollup::{RollupConfig, ServedRollup};
 use chorale_types::{
     codec::Encode,
-    genesis::{GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
+    genesis::{EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
 };
 use std::{
     fs,
@@ -26,6 +27,10 @@ pub(crate) struct Plan {
     pub(crate) stakes: Vec<u64>,
     /// How many rollups, with ids from [`FIRST_ROLLUP`] on.
     pub(crate) rollups: u64,
+    /// So many of them, the first ones, are executed, in one domain.
+    pub(crate) executed: u64,
+    /// Where the first executed rollup is served; the others at the ports after it. 0: at free ones.
+    pub(crate) rollup_port: u16,
     /// Parameters of the protocol.
     pub(crate) parameters: GenesisParameters,
 }
@@ -33,6 +38,8 @@ pub(crate) struct Plan {
 const WEI_PER_ETHER: u128 = 1_000_000_000_000_000_000;
 /// The id of the first rollup of a new network.
 pub(crate) const FIRST_ROLLUP: u64 = 1001;
+/// The domain of its executed rollups.
+const DOMAIN: u64 = 1;
 
 /// A network's folder.
 #[derive(Clone, Debug)]
@@ -55,6 +62,21 @@ impl Layout {
     /// The configuration of a node.
     pub(crate) fn config(&self, index: usize) -> PathBuf {
         self.node(index).join("node.toml")
+    }
+
+    /// The folder of the executed rollups' node.
+    pub(crate) fn rollups(&self) -> PathBuf {
+        self.folder.join("rollups")
+    }
+
+    /// The configuration of the executed rollups' node.
+    pub(crate) fn rollup_config(&self) -> PathBuf {
+        self.rollups().join("rollup.toml")
+    }
+
+    /// Whether there are executed rollups.
+    pub(crate) fn has_rollups(&self) -> bool {
+        self.rollup_config().exists()
     }
 
     /// Whether there is a network in the folder.
@@ -105,9 +127,42 @@ impl Layout {
             };
             fs::write(self.config(index), config.to_commented_toml())?;
         }
+        let executed = self.create_rollups(plan, &nodes)?;
         // Last, so that a folder with a genesis is complete.
-        fs::write(self.genesis(), genesis(plan, &nodes)?)?;
+        fs::write(self.genesis(), genesis(plan, &nodes, &executed)?)?;
         Ok(())
+    }
+
+    /// Writes the files of the executed rollups and of the node that executes them. How the chain's genesis knows them.
+    fn create_rollups(&self, plan: &Plan, nodes: &[NewNode]) -> Result<Vec<EvmFile>> {
+        let count = plan.executed.min(plan.rollups);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        fs::create_dir_all(self.rollups()).with_context(|| format!("making {}", self.rollups().display()))?;
+        let ports = rollup_ports(plan.rollup_port, usize::try_from(count)?)?;
+        let (mut executed, mut rollups) = (Vec::new(), Vec::new());
+        for (id, port) in (FIRST_ROLLUP..).zip(ports) {
+            let genesis = chorale_rollup::development_genesis(id);
+            let name = format!("rollup-{id}.json");
+            fs::write(self.rollups().join(&name), serde_json::to_string_pretty(&genesis)? + "\n")?;
+            executed.push(EvmFile {
+                domain: DOMAIN,
+                genesis: hex::encode(chorale_rollup::genesis_hash(&genesis)?),
+                base_fee_change_denominator: 8,
+                base_fee_elasticity: 2,
+            });
+            let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+            rollups.push(ServedRollup { genesis: name.into(), listen });
+        }
+        let config = RollupConfig {
+            genesis: PathBuf::from("../genesis.toml"),
+            nodes: nodes.iter().map(|node| format!("http://{}", node.listen(2))).collect(),
+            log: "info".to_owned(),
+            rollups,
+        };
+        fs::write(self.rollup_config(), config.to_commented_toml())?;
+        Ok(executed)
     }
 }
 
@@ -135,6 +190,16 @@ fn nodes(count: usize) -> Result<Vec<NewNode>> {
 /// Where ports of networks are looked for: below those that systems give to outgoing connections, one of which could
 /// otherwise take a node's port while the node is down.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Where executed rollups are served.
+fn rollup_ports(first: u16, count: usize) -> Result<Vec<u16>> {
+    if first == 0 {
+        return free_ports(count);
+    }
+    let ports: Vec<u16> = (first..=u16::MAX).take(count).collect();
+    ensure!(ports.len() == count, "there are no {count} ports from {first} on");
+    Ok(ports)
+}
 
 /// Ports that nobody listens on now. All are held until all are found, so that none comes twice; where the search begins
 /// is random, so that two networks that are made at the same time get different ones.
@@ -174,19 +239,23 @@ pub(crate) fn validator(name: String, keys: &Keys, stake_wei: u128) -> Result<Va
     })
 }
 
-fn genesis(plan: &Plan, nodes: &[NewNode]) -> Result<String> {
+fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let validators = nodes.iter().zip(&plan.stakes).enumerate().map(|(index, (node, stake))| {
         validator(format!("validator-{index}"), &node.keys, u128::from(*stake) * WEI_PER_ETHER)
     });
-    let rollups = (FIRST_ROLLUP..).zip(0..plan.rollups);
+    let evms = executed.iter().cloned().map(Some).chain(std::iter::repeat(None));
+    let rollups = (FIRST_ROLLUP..).zip(0..plan.rollups).zip(evms).map(|((id, index), evm)| RollupFile {
+        id,
+        name: format!("rollup-{index}"),
+        has_nonces: evm.is_some(),
+        evm,
+    });
     let file = GenesisFile {
         name: plan.name.clone(),
         time_ms: u64::try_from(now.as_millis())?,
         parameters: plan.parameters.clone(),
-        rollups: rollups
-            .map(|(id, index)| RollupFile { id, name: format!("rollup-{index}"), has_nonces: false, evm: None })
-            .collect(),
+        rollups: rollups.collect(),
         validators: validators.collect::<Result<_>>()?,
         epochs: Vec::new(),
     };

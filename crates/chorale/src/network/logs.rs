@@ -32,7 +32,13 @@ impl Logs {
             let offset = path.metadata().map_or(0, |metadata| metadata.len());
             Log { name: format!("node-{index}"), path, offset, rest: String::new() }
         };
-        Self { logs: (0..count).map(log).collect() }
+        let mut logs: Vec<Log> = (0..count).map(log).collect();
+        if layout.has_rollups() {
+            let path = layout.rollup_config().with_file_name("node.log");
+            let offset = path.metadata().map_or(0, |metadata| metadata.len());
+            logs.push(Log { name: "rollups".to_owned(), path, offset, rest: String::new() });
+        }
+        Self { logs }
     }
 
     /// The whole lines that were added since the last call, each behind its node's name.

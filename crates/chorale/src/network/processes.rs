@@ -18,14 +18,21 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct NodeProcess {
     name: String,
+    /// The subcommand that runs it.
+    command: &'static str,
     config: PathBuf,
     child: Option<Child>,
 }
 
 impl NodeProcess {
-    /// A node that is not started yet.
-    pub(crate) fn new(name: String, config: PathBuf) -> Self {
-        Self { name, config, child: None }
+    /// A sequencer's node that is not started yet.
+    pub(crate) fn sequencer(name: String, config: PathBuf) -> Self {
+        Self { name, command: "node", config, child: None }
+    }
+
+    /// The node of executed rollups, not started yet.
+    pub(crate) fn rollups(config: PathBuf) -> Self {
+        Self { name: "rollups".to_owned(), command: "rollup", config, child: None }
     }
 
     /// Its name, for people.
@@ -49,7 +56,7 @@ impl NodeProcess {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log());
         let log = log.with_context(|| format!("opening {}", self.log().display()))?;
         let child = Command::new(&program)
-            .args(["node", "--stop-with-parent", "--config"])
+            .args([self.command, "--stop-with-parent", "--config"])
             .arg(&self.config)
             // glibc keeps freed memory in as many pools as there are threads; nodes that share a machine need it less
             // scattered. See the help of `chorale node`.

@@ -30,7 +30,9 @@ struct Supervised {
 
 /// A running network. Its nodes stop when it is dropped.
 pub(crate) struct Supervisor {
+    /// First the sequencer's, then that of executed rollups.
     nodes: Vec<Supervised>,
+    sequencers: usize,
     /// Held so that nobody else runs the same folder.
     _lock: File,
 }
@@ -49,18 +51,20 @@ impl Supervisor {
     pub(crate) fn start(layout: &Layout) -> Result<Self> {
         let lock = lock(&layout.folder.join("devnet.lock"))?;
         let now = Instant::now();
-        let node = |index: usize| {
-            let mut process = NodeProcess::new(format!("node-{index}"), layout.config(index));
+        let sequencers = layout.configs()?.len();
+        let sequencer = |index| NodeProcess::sequencer(format!("node-{index}"), layout.config(index));
+        let rollups = layout.has_rollups().then(|| NodeProcess::rollups(layout.rollup_config()));
+        let started = |mut process: NodeProcess| {
             process.start()?;
             Ok(Supervised { process, started: now, down: None, ends: 0 })
         };
-        let nodes = (0..layout.configs()?.len()).map(node).collect::<Result<_>>()?;
-        Ok(Self { nodes, _lock: lock })
+        let nodes = (0..sequencers).map(sequencer).chain(rollups).map(started).collect::<Result<_>>()?;
+        Ok(Self { nodes, sequencers, _lock: lock })
     }
 
-    /// The process ids, of those that run.
+    /// The process ids of the sequencer's nodes, of those that run.
     pub(crate) fn ids(&self) -> Vec<Option<u32>> {
-        self.nodes.iter().map(|node| node.process.id()).collect()
+        self.nodes[..self.sequencers].iter().map(|node| node.process.id()).collect()
     }
 
     /// Starts what ended again, after a moment.

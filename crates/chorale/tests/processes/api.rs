@@ -151,7 +151,7 @@ fn the_api_is_as_documented_and_answers_nonsense_with_documented_errors() {
 fn one_client_cannot_ask_for_more_than_its_part() {
     let folder = tempfile::tempdir().unwrap();
     let network = folder.path().join("network");
-    stdout(&chorale(&["init", "--validators", "1", "--dir", network.to_str().unwrap()]));
+    stdout(&chorale(&["init", "--executed", "0", "--validators", "1", "--dir", network.to_str().unwrap()]));
     let config = network.join("node-0/node.toml");
     let text = fs::read_to_string(&config).unwrap();
     let default = format!("rpc_bytes_per_second = {}", 32 * 1024 * 1024);

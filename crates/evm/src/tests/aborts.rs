@@ -142,7 +142,7 @@ fn a_leg_is_for_the_rollup_that_it_is_signed_for() {
     assert_eq!(aborted(bundle_of(&terms(), 0, moved)), failed(0, reason.into()));
 }
 
-/// Memory that the EVM has asked for is not kept, but what a contract says when it reverts is.
+/// Memory that the EVM has asked for is not kept, and of what a contract says when it reverts the beginning.
 #[test]
 fn a_leg_that_returns_much_is_a_leg_like_others() {
     let talking =
@@ -152,7 +152,7 @@ fn a_leg_that_returns_much_is_a_leg_like_others() {
     assert_eq!(super::bundling::effects(&derived), [Effect::Committed]);
     let code: Bytes = [0x62, 8, 0, 0, 0x5f, 0xfd].as_slice().to_vec().into(); // reverts with as much
     let reverting = talking(B, 1).with(|ask| (ask.to, ask.input) = (TxKind::Create, code));
-    let reason = AbortReason::Reverted { output: vec![0; 0x80000].into() };
+    let reason = AbortReason::Reverted { output: vec![0; crate::REVERT_BYTES_MAX].into() };
     assert_eq!(aborted(bundle(&[talking(A, 0), reverting])), failed(1, reason));
 }
 

@@ -228,11 +228,10 @@ fn legs_that_are_only_included_together_take_effect_each_by_itself() {
     let mut domain = domain(&[A, B]);
     let before = domain.clone();
     let after = Leg::write(A, 0, 1, 5).alone();
-    let derived = derive(&mut domain, 1, &[vec![after, Ordered::inclusion(1, signed.clone())]]);
+    let derived = derive(&mut domain, 1, &[vec![Ordered::inclusion(1, signed.clone()), after]]);
     assert_eq!(effects(&derived), []);
     assert_eq!(derived.burnt, []);
     let receipts = &derived.blocks[&RollupId(A)].block.receipts;
-    // In the phase of bundles, although the transaction is before them in the payload.
     assert_eq!(receipts.iter().map(|receipt| receipt.status()).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!((written(&domain, A), written(&domain, B)), (5, 4));
     let skipped = &derived.blocks[&RollupId(B)].skipped;

@@ -41,7 +41,7 @@ fn leg(wallet: u64) -> (u64, Vec<u8>) {
 }
 
 #[test]
-fn bundles_come_before_the_transactions_of_their_payload_and_payloads_in_their_order() {
+fn what_is_only_included_together_and_what_is_alone_keep_their_order_and_payloads_theirs() {
     // The leg between those of this rollup is for one of another domain.
     let elsewhere = (C, raw(&Leg::write(C, 1, 0, 1).sign(&[])));
     let payloads = [
@@ -51,7 +51,7 @@ fn bundles_come_before_the_transactions_of_their_payload_and_payloads_in_their_o
     let mut given = Given::new(&payloads);
     given.lanes.retain(|lane| lane.rollup() == RollupId(A));
     let derived = of_a(given.try_derive(&mut domain(&[A]), 1).unwrap());
-    assert_eq!(senders(&derived), [1, 2, 0, 3, 5, 4].map(|number| Wallet::new(number).address));
+    assert_eq!(senders(&derived), [0, 1, 2, 3, 4, 5].map(|number| Wallet::new(number).address));
     assert_eq!(derived.skipped, []);
 }
 

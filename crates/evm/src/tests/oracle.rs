@@ -31,6 +31,8 @@ struct Trial<'a> {
     before: &'a Domain,
     height: u64,
     included: BTreeMap<u64, Vec<SignedTransaction>>,
+    /// Gas that bundles which aborted had asked for.
+    in_vain: BTreeMap<u64, u64>,
 }
 
 impl Oracle {
@@ -43,10 +45,12 @@ impl Oracle {
     ) -> (BTreeMap<RollupId, Block>, Vec<(BundleId, Expected)>) {
         let parts = payloads.concat().iter().flat_map(Ordered::parts).collect::<Vec<_>>();
         let included = parts.iter().map(|(rollup, _)| (*rollup, Vec::new())).collect();
-        let mut trial = Trial { before, height, included };
+        let mut trial = Trial { before, height, included, in_vain: BTreeMap::new() };
         let mut effects = Vec::new();
         for payload in payloads {
-            let (bundles, alone): (Vec<_>, Vec<_>) = payload.iter().partition(|unit| unit.bundle().is_some());
+            let (bundles, alone): (Vec<_>, Vec<_>) = payload
+                .iter()
+                .partition(|unit| unit.bundle().is_some_and(|bundle| bundle.atomicity != Atomicity::Inclusion));
             for unit in bundles.into_iter().chain(alone) {
                 match unit.bundle() {
                     Some(bundle) if bundle.atomicity != Atomicity::Inclusion => {
@@ -67,6 +71,11 @@ impl Oracle {
         let legs_signed: Vec<_> =
             legs.iter().map(|(rollup, data)| (*rollup, recover(data, *rollup).unwrap())).collect();
         let effect = trial.bundle(&legs_signed);
+        if matches!(effect, Expected::Aborted { leg: Some(_) }) {
+            for (rollup, leg) in &legs_signed {
+                *trial.in_vain.entry(*rollup).or_default() += leg.gas_limit();
+            }
+        }
         if effect != Expected::Unplaced {
             self.used.insert(legs.to_vec());
         }
@@ -119,7 +128,9 @@ impl Trial<'_> {
                 return Expected::Aborted { leg: None };
             }
             let (_, results, left) = self.run(rollup, &here);
-            unplaced |= gas > left;
+            let block = self.before.chain(RollupId(rollup)).unwrap().rules().gas_limit;
+            let in_vain = self.in_vain.get(&rollup).copied().unwrap_or_default();
+            unplaced |= gas > left || gas > block - in_vain;
             tried.insert(rollup, results.into_iter());
         }
         if unplaced {

@@ -122,16 +122,23 @@ fn a_bundle_finds_room_exactly_up_to_what_is_left() {
     }
 }
 
-/// An aborted bundle gives back the room that it had.
+/// An aborted bundle gives the block back what it had of it. But it was executed: bundles that abort have together as much
+/// gas as one block, or whoever sends them for nothing could have nodes execute without end.
 #[test]
-fn what_was_aborted_uses_no_gas() {
+fn what_was_aborted_uses_no_gas_of_the_block_and_what_bundles_cost_in_vain_is_bounded() {
     let [first, _] = pair();
     let failing = [with_gas(first, 900_000), with_gas(Leg::call(B, 1, 0, ENDLESS, Bytes::new()), 900_000)];
-    let other = Terms { salt: 2, ..terms() };
-    let full = [A, B].map(|rollup| with_gas(Leg::write(rollup, 2, 0, 5), BLOCK));
+    let of = |salt, gas| {
+        let terms = Terms { salt, ..terms() };
+        let legs = [A, B].map(|rollup| with_gas(Leg::write(rollup, salt, 0, 5), gas));
+        bundle_of(&terms, 0, sign(&terms, &legs))
+    };
     let mut domain = small();
-    let payload = vec![bundle(&failing), bundle_of(&other, 0, sign(&other, &full))];
-    let effects = effects(&derive(&mut domain, 1, &[payload]));
+    let whole_block = with_gas(Leg::write(A, 4, 0, 6), 900_000).alone();
+    let payload = vec![bundle(&failing), of(2, 100_001), of(3, 100_000), whole_block];
+    let derived = derive(&mut domain, 1, &[payload]);
+    let effects = effects(&derived);
     assert!(matches!(effects[0], Effect::Aborted { leg: Some(1), .. }));
-    assert_eq!(effects[1], Effect::Committed);
+    assert_eq!(effects[1..], [Effect::Unplaced { rollup: RollupId(A) }, Effect::Committed]);
+    assert_eq!(derived.blocks[&RollupId(A)].block.receipts.len(), 2, "a bundle's leg, and the transaction");
 }

@@ -209,8 +209,8 @@ pub(super) fn heads() -> Vec<RollupHead> {
 pub(super) fn executed_bundles() -> Vec<ExecutedBundle> {
     let effects = [
         BundleEffect::Committed,
-        BundleEffect::Aborted { leg: Some(2), reason: 7 },
-        BundleEffect::Aborted { leg: None, reason: 4 },
+        BundleEffect::Aborted { leg: Some(2), reason: 7, burns: true },
+        BundleEffect::Aborted { leg: None, reason: 4, burns: false },
         BundleEffect::Unplaced,
     ];
     let bundle = |(index, effect)| ExecutedBundle { id: BundleId(digest(&format!("bundle {index}"))), effect };

@@ -1,0 +1,129 @@
+//! What is taken from users, and on to the sequencers' shared pool.
+
+use crate::{
+    errors::{SERVER_ERROR, refused},
+    pending::PENDING_PER_SENDER_MAX,
+    server::Server,
+};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Bytes, TxHash, U256};
+use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes};
+use chorale_evm::{Marker, SignedTransaction, recover};
+use jsonrpsee::core::{RpcResult, client::Error as ClientError};
+use tracing::warn;
+
+/// A replacement pays so many hundredths more than what it replaces, as in other clients.
+const REPLACEMENT_BUMP_PERCENT: u128 = 10;
+
+impl Server {
+    /// Takes a transaction: answers when it is in the sequencers' pool, durably.
+    pub(crate) async fn take_transaction(&self, raw: Bytes) -> RpcResult<TxHash> {
+        let signed = recover(&raw, self.rollup.0).map_err(|error| refused(SERVER_ERROR, error.to_string()))?;
+        let hash = *signed.inner().tx_hash();
+        self.admit(&signed)?;
+        let server = self.clone();
+        // Whoever asked may go: what is in the pool is remembered all the same.
+        let submitted = tokio::spawn(async move {
+            server.submit(&raw).await?;
+            let mut published = server.shared.write();
+            if server.blocks_in(&published).transaction(hash).is_none()
+                && let Some(pending) = published.pending.get_mut(&server.rollup)
+            {
+                pending.insert(signed);
+            }
+            Ok(hash)
+        });
+        submitted.await.unwrap_or_else(|_| Err(refused(SERVER_ERROR, "the node is stopping")))
+    }
+
+    /// Whether a transaction could be in the next block, as far as its sender's account tells.
+    fn admit(&self, transaction: &SignedTransaction) -> RpcResult<()> {
+        let refuse = |message: String| Err(refused(SERVER_ERROR, message));
+        if transaction.marker() != Marker::None {
+            return refuse(
+                "its access list names the mailbox: legs of bundles are sent with chorale_sendBundle".into(),
+            );
+        }
+        if !*self.level.borrow() {
+            return refuse("this node is still catching up with the chain: ask again later".to_owned());
+        }
+        let published = self.read();
+        let (blocks, pending) = (self.blocks_in(&published), &published.pending[&self.rollup]);
+        let hash = *transaction.inner().tx_hash();
+        if blocks.transaction(hash).is_some() || pending.get(hash).is_some() {
+            return refuse("already known".to_owned());
+        }
+        let chain = blocks.latest();
+        let (sender, nonce) = (transaction.signer(), transaction.nonce());
+        let account = chain.state().account(sender).copied().unwrap_or_default();
+        if nonce < account.nonce {
+            return refuse(format!("nonce too low: next nonce {}, tx nonce {nonce}", account.nonce));
+        }
+        let next = pending.next_nonce(sender, chain.state());
+        if nonce > next {
+            return refuse(format!(
+                "nonce too high: next nonce {next}, tx nonce {nonce}; send those before it first, none is held back for them"
+            ));
+        }
+        if let Some(replaced) = pending.at(sender, nonce) {
+            let least = replaced.max_fee_per_gas() + replaced.max_fee_per_gas() * REPLACEMENT_BUMP_PERCENT / 100;
+            if transaction.max_fee_per_gas() < least {
+                return refuse(format!(
+                    "replacement transaction underpriced: one with nonce {nonce} waits; maxFeePerGas must be {least} at \
+                     least. Which of both takes effect is decided by their order"
+                ));
+            }
+        } else if pending.count(sender) >= PENDING_PER_SENDER_MAX {
+            return refuse(format!(
+                "txpool is full: {PENDING_PER_SENDER_MAX} transactions of this sender wait already"
+            ));
+        }
+        if transaction.gas_limit() > chain.rules().gas_limit {
+            return refuse(format!("exceeds block gas limit of {}", chain.rules().gas_limit));
+        }
+        let fee = u128::from(transaction.gas_limit()).saturating_mul(transaction.max_fee_per_gas());
+        let cost = transaction.value().saturating_add(U256::from(fee));
+        if cost > account.balance {
+            let balance = account.balance;
+            return refuse(format!("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}"));
+        }
+        let base_fee = u128::from(chain.next_base_fee());
+        if transaction.max_fee_per_gas() < base_fee {
+            let most = transaction.max_fee_per_gas();
+            return refuse(format!(
+                "max fee per gas less than block base fee: maxFeePerGas: {most}, baseFee: {base_fee}"
+            ));
+        }
+        // What is left: too little gas to begin with, init code too long, a tip above the fee, and so on.
+        chain.check(transaction).map_err(|invalid| refused(SERVER_ERROR, invalid.to_string()))
+    }
+
+    /// Hands a transaction to the first of the nodes that takes it.
+    async fn submit(&self, data: &Bytes) -> RpcResult<()> {
+        let mut failed = String::from("no node is left");
+        for node in self.nodes.iter() {
+            let request = chorale_api::TransactionRequest { rollup: self.rollup.0, data: HexBytes(data.to_vec()) };
+            match node.client.submit_transaction(request).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_known_already(&error) => return Ok(()),
+                Err(error) => failed = told(&node.url, &error),
+            }
+        }
+        Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+    }
+}
+
+/// Whether the pool has it: another node, or an answer that was lost, had told it.
+pub(crate) fn is_known_already(error: &ClientError) -> bool {
+    matches!(error, ClientError::Call(object)
+        if object.code() == ErrorCode::Rejected.code() && object.message().ends_with("is in the pool already"))
+}
+
+/// What users are told of a node's error: not where the node is.
+pub(crate) fn told(url: &str, error: &ClientError) -> String {
+    warn!(%url, %error, "a node does not take a submission");
+    match error {
+        ClientError::Call(object) => object.message().to_owned(),
+        _ => "the nodes do not answer".to_owned(),
+    }
+}

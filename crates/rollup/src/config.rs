@@ -1,0 +1,123 @@
+//! The configuration of a domain's node: one TOML file, with a comment on everything.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What is in the file. Paths in it are relative to its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollupConfig {
+    /// The genesis of the sequencers' chain.
+    pub genesis: PathBuf,
+    /// The sequencer's nodes, to follow and to hand transactions to.
+    pub nodes: Vec<String>,
+    /// What is logged.
+    #[serde(default = "info")]
+    pub log: String,
+    /// The rollups of the domain: all of them, as a bundle may touch any.
+    pub rollups: Vec<ServedRollup>,
+}
+
+/// A rollup of the domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedRollup {
+    /// Its own genesis, as Ethereum's clients read it.
+    pub genesis: PathBuf,
+    /// Where its JSON-RPC is served.
+    pub listen: SocketAddr,
+}
+
+fn info() -> String {
+    "info".to_owned()
+}
+
+/// Why a configuration cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file.
+    #[error("reading {path}: {error}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// What is in it.
+    #[error("{path}: {error}")]
+    Toml {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        error: Box<toml::de::Error>,
+    },
+}
+
+impl RollupConfig {
+    /// Reads a file. Paths in what is returned are as from here.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or something in it is not understood.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Toml { path: path.to_owned(), error: Box::new(error) })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.genesis = folder.join(&config.genesis);
+        for rollup in &mut config.rollups {
+            rollup.genesis = folder.join(&rollup.genesis);
+        }
+        Ok(config)
+    }
+
+    /// The file, with a comment on everything in it.
+    #[must_use]
+    pub fn to_commented_toml(&self) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned());
+        let nodes: Vec<toml::Value> = self.nodes.iter().map(|node| quoted(node)).collect();
+        let mut text = format!(
+            "# A node of the rollups of one domain: `chorale rollup --config` with this file. Paths are relative to it.\n\n\
+             # The genesis of the sequencers' chain: all trust begins here.\ngenesis = {}\n\
+             # The sequencer's nodes, to follow and to hand transactions to. None is believed: one that is honest is enough.\n\
+             nodes = {}\n\
+             # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\n\
+             # All rollups of the domain, as a bundle may touch any. `genesis`: the rollup's own, as Ethereum's clients read\n\
+             # it; the chain's genesis names the hash of its block 0. `listen`: where its JSON-RPC is served, over HTTP and\n\
+             # WebSocket.\n",
+            quoted(&self.genesis.to_string_lossy()),
+            toml::Value::Array(nodes),
+            quoted(&self.log),
+        );
+        for ServedRollup { genesis, listen } in &self.rollups {
+            let genesis = quoted(&genesis.to_string_lossy());
+            let _ = write!(text, "[[rollups]]\ngenesis = {genesis}\nlisten = \"{listen}\"\n\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_comments_says_the_same() {
+        let rollup = |port| ServedRollup {
+            genesis: format!("rollup-{port}.json").into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], port)),
+        };
+        let config = RollupConfig {
+            genesis: "../genesis.toml".into(),
+            nodes: vec!["http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned()],
+            log: "info".to_owned(),
+            rollups: vec![rollup(9545), rollup(9546)],
+        };
+        assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config));
+    }
+}
