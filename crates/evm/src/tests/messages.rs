@@ -3,11 +3,11 @@
 use super::{
     bundling::{Leg, Message, aborted, bundle, effect_without_trace, effects},
     heights::{A, B, C, MAILING, MAILING_FOR_OTHERS, MAILING_IN_VAIN, MAILING_TWICE, derive, domain},
-    programs::{word_of, words},
+    programs::{creation_mailing, word_of, words},
     wallets::Wallet,
 };
 use crate::{AbortReason, Effect, MAILBOX};
-use alloy_primitives::{Address, Bytes, U256, keccak256};
+use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
 use chorale_types::RollupId;
 
 /// From wallet 0 on A to wallet 1 on B.
@@ -117,7 +117,19 @@ fn a_message_is_consumed_as_it_was_sent() {
 #[test]
 fn a_leg_reads_only_what_legs_before_it_have_sent() {
     fails(&[consume(0), send(0)], 0, AbortReason::Unsent);
-    // Not even itself: a contract that sends and consumes in one leg.
+    // Not even its own: contracts that send and consume in one leg, in whichever order.
+    let own = Wallet::new(0).address.create(0);
+    let message = Message { to: A, sender: own, receiver: own, ..message() };
+    let doing = |calls: &[Bytes]| {
+        Leg::write(A, 0, 0, 0).with(|ask| (ask.to, ask.input) = (TxKind::Create, creation_mailing(calls)))
+    };
+    fails(&[doing(&[message.send(), message.consume()])], 0, AbortReason::Unsent);
+    fails(&[doing(&[message.consume(), message.send()])], 0, AbortReason::Unsent);
+    fails(&[doing(&[message.send(), message.send()])], 0, AbortReason::Unread);
+}
+
+#[test]
+fn a_contract_answers_to_itself_in_a_later_leg() {
     let to_itself = Message { to: A, sender: MAILING, receiver: MAILING, ..message() };
     let through = |input: Bytes| [words(&[word_of(MAILING)]), input].concat().into();
     let calling = Address::repeat_byte(0xc6);

@@ -227,6 +227,29 @@ pub(super) fn mailing_for_others() -> Bytes {
     code.into()
 }
 
+/// Creation code that calls the mailbox with each of these, one after the other, and reverts if one fails.
+pub(super) fn creation_mailing(inputs: &[Bytes]) -> Bytes {
+    // Each piece has the same length, whatever its numbers are: where the inputs begin is known.
+    let piece = |at: usize, input: &Bytes| {
+        let [at, length] = [at, input.len()].map(|number| u16::try_from(number).unwrap().to_be_bytes());
+        let mut code = vec![PUSH2, length[0], length[1], PUSH2, at[0], at[1], PUSH0, CODECOPY];
+        code.extend([PUSH0, PUSH0, PUSH2, length[0], length[1], PUSH0, PUSH0, PUSH20]);
+        code.extend(MAILBOX);
+        // To the JUMPDEST if it succeeded, which is six bytes after PC.
+        code.extend([GAS, CALL, PC, PUSH1, 6, ADD, JUMPI, INVALID, JUMPDEST]);
+        code
+    };
+    let length = inputs.len() * piece(0, &Bytes::new()).len() + 1;
+    let mut code = Vec::new();
+    let mut at = length;
+    for input in inputs {
+        code.extend(piece(at, input));
+        at += input.len();
+    }
+    code.push(STOP);
+    inputs.iter().fold(code, |code, input| [&code[..], input].concat()).into()
+}
+
 fn calling_mailbox(code: &mut Vec<u8>, arguments: &[u8], call: u8) {
     code.extend(arguments);
     code.push(PUSH20);

@@ -2,11 +2,11 @@
 
 use super::{
     bundling::{Leg, bundle, effects},
-    heights::{A, Given, assert_same, derive, domain},
+    heights::{A, Given, assert_same, derive, domain, outcome_of},
     histories::{History, count, nothing, plan},
     oracle::{Expected, Oracle},
 };
-use crate::{AbortReason, Domain, Effect, OutOfOrder};
+use crate::{AbortReason, Content, Domain, Effect, Known, OutOfOrder, recover};
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use chorale_types::{Atomicity, Height, RollupId};
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
@@ -64,6 +64,28 @@ proptest! {
                 prop_assert_eq!((&made.block, &made.changes, &made.skipped), (&other.block, &other.changes, &other.skipped));
             }
         }
+    }
+
+    /// That senders are known saves time, and nothing else.
+    #[test]
+    fn known_senders_make_no_difference(plan in plan(), which in any::<u64>()) {
+        let history = History::new(&plan);
+        let (expected, all) = history.derive();
+        let mut domain = history.genesis.clone();
+        for (past, expected) in history.heights.iter().zip(&all) {
+            let Given { lanes, bundles } = Given::new(&past.payloads);
+            let mut known = Known::default();
+            for (index, (lane, item)) in lanes.iter().flat_map(|lane| lane.items().iter().map(move |it| (lane, it))).enumerate() {
+                if which >> (index % 64) & 1 == 1 && let Ok(transaction) = recover(&item.data, lane.rollup().0) {
+                    known.insert(item.id, transaction);
+                }
+            }
+            let outcome = outcome_of(past.height);
+            let content = Content { outcome: &outcome, lanes: &lanes, bundles: &bundles };
+            let derived = domain.derive_known(&content, &known).unwrap();
+            prop_assert_eq!((&derived.outcome, &derived.bundles), (&expected.outcome, &expected.bundles));
+        }
+        assert_same(&domain, &expected);
     }
 
     /// Bundles without effect can be taken out of a history, and everything stays: states, blocks and their hashes. That
