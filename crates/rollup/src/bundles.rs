@@ -1,7 +1,7 @@
 //! The `chorale_` namespace: bundles that execute as a whole.
 
 use crate::{
-    admission::{is_known_already, told},
+    admission::{submit_to_some, told},
     answers,
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
     published::BundleRecord,
@@ -19,6 +19,7 @@ use chorale_types::{
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait, client::Error as ClientError},
+    http_client::HttpClient,
     proc_macros::rpc,
 };
 use serde::{Deserialize, Serialize};
@@ -199,15 +200,13 @@ impl BundlesServer for Server {
     async fn send_bundle(&self, sent: SentBundle) -> RpcResult<String> {
         let server = self.clone();
         let request = self.heavy.run(move || server.checked(&sent)).await??;
-        let mut failed = String::from("no node is left");
-        for node in self.nodes.iter() {
-            match node.client.submit_bundle(request.1.clone()).await {
-                Ok(_) => return Ok(request.0.to_string()),
-                Err(error) if is_known_already(&error) => return Ok(request.0.to_string()),
-                Err(error) => failed = told(&node.url, &error),
-            }
-        }
-        Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+        let (id, request) = request;
+        let submit = |client: HttpClient| {
+            let request = request.clone();
+            async move { client.submit_bundle(request).await }
+        };
+        submit_to_some(&self.nodes, submit).await?;
+        Ok(id.to_string())
     }
 
     async fn simulate_bundle(&self, sent: SentBundle) -> RpcResult<Simulated> {
