@@ -4,12 +4,12 @@
 //! one has succeeded are their changes applied, and that cannot fail.
 
 use crate::{
-    BlockBuilder, BoundLeg, Chain, Marker, SignedTransaction, State, Terms, TransactionError, binding, block, decode,
-    mailbox::Messages, recover, transaction,
+    BlockBuilder, BoundLeg, Chain, Known, Marker, SignedTransaction, State, Terms, TransactionError, binding, block,
+    decode, mailbox::Messages, recover, transaction,
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, U256};
-use chorale_types::{BundleEffect, Digest, RollupId};
+use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
 use revm::{
     Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
     context::{
@@ -136,6 +136,9 @@ pub(crate) type Builders<'a> = BTreeMap<RollupId, BlockBuilder<'a>>;
 /// A leg's bytes with the rollup that they are for.
 pub type RawLeg<'a> = (RollupId, &'a [u8]);
 
+/// A leg or a transaction, with the rollup whose lane it is from.
+pub(crate) type OrderedItem<'a> = (RollupId, &'a LaneItem);
+
 /// What a bundle came to, and whether its binding is used up by it.
 pub(crate) struct Executed {
     pub(crate) effect: Effect,
@@ -146,11 +149,14 @@ pub(crate) struct Executed {
 pub(crate) fn execute(
     builders: &mut Builders<'_>,
     terms: &Terms,
-    legs: &[RawLeg<'_>],
+    legs: &[OrderedItem<'_>],
+    known: &Known,
     is_burnt: impl Fn(&Digest) -> bool,
 ) -> Executed {
     let aborted = |(leg, reason), burns| Executed { effect: Effect::Aborted { leg: Some(leg), reason }, burns };
-    let (binding, legs) = match bound(terms, legs) {
+    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
+    let signed = |position: usize| known.recover(legs[position].0, legs[position].1);
+    let (binding, legs) = match bound(terms, &raw, signed) {
         Ok(bound) => bound,
         // Whoever made it need not be who made the bundle that its legs are bound to.
         Err(failed) => return aborted(failed, None),
@@ -186,12 +192,16 @@ type Failed = (u8, AbortReason);
 type SignedLeg = (RollupId, SignedTransaction);
 
 /// The legs as transactions, if all of them are bound to each other, and by what.
-fn bound(terms: &Terms, legs: &[RawLeg<'_>]) -> Result<(Digest, Vec<SignedLeg>), Failed> {
+fn bound(
+    terms: &Terms,
+    legs: &[RawLeg<'_>],
+    signed_leg: impl Fn(usize) -> Result<SignedTransaction, TransactionError>,
+) -> Result<(Digest, Vec<SignedLeg>), Failed> {
     let claimed = claimed(legs)?;
     let mut signed = Vec::with_capacity(legs.len());
     let mut known = Vec::with_capacity(legs.len());
-    for (position, (rollup, data)) in (0u8..).zip(legs) {
-        let leg = recover(data, rollup.0).map_err(|error| (position, error.into()))?;
+    for (position, (rollup, _)) in (0u8..).zip(legs) {
+        let leg = signed_leg(usize::from(position)).map_err(|error| (position, error.into()))?;
         let bound = BoundLeg::of(*rollup, &leg);
         known.push(bound.ok_or_else(|| (position, AbortReason::Type(leg.inner().tx_type() as u8)))?);
         signed.push((*rollup, leg));
@@ -264,7 +274,8 @@ pub fn simulate(
 ) -> Result<Vec<SimulatedLeg>, (Option<u8>, AbortReason)> {
     let whole = |reason| (None, reason);
     let of_leg = |(leg, reason)| (Some(leg), reason);
-    let (_, legs) = bound(terms, legs).map_err(of_leg)?;
+    let signed = |position: usize| recover(legs[position].1, legs[position].0.0);
+    let (_, legs) = bound(terms, legs, signed).map_err(of_leg)?;
     fits(&limits(&legs), |rollup| chains[&rollup].rules().gas_limit).map_err(whole)?;
     let staged = run(&legs, |rollup| Overlay::after(&chains[&rollup])).map_err(of_leg)?;
     Ok(legs.into_iter().zip(staged).map(|((_, leg), staged)| (leg, staged.result)).collect())

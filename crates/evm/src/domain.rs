@@ -11,9 +11,8 @@
 //! no order: nothing but a bundle touches two of them.
 
 use crate::{
-    Block, Chain, Derived, Effect, Marker, NoEffect, Reason, RollupGenesis, Terms,
-    bundle::{self, Builders, Executed, RawLeg},
-    recover,
+    Block, Chain, Derived, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
+    bundle::{self, Builders, Executed, OrderedItem},
 };
 use alloy_primitives::keccak256;
 use chorale_types::{
@@ -142,6 +141,15 @@ impl Domain {
     ///
     /// It is not the next one of this domain, or something of it is missing. Nothing has changed.
     pub fn derive(&mut self, content: &Content<'_>) -> Result<DerivedHeight, OutOfOrder> {
+        self.derive_known(content, &Known::default())
+    }
+
+    /// [`Domain::derive`], where senders of some transactions are known: finding one takes longer than a payment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Domain::derive`].
+    pub fn derive_known(&mut self, content: &Content<'_>, known: &Known) -> Result<DerivedHeight, OutOfOrder> {
         let steps = self.check(content)?;
         let height = content.outcome.height;
         self.burnt = self.burnt.split_off(&height);
@@ -152,11 +160,12 @@ impl Domain {
             skipped: BTreeMap::new(),
             bundles: Vec::new(),
             burnt: BTreeSet::new(),
+            known,
         };
         for step in steps {
             height_under_way.take(step, &self.burnt);
         }
-        let UnderWay { builders, mut skipped, bundles, burnt } = height_under_way;
+        let UnderWay { builders, mut skipped, bundles, burnt, .. } = height_under_way;
         let blocks: BTreeMap<RollupId, Block> =
             builders.into_iter().map(|(rollup, builder)| (rollup, builder.finish())).collect();
         let advance = |(rollup, block)| {
@@ -224,15 +233,12 @@ impl Domain {
     }
 }
 
-/// A leg or a transaction, with the rollup whose lane it is from.
-type OrderedLeg<'a> = (RollupId, &'a LaneItem);
-
 /// One thing to do.
 enum Step<'a> {
     /// A bundle that executes as a whole.
-    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedLeg<'a>> },
+    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedItem<'a>> },
     /// A transaction by itself.
-    Alone(OrderedLeg<'a>),
+    Alone(OrderedItem<'a>),
 }
 
 /// All items of a height, in the order in which they execute: legs of one bundle together.
@@ -242,7 +248,7 @@ fn steps<'a>(
     bundles: &BTreeMap<BundleId, &OrderedBundle>,
 ) -> Result<Vec<Step<'a>>, OutOfOrder> {
     let of_lane = |lane: &'a Lane| lane.items().iter().map(|item| (lane.rollup(), item));
-    let mut items: Vec<OrderedLeg<'a>> = lanes.iter().flat_map(of_lane).collect();
+    let mut items: Vec<OrderedItem<'a>> = lanes.iter().flat_map(of_lane).collect();
     items.sort_by_key(|(_, item)| item.place.order());
     let mut terms: BTreeMap<BundleId, Option<Terms>> = BTreeMap::new();
     for leg in items.iter().filter_map(|(_, item)| item.place.leg) {
@@ -301,6 +307,7 @@ struct UnderWay<'a> {
     skipped: BTreeMap<RollupId, Vec<NoEffect>>,
     bundles: Vec<DerivedBundle>,
     burnt: BTreeSet<(Height, Digest)>,
+    known: &'a Known,
 }
 
 impl UnderWay<'_> {
@@ -317,10 +324,8 @@ impl UnderWay<'_> {
                     burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
                         || self.burnt.contains(&(expiry, *binding))
                 };
-                let Executed { effect, burns } = {
-                    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
-                    bundle::execute(&mut self.builders, &terms, &raw, is_burnt)
-                };
+                let Executed { effect, burns } =
+                    bundle::execute(&mut self.builders, &terms, &legs, self.known, is_burnt);
                 self.burnt.extend(burns.map(|binding| (expiry, binding)));
                 if effect != Effect::Committed {
                     for (rollup, item) in legs {
@@ -333,7 +338,7 @@ impl UnderWay<'_> {
     }
 
     fn execute(&mut self, rollup: RollupId, item: &LaneItem) -> Result<(), Reason> {
-        let transaction = recover(&item.data, rollup.0)?;
+        let transaction = self.known.recover(rollup, item)?;
         match transaction.marker() {
             Marker::None => {}
             Marker::Leg(binding) => return Err(Reason::Leg(binding)),

@@ -94,5 +94,5 @@ pub use mailbox::{BUNDLE_SLOT, MAILBOX};
 pub use revm::context::result::{ExecutionResult, InvalidTransaction};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
-pub use transaction::{SignedTransaction, TransactionError, decode, recover};
+pub use transaction::{Known, SignedTransaction, TransactionError, decode, recover};
 pub use trie::Trie;

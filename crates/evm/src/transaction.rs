@@ -5,8 +5,9 @@ use alloy_consensus::{
     transaction::{Recovered, SignerRecoverable as _},
 };
 use alloy_eips::eip2718::Decodable2718 as _;
+use chorale_types::{LaneItem, RollupId, TxId};
 use revm::context::TxEnv;
-use std::ops::Deref;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: only [`recover`]
 /// makes one.
@@ -102,6 +103,25 @@ pub fn recover(bytes: &[u8], chain_id: u64) -> Result<SignedTransaction, Transac
     let transaction = decode(bytes, chain_id)?;
     let sender = transaction.recover_signer().map_err(|_| TransactionError::Signature)?;
     Ok(SignedTransaction(Recovered::new_unchecked(transaction, sender)))
+}
+
+/// Transactions whose senders were found before they are executed: on other cores, or when they came in.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeMap<TxId, SignedTransaction>);
+
+impl Known {
+    /// Notes what [`recover`] made of the item with this id, for the rollup whose lane it is in.
+    pub fn insert(&mut self, id: TxId, transaction: SignedTransaction) {
+        self.0.insert(id, transaction);
+    }
+
+    /// What [`recover`] makes of an item.
+    pub(crate) fn recover(&self, rollup: RollupId, item: &LaneItem) -> Result<SignedTransaction, TransactionError> {
+        match self.0.get(&item.id) {
+            Some(known) => Ok(known.clone()),
+            None => recover(&item.data, rollup.0),
+        }
+    }
 }
 
 /// What the EVM is told of a transaction.

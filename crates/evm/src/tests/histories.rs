@@ -9,6 +9,7 @@ use super::{
 use crate::{DerivedHeight, Domain, Effect, Terms};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, Bytes, TxKind, U256};
+use chorale_types::Atomicity;
 use proptest::prelude::*;
 
 const ROLLUPS: [u64; 3] = [A, B, C];
@@ -223,17 +224,18 @@ impl Writer<'_> {
         let mut payloads: Vec<Vec<Ordered>> = Vec::new();
         for units in plans {
             payloads.push(Vec::new());
-            // In the order in which they execute: bundles first.
-            let (alone, bundles): (Vec<_>, Vec<_>) = units.iter().partition(|unit| matches!(unit, Unit::Alone(_)));
-            for unit in bundles.into_iter().chain(alone) {
+            // In the order in which they execute: bundles that execute as a whole come first.
+            let by_itself = |unit: &&Unit| matches!(unit, Unit::Alone(_) | Unit::Included(_));
+            let (others, whole): (Vec<_>, Vec<_>) = units.iter().partition(by_itself);
+            for unit in whole.into_iter().chain(others) {
                 let before = self.so_far(height, &payloads);
                 if let Some(ordered) = self.unit(&before, unit) {
                     payloads.last_mut().unwrap().push(ordered);
                 }
             }
             // In the payload it is the other way round, so that the order is Chorale's doing.
-            let transaction = |unit: &Ordered| matches!(unit, Ordered::Transaction(..));
-            payloads.last_mut().unwrap().sort_by_key(|unit| !transaction(unit));
+            let whole = |unit: &Ordered| unit.bundle().is_some_and(|it| it.atomicity != Atomicity::Inclusion);
+            payloads.last_mut().unwrap().sort_by_key(whole);
         }
         if payloads.concat().is_empty() {
             payloads[0].push(nothing(self.rollups[0]));
