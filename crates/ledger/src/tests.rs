@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests fail by panicking")]
 
+mod promises;
 mod properties;
 mod rules;
 mod snapshots;

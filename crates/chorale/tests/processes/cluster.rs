@@ -27,7 +27,15 @@ impl Cluster {
     /// A network whose nodes do not run yet, with these lines of its genesis in place of the defaults.
     pub(crate) fn new(folder: &Path, validators: usize, parameters: &[(&str, u64)]) -> Self {
         let folder = folder.join("network");
-        stdout(&chorale(&["init", "--executed", "0", "--validators", &validators.to_string(), "--dir", folder.to_str().unwrap()]));
+        stdout(&chorale(&[
+            "init",
+            "--executed",
+            "0",
+            "--validators",
+            &validators.to_string(),
+            "--dir",
+            folder.to_str().unwrap(),
+        ]));
         let genesis = folder.join("genesis.toml");
         let mut text = fs::read_to_string(&genesis).unwrap();
         for (name, value) in parameters {

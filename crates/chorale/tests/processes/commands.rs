@@ -24,8 +24,19 @@ fn every_command_teaches() {
 fn init_writes_files_that_can_be_read_and_never_overwrites_them() {
     let folder = tempfile::tempdir().unwrap();
     let network = folder.path().join("network");
-    let arguments =
-        ["init", "--executed", "0", "--dir", network.to_str().unwrap(), "--validators", "3", "--stakes", "5,3,2", "--votes", "leaders"];
+    let arguments = [
+        "init",
+        "--executed",
+        "0",
+        "--dir",
+        network.to_str().unwrap(),
+        "--validators",
+        "3",
+        "--stakes",
+        "5,3,2",
+        "--votes",
+        "leaders",
+    ];
     assert!(stdout(&chorale(&arguments)).contains("next: chorale node --config"));
     let genesis = fs::read_to_string(network.join("genesis.toml")).unwrap();
     assert!(genesis.contains("votes = \"leaders\""));

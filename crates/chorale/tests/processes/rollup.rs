@@ -16,16 +16,36 @@ const STRANGER: &str = "0x00000000000000000000000000000000000057A4";
 /// Deploys a contract that logs its input, with its caller and the block's number.
 const LOGGING: &str = "0x61000a80600a5f395ff3365f5f374333365fa200";
 
-/// A running `chorale rollup`.
+/// Where a rollup is served.
+#[derive(Clone)]
 struct Rollup {
-    process: Child,
     url: String,
 }
 
 impl Rollup {
+    fn cast(&self, tool: &Path, arguments: &[&str]) -> Output {
+        Command::new(tool).arg(arguments[0]).args(["--rpc-url", &self.url]).args(&arguments[1..]).output().unwrap()
+    }
+}
+
+/// The executed rollups that a devnet serves.
+fn served(network: &Path) -> Vec<Rollup> {
+    let text = std::fs::read_to_string(network.join("rollups/rollup.toml")).unwrap();
+    let config: toml::Table = text.parse().unwrap();
+    let rollups = config["rollups"].as_array().unwrap();
+    rollups.iter().map(|rollup| Rollup { url: format!("http://{}", rollup["listen"].as_str().unwrap()) }).collect()
+}
+
+/// A running `chorale rollup`, beside the one of devnet.
+struct Beside {
+    process: Child,
+    rollups: Vec<Rollup>,
+}
+
+impl Beside {
     fn start(network: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_chorale"))
-            .args(["rollup", "--rollup", "1001", "--listen", "127.0.0.1:0", "--network"])
+            .args(["rollup", "--listen", "127.0.0.1:0", "--network"])
             .arg(network)
             .stdout(Stdio::piped())
             .spawn()
@@ -33,18 +53,17 @@ impl Rollup {
         let (sender, lines) = channel();
         let output = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut rollup = Self { process, url: String::new() };
-        let line = lines.recv_timeout(PATIENCE).unwrap();
-        rollup.url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
-        rollup
-    }
-
-    fn cast(&self, tool: &Path, arguments: &[&str]) -> Output {
-        Command::new(tool).arg(arguments[0]).args(["--rpc-url", &self.url]).args(&arguments[1..]).output().unwrap()
+        let mut beside = Self { process, rollups: Vec::new() };
+        for _ in 0..2 {
+            let line = lines.recv_timeout(PATIENCE).unwrap();
+            let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+            beside.rollups.push(Rollup { url });
+        }
+        beside
     }
 }
 
-impl Drop for Rollup {
+impl Drop for Beside {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -53,11 +72,15 @@ impl Drop for Rollup {
 
 /// None where `./x test` said that it tests without what npm would install.
 fn cast() -> Option<PathBuf> {
-    let tool = Path::new("../../tools/node_modules/.bin/cast");
-    if tool.exists() {
-        return Some(tool.to_owned());
+    installed("../../tools/node_modules/.bin/cast", "./x tools")
+}
+
+fn installed(path: &str, chore: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(path);
+    if path.exists() {
+        return Some(path);
     }
-    assert!(std::env::var_os("CHORALE_WITHOUT_TOOLS").is_some(), "{} is missing: run `./x tools`", tool.display());
+    assert!(std::env::var_os("CHORALE_WITHOUT_TOOLS").is_some(), "{} is missing: run `{chore}`", path.display());
     None
 }
 
@@ -76,8 +99,9 @@ fn cast_sends_waits_deploys_calls_estimates_and_reads_logs() {
     let Some(tool) = cast() else { return };
     let folder = tempfile::tempdir().unwrap();
     let network = folder.path().join("network");
-    let devnet = Devnet::start(&network, &[]);
-    let rollup = Rollup::start(&network);
+    let devnet = Devnet::start(&network, &["--executed", "2"]);
+    devnet.wait_for_line("chain id 1002");
+    let rollup = served(&network)[0].clone();
     let cast = |arguments: &[&str]| rollup.cast(&tool, arguments);
     assert_eq!(said(&cast(&["chain-id"])), "1001");
 
@@ -109,13 +133,66 @@ fn cast_sends_waits_deploys_calls_estimates_and_reads_logs() {
 
     // Another node, started now, makes the same blocks of the same order.
     let head = json(&cast(&["block", "--json"]));
-    let other = Rollup::start(&network);
+    let beside = Beside::start(&network);
+    let other = &beside.rollups[0];
     let number = head["number"].as_str().unwrap();
     let there = eventually("another node has the block", || {
         let block = other.cast(&tool, &["block", "--json", number]);
         block.status.success().then(|| json(&block))
     });
     assert_eq!(there["hash"], head["hash"]);
-    drop((rollup, other));
+    drop(beside);
+    devnet.end("INT");
+}
+
+/// Runs one of the examples as a newcomer does.
+fn example(name: &str, rollups: &[Rollup]) -> String {
+    let output = Command::new("node")
+        .arg(format!("../../examples/{name}.mjs"))
+        .args(rollups.iter().map(|rollup| &rollup.url))
+        .output()
+        .unwrap();
+    let text = said(&output);
+    println!("{text}");
+    text
+}
+
+/// The ids of bundles in what an example printed.
+fn bundles(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.trim().strip_prefix("bundle ")).collect()
+}
+
+#[test]
+fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same() {
+    let Some(tool) = cast() else { return };
+    let Some(_) = installed("../../examples/node_modules", "./x scripts") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let network = folder.path().join("network");
+    let devnet = Devnet::start(&network, &["--executed", "2"]);
+    devnet.wait_for_line("chain id 1002");
+    let rollups = served(&network);
+    let (token, swap) = (example("token", &rollups), example("swap", &rollups));
+    let receipt = |rollup: &Rollup, bundle: &str| {
+        let output = rollup.cast(&tool, &["rpc", "chorale_bundleReceipt", bundle]);
+        output.status.success().then(|| json(&output)).filter(|receipt| !receipt.is_null())
+    };
+    let ids: Vec<&str> = bundles(&token).into_iter().chain(bundles(&swap)).collect();
+    assert!(ids.len() >= 3, "{ids:?}");
+    let receipts: Vec<Value> = ids.iter().map(|id| receipt(&rollups[0], id).unwrap()).collect();
+    for state in ["executed", "aborted"] {
+        assert!(receipts.iter().any(|receipt| receipt["state"] == state), "none is {state}: {receipts:?}");
+    }
+    for receipt in &receipts {
+        let committed = receipt["state"] == "executed";
+        let legs = receipt["legs"].as_array().unwrap();
+        assert!(legs.len() > 1 && legs.iter().all(|leg| leg["receipt"].is_null() != committed), "{receipt}");
+    }
+    // Another node, started now, finds the same of the same order.
+    let beside = Beside::start(&network);
+    for (id, expected) in ids.iter().zip(&receipts) {
+        let found = eventually("another node has the bundle", || receipt(&beside.rollups[1], id));
+        assert_eq!(found, *expected);
+    }
+    drop(beside);
     devnet.end("INT");
 }

@@ -1,8 +1,14 @@
 //! What gets in, what does not, and the reasons.
 
 use super::{at, bundle, entry, journal, pool, roomy, small, statuses};
-use crate::{EvictReason, ExpireReason, Mempool, Outcome, PeerId, Record, Rejected, Reveal, Source, Standing, Status};
-use chorale_types::{Height, RollupId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
+use crate::{
+    Config, Entry, EvictReason, ExpireReason, Mempool, Outcome, PeerId, Record, Rejected, Reveal, Source, Standing,
+    Status,
+};
+use chorale_types::{
+    AccountId, AccountSignature, Bundle, DomainId, Execution, Height, PaidExecution, Promise, PromiseError, RollupId,
+    Unit, limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
+};
 
 fn fill(pool: &mut Mempool, rollup: u64, count: u64) {
     for number in 0..count {
@@ -20,6 +26,24 @@ fn an_admitted_entry_is_written_down_and_pending() {
     assert!(matches!(&journal(&outputs)[..], [Record::Add(add)] if add.unit == new.to_unit()));
     assert_eq!(statuses(&outputs), [(new.id(), Status::Pending)]);
     assert_eq!(pool.status(&new.id()), Some(Status::Pending));
+}
+
+#[test]
+fn a_bundle_that_cannot_be_promised_to_execute_is_refused_with_its_reason() {
+    let domains = [(RollupId(1), DomainId(7)), (RollupId(2), DomainId(7)), (RollupId(3), DomainId(8))].into();
+    let mut pool = pool(Config { domains, ..roomy() });
+    let execution = Execution { domain: DomainId(7), payer: AccountId([1; 20]), max_fee: 1, attempt: 0 };
+    let promise = Promise::Execution(PaidExecution { execution, signature: AccountSignature([2; 65]) });
+    let cases = [
+        (2, PromiseError::Signature { payer: AccountId([1; 20]) }),
+        (3, PromiseError::Domain { rollup: RollupId(3), domain: DomainId(7) }),
+    ];
+    for (rollup, error) in cases {
+        let Unit::Bundle(inclusion) = bundle(&[(1, 50), (rollup, 50)], 9, 1).to_unit() else { unreachable!() };
+        let executed = Entry::new(Unit::Bundle(Bundle { promise, ..inclusion }));
+        let refused = pool.submit(executed.clone(), Source::Local, at(1)).unwrap_err();
+        assert_eq!(refused, Rejected::BundlePromise { id: executed.id(), error });
+    }
 }
 
 #[test]
