@@ -4,13 +4,13 @@ use crate::{
     admission::{is_known_already, told},
     answers,
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
-    published::BundleRecord,
+    record::{BundleRecord, Fate},
     server::Server,
 };
 use alloy_primitives::{Address, Bytes, TxHash, U64, U128};
 use alloy_rpc_types_eth::TransactionReceipt;
 use chorale_api::{BundleRequest, ChoraleApiClient as _, ErrorCode, ExecutionRequest, HexBytes};
-use chorale_evm::{AbortReason, BoundLeg, Effect, Marker, RawLeg, Terms, binding, recover, simulate};
+use chorale_evm::{AbortReason, BoundLeg, Marker, RawLeg, Terms, binding, recover, simulate};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, BundleId, DomainId, Execution, Height, PaidExecution, Promise, RollupId,
     Transaction,
@@ -25,6 +25,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// So many of the last bundles are told to who watches.
+const RECENT_MAX: usize = 16;
 
 /// A bundle, as who sends it writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -175,7 +178,7 @@ pub(crate) trait Bundles {
 
     /// What came of a bundle, with the receipts of its legs; null before it is executed.
     #[method(name = "bundleReceipt")]
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
 }
 
 #[async_trait]
@@ -222,7 +225,9 @@ impl BundlesServer for Server {
                         status: BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
                         legs: done.into_iter().map(|(_, result)| simulated(result)).collect(),
                     },
-                    Err((leg, reason)) => Simulated { status: aborted(Some(leg), &reason), legs: Vec::new() },
+                    Err((leg, reason)) => {
+                        Simulated { status: aborted(Some(leg), reason.to_string()), legs: Vec::new() }
+                    }
                 }
             })
             .await
@@ -230,8 +235,8 @@ impl BundlesServer for Server {
 
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus> {
         let bundle = parsed(&id)?;
-        if let Some(record) = self.read().bundles.get(&bundle) {
-            return Ok(status_of(record));
+        if let Some(record) = self.bundle(bundle).await? {
+            return Ok(status_of(&record));
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
@@ -253,7 +258,8 @@ impl BundlesServer for Server {
 
     fn recent_bundles(&self) -> RpcResult<Vec<RecentBundle>> {
         let published = self.read();
-        let recent = published.recent.iter().rev().filter_map(|id| Some((id, published.bundles.get(id)?)));
+        let recent =
+            published.recent.iter().rev().take(RECENT_MAX).filter_map(|id| Some((id, published.bundles.get(id)?)));
         let answer = |(id, record): (&BundleId, &BundleRecord)| RecentBundle {
             id: id.to_string(),
             rollups: record.legs.iter().map(|(rollup, _)| rollup.0).collect(),
@@ -262,17 +268,18 @@ impl BundlesServer for Server {
         Ok(recent.map(answer).collect())
     }
 
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
-        let bundle = parsed(&id)?;
-        let published = self.read();
-        let Some(record) = published.bundles.get(&bundle) else { return Ok(None) };
-        let leg = |(rollup, hash): &(RollupId, TxHash)| {
-            let committed = record.effect == Effect::Committed;
-            let found = published.rollups.get(rollup).filter(|_| committed).and_then(|it| it.transaction(*hash));
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
+        let Some(record) = self.bundle(parsed(&id)?).await? else { return Ok(None) };
+        let mut legs = Vec::new();
+        for (rollup, hash) in &record.legs {
+            let found = match record.fate {
+                Fate::Committed => self.transaction_of(*rollup, *hash).await?,
+                _ => None,
+            };
             let receipt = found.map(|(block, index)| answers::receipt(&block, index));
-            LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
-        };
-        Ok(Some(BundleReceipt { status: status_of(record), legs: record.legs.iter().map(leg).collect() }))
+            legs.push(LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt });
+        }
+        Ok(Some(BundleReceipt { status: status_of(&record), legs }))
     }
 }
 
@@ -351,10 +358,10 @@ fn parsed(id: &str) -> RpcResult<BundleId> {
 }
 
 fn status_of(record: &BundleRecord) -> BundleStatus {
-    let status = match &record.effect {
-        Effect::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
-        Effect::Aborted { leg, reason } => aborted(*leg, reason),
-        Effect::Unplaced { rollup } => BundleStatus {
+    let status = match &record.fate {
+        Fate::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
+        Fate::Aborted { leg, reason, .. } => aborted(*leg, reason.clone()),
+        Fate::Unplaced { rollup } => BundleStatus {
             state: "unplaced".to_owned(),
             reason: Some(format!(
                 "rollup {rollup} had not enough gas left at this height; send it again as attempt + 1"
@@ -365,8 +372,8 @@ fn status_of(record: &BundleRecord) -> BundleStatus {
     BundleStatus { height: Some(record.height.0), ..status }
 }
 
-fn aborted(leg: Option<u8>, reason: &AbortReason) -> BundleStatus {
-    BundleStatus { state: "aborted".to_owned(), reason: Some(reason.to_string()), leg, ..BundleStatus::default() }
+fn aborted(leg: Option<u8>, reason: String) -> BundleStatus {
+    BundleStatus { state: "aborted".to_owned(), reason: Some(reason), leg, ..BundleStatus::default() }
 }
 
 fn simulated(result: chorale_evm::ExecutionResult) -> SimulatedLeg {
