@@ -1,7 +1,7 @@
 //! Reading what is asked for. All of it may be newer than what is shown: who asks leaves out what is.
 
 use super::{
-    Store, StoreError, bytes_of, place,
+    Store, StoreError, bytes_of, guarded, place,
     rows::{self, BadRow, block_key, opened},
     tables::{BODIES, BUNDLE_ORDER, BUNDLES, HEADERS, NUMBERS, TRANSACTIONS},
 };
@@ -15,20 +15,24 @@ use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefi
 impl Store {
     /// The header of a block, if it is kept.
     pub(crate) fn header(&self, rollup: RollupId, number: u64) -> Result<Option<Sealed<Header>>, StoreError> {
-        let row = self.get(&self.begin_read()?, HEADERS, (rollup.0, number), <[u8]>::to_vec)?;
-        let header = row.map(|row| header_of(rollup, number, &row)).transpose();
-        header.map_err(|error| self.bad(place(rollup, number), &error))
+        guarded(&self.path, || {
+            let row = self.get(&self.begin_read()?, HEADERS, (rollup.0, number), <[u8]>::to_vec)?;
+            let header = row.map(|row| header_of(rollup, number, &row)).transpose();
+            header.map_err(|error| self.bad(place(rollup, number), &error))
+        })
     }
 
     /// A block, if it is kept.
     pub(crate) fn block(&self, rollup: RollupId, number: u64) -> Result<Option<Block>, StoreError> {
-        let transaction = self.begin_read()?;
-        let key = (rollup.0, number);
-        let Some(header) = self.get(&transaction, HEADERS, key, <[u8]>::to_vec)? else { return Ok(None) };
-        let body = self.get(&transaction, BODIES, key, <[u8]>::to_vec)?;
-        let body = body.ok_or_else(|| self.damaged(format!("the body of {} is missing", place(rollup, number))))?;
-        let block = Self::block_of(rollup, number, &header, &body);
-        block.map(Some).map_err(|error| self.bad(place(rollup, number), &error))
+        guarded(&self.path, || {
+            let transaction = self.begin_read()?;
+            let key = (rollup.0, number);
+            let Some(header) = self.get(&transaction, HEADERS, key, <[u8]>::to_vec)? else { return Ok(None) };
+            let body = self.get(&transaction, BODIES, key, <[u8]>::to_vec)?;
+            let body = body.ok_or_else(|| self.damaged(format!("the body of {} is missing", place(rollup, number))))?;
+            let block = Self::block_of(rollup, number, &header, &body);
+            block.map(Some).map_err(|error| self.bad(place(rollup, number), &error))
+        })
     }
 
     /// The block that two rows are.
@@ -39,47 +43,53 @@ impl Store {
 
     /// The number of a block, if it is kept.
     pub(crate) fn number_of(&self, rollup: RollupId, hash: B256) -> Result<Option<u64>, StoreError> {
-        let Some(number) = self.get(&self.begin_read()?, NUMBERS, (rollup.0, &hash.0), |number| number)? else {
-            return Ok(None);
-        };
-        // The row has no seal: what it leads to tells.
-        match self.header(rollup, number)? {
-            Some(header) if header.hash() != hash => {
-                Err(self
-                    .damaged(format!("block {hash} of rollup {rollup} is said to be number {number}, which it is not")))
+        guarded(&self.path, || {
+            let Some(number) = self.get(&self.begin_read()?, NUMBERS, (rollup.0, &hash.0), |number| number)? else {
+                return Ok(None);
+            };
+            // The row has no seal: what it leads to tells.
+            match self.header(rollup, number)? {
+                Some(header) if header.hash() != hash => Err(self.damaged(format!(
+                    "block {hash} of rollup {rollup} is said to be number {number}, which it is not"
+                ))),
+                // It was deleted a moment ago.
+                None => Ok(None),
+                Some(_) => Ok(Some(number)),
             }
-            // It was deleted a moment ago.
-            None => Ok(None),
-            Some(_) => Ok(Some(number)),
-        }
+        })
     }
 
     /// The block of a transaction, and its index there, if it is kept.
     pub(crate) fn transaction(&self, rollup: RollupId, hash: TxHash) -> Result<Option<(Block, usize)>, StoreError> {
-        let found = self.get(&self.begin_read()?, TRANSACTIONS, (rollup.0, &hash.0), |place| place)?;
-        let Some((number, index)) = found else { return Ok(None) };
-        let Some(block) = self.block(rollup, number)? else { return Ok(None) };
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        match block.transactions.get(index) {
-            Some(signed) if *signed.inner().tx_hash() == hash => Ok(Some((block, index))),
-            _ => {
-                Err(self.damaged(format!("transaction {hash} is said to be in {}, and is not", place(rollup, number))))
+        guarded(&self.path, || {
+            let found = self.get(&self.begin_read()?, TRANSACTIONS, (rollup.0, &hash.0), |place| place)?;
+            let Some((number, index)) = found else { return Ok(None) };
+            let Some(block) = self.block(rollup, number)? else { return Ok(None) };
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            match block.transactions.get(index) {
+                Some(signed) if *signed.inner().tx_hash() == hash => Ok(Some((block, index))),
+                _ => {
+                    Err(self
+                        .damaged(format!("transaction {hash} is said to be in {}, and is not", place(rollup, number))))
+                }
             }
-        }
+        })
     }
 
     /// The first block after block 0 that is kept; one after the last if there is none.
     pub(crate) fn first_block(&self, rollup: RollupId) -> Result<Option<u64>, StoreError> {
-        let transaction = self.begin_read()?;
-        let headers = transaction.open_table(HEADERS).map_err(|error| self.failed(error))?;
-        let mut range = headers.range((rollup.0, 1)..=(rollup.0, u64::MAX)).map_err(|error| self.failed(error))?;
-        let first = range.next().transpose().map_err(|error| self.failed(error))?;
-        Ok(first.map(|(key, _)| key.value().1))
+        guarded(&self.path, || {
+            let transaction = self.begin_read()?;
+            let headers = transaction.open_table(HEADERS).map_err(|error| self.failed(error))?;
+            let mut range = headers.range((rollup.0, 1)..=(rollup.0, u64::MAX)).map_err(|error| self.failed(error))?;
+            let first = range.next().transpose().map_err(|error| self.failed(error))?;
+            Ok(first.map(|(key, _)| key.value().1))
+        })
     }
 
     /// What became of a bundle.
     pub(crate) fn bundle(&self, id: BundleId) -> Result<Option<BundleRecord>, StoreError> {
-        self.bundle_in(&self.begin_read()?, &bytes_of(id))
+        guarded(&self.path, || self.bundle_in(&self.begin_read()?, &bytes_of(id)))
     }
 
     fn bundle_in(&self, transaction: &ReadTransaction, id: &[u8; 32]) -> Result<Option<BundleRecord>, StoreError> {

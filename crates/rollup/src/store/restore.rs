@@ -70,7 +70,9 @@ impl Store {
         (number, hash): (u64, B256),
     ) -> Result<RestoredRollup, StoreError> {
         let mut blocks = Vec::new();
-        for number in number.saturating_sub(STATES_MAX as u64 - 1)..=number {
+        // Block 0 stays when those after it are deleted.
+        let kept = self.first_block(rollup)?.filter(|first| *first > 1).unwrap_or_default();
+        for number in number.saturating_sub(STATES_MAX as u64 - 1).max(kept)..=number {
             blocks.extend(self.block(rollup, number)?);
         }
         let links = blocks.windows(2).all(|pair| pair[0].header.hash() == pair[1].header.parent_hash);
