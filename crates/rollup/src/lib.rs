@@ -23,6 +23,7 @@ mod development;
 mod errors;
 mod eth;
 mod fees;
+mod filters;
 mod follow;
 mod logs;
 mod pending;
@@ -31,6 +32,8 @@ mod rpc;
 mod run;
 mod server;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
 pub use config::{ConfigError, RollupConfig, ServedRollup};

@@ -2,6 +2,7 @@
 
 use crate::{
     bundles::BundlesServer,
+    filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
     rpc::{EthServer, NetServer, Web3Server},
@@ -127,6 +128,8 @@ pub async fn run(
             level: follower.level(),
             heavy: heavy.clone(),
             urls: Arc::clone(&urls),
+            taken: Taken::default(),
+            filters: Filters::default(),
         };
         handles.push(serve(listener, address, &server)?);
     }
@@ -202,10 +205,11 @@ fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) 
     Ok(built.start(methods(server)))
 }
 
-fn methods(server: &Server) -> RpcModule<()> {
+pub(crate) fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 4] = [
+    let parts: [jsonrpsee::Methods; 5] = [
         EthServer::into_rpc(server.clone()).into(),
+        FilteringServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
         BundlesServer::into_rpc(server.clone()).into(),

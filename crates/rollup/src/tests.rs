@@ -1,0 +1,4 @@
+//! The interface as those who ask see it, on blocks that are made here.
+
+mod filters;
+mod network;
