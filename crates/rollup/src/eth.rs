@@ -2,19 +2,20 @@
 
 use crate::{
     answers,
-    errors::{INVALID_PARAMETERS, SERVER_ERROR, failed, refused},
+    calls::{Asked, BlockAsked},
+    errors::{INVALID_PARAMETERS, refused},
     fees::TIP,
     rpc::{EthServer, NetServer, Web3Server},
     server::Server,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, TxHash, TxKind, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256};
 use alloy_rpc_types_eth::{
     Block, EIP1186AccountProofResponse, EIP1186StorageProof, FeeHistory, Filter, Index, Log, Transaction,
-    TransactionReceipt, TransactionRequest,
+    TransactionReceipt, TransactionRequest, state::StateOverride,
 };
 use alloy_serde::JsonStorageKey;
-use chorale_evm::{Call, Called, Chain};
+use chorale_evm::Chain;
 use jsonrpsee::{
     PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
@@ -152,24 +153,24 @@ impl EthServer for Server {
         })
     }
 
-    async fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes> {
-        let view = self.view(block)?;
-        let called = self.heavy.run(move || view.call(&as_call(&view, &request))).await?;
-        match called {
-            Ok(Called::Success { output, .. }) => Ok(output),
-            Ok(called) => Err(failed(called)),
-            Err(invalid) => Err(refused(SERVER_ERROR, words(&invalid))),
-        }
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<Bytes> {
+        self.called(request, block, Asked { state, block: block_asked }).await
     }
 
-    async fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64> {
-        let view = self.view(block)?;
-        let estimated = self.heavy.run(move || view.estimate_gas(&affordable(&view, as_call(&view, &request)))).await?;
-        match estimated {
-            Ok(Ok(gas)) => Ok(U64::from(gas)),
-            Ok(Err(called)) => Err(failed(called)),
-            Err(invalid) => Err(refused(SERVER_ERROR, words(&invalid))),
-        }
+    async fn estimate_gas(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<U64> {
+        self.estimated(request, block, Asked { state, block: block_asked }).await
     }
 
     fn gas_price(&self) -> RpcResult<U256> {
@@ -206,41 +207,6 @@ impl EthServer for Server {
         filter: Option<Filter>,
     ) -> SubscriptionResult {
         self.serve_subscription(pending, &kind, filter).await
-    }
-}
-
-/// What a request is as a call. A gas limit that is left out is that of a block.
-pub(crate) fn as_call(view: &Chain, request: &TransactionRequest) -> Call {
-    let limit = view.rules().gas_limit;
-    Call {
-        from: request.from.unwrap_or_default(),
-        to: request.to.unwrap_or(TxKind::Create),
-        value: request.value.unwrap_or_default(),
-        input: request.input.input().cloned().unwrap_or_default(),
-        gas_limit: request.gas.unwrap_or(limit).min(limit),
-        gas_price: request.max_fee_per_gas.or(request.gas_price).unwrap_or_default(),
-        access_list: request.access_list.clone().unwrap_or_default(),
-        authorizations: request.authorization_list.clone().unwrap_or_default(),
-    }
-}
-
-/// With no more gas than its sender can pay for, if it pays: what is asked for is how much it needs.
-fn affordable(view: &Chain, call: Call) -> Call {
-    if call.gas_price == 0 {
-        return call;
-    }
-    let balance = view.state().account(call.from).map_or(U256::ZERO, |account| account.balance);
-    let gas = balance.saturating_sub(call.value) / U256::from(call.gas_price);
-    Call { gas_limit: call.gas_limit.min(gas.saturating_to()), ..call }
-}
-
-/// An invalid transaction, in the words that wallets look for.
-fn words(invalid: &chorale_evm::InvalidTransaction) -> String {
-    match invalid {
-        chorale_evm::InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-            format!("insufficient funds for gas * price + value: balance {balance}, tx cost {fee}")
-        }
-        other => other.to_string(),
     }
 }
 

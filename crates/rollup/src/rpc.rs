@@ -1,11 +1,12 @@
 //! Ethereum's JSON-RPC, as far as wallets and tools need it. See the
 //! [specification](https://ethereum.github.io/execution-apis/); what differs is said at the method.
 
+use crate::calls::BlockAsked;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256};
 use alloy_rpc_types_eth::{
     Block, EIP1186AccountProofResponse, FeeHistory, Filter, Index, Log, Transaction, TransactionReceipt,
-    TransactionRequest,
+    TransactionRequest, state::StateOverride,
 };
 use jsonrpsee::{
     core::{RpcResult, SubscriptionResult},
@@ -77,10 +78,22 @@ pub(crate) trait Eth {
     ) -> RpcResult<EIP1186AccountProofResponse>;
 
     #[method(name = "call")]
-    async fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes>;
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<Bytes>;
 
     #[method(name = "estimateGas")]
-    async fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64>;
+    async fn estimate_gas(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<U64>;
 
     #[method(name = "gasPrice")]
     fn gas_price(&self) -> RpcResult<U256>;

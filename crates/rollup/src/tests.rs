@@ -1,4 +1,5 @@
 //! The interface as those who ask see it, on blocks that are made here.
 
+mod calls;
 mod filters;
 mod network;
