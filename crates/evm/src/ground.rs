@@ -27,7 +27,7 @@ pub struct Ground<'a> {
 }
 
 /// What an inspector sees of the EVM.
-pub type InspectedContext<'g, 'a> = MainnetContext<&'g mut CacheDB<&'a State>>;
+pub type InspectedContext<'a> = MainnetContext<CacheDB<&'a State>>;
 
 /// What an inspected transaction came to, and what it was.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl<'a> Ground<'a> {
     /// As [`BlockBuilder::execute`].
     pub fn inspect_call<I>(&mut self, call: &Call, inspector: &mut I) -> Result<Inspected, InspectError>
     where
-        I: for<'g> Inspector<InspectedContext<'g, 'a>>,
+        I: Inspector<InspectedContext<'a>>,
     {
         let (configuration, block) = self.environment_of(call);
         let transaction = self.transaction_of(call);
@@ -159,7 +159,7 @@ impl<'a> Ground<'a> {
     /// As [`BlockBuilder::execute`].
     pub fn inspect<I>(&mut self, signed: &SignedTransaction, inspector: &mut I) -> Result<Inspected, InspectError>
     where
-        I: for<'g> Inspector<InspectedContext<'g, 'a>>,
+        I: Inspector<InspectedContext<'a>>,
     {
         let (configuration, block) = (self.configuration.clone(), self.block.clone());
         self.run(configuration, block, transaction::environment(signed), inspector)
@@ -174,14 +174,18 @@ impl<'a> Ground<'a> {
         inspector: &mut I,
     ) -> Result<Inspected, InspectError>
     where
-        I: for<'g> Inspector<InspectedContext<'g, 'a>>,
+        I: Inspector<InspectedContext<'a>>,
     {
+        // The context owns the state while it runs: inspectors are for contexts without a lifetime of their own.
+        let empty = CacheDB::new(self.state.db);
+        let state = std::mem::replace(&mut self.state, empty);
         let mut evm = Context::mainnet()
-            .with_db(&mut self.state)
+            .with_db(state)
             .with_cfg(configuration)
             .with_block(block)
             .build_mainnet_with_inspector(inspector);
         let outcome: Result<ResultAndState, EVMError<Infallible>> = evm.inspect_tx(transaction.clone());
+        self.state = evm.ctx.journaled_state.database;
         match outcome {
             Ok(outcome) => Ok(Inspected { outcome, transaction }),
             Err(EVMError::Transaction(invalid)) => Err(InspectError::Invalid(invalid)),

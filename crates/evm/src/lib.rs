@@ -95,7 +95,7 @@ pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};
 pub use overrides::{AccountOverride, BlockOverride, OverrideError, Overrides, StorageOverride};
-pub use revm::context::result::{ExecutionResult, InvalidTransaction};
+pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
 pub use transaction::{SignedTransaction, TransactionError, decode, recover};

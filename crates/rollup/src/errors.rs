@@ -7,6 +7,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 
 /// A call that reverted.
 pub(crate) const REVERTED: i32 = 3;
+/// A transaction that was sent is in no block yet (EIP-7966).
+pub(crate) const TIMED_OUT: i32 = 4;
 /// A parameter that cannot be.
 pub(crate) const INVALID_PARAMETERS: i32 = -32602;
 /// Everything else.

@@ -1,17 +1,19 @@
 //! The answers to Ethereum's JSON-RPC.
 
 use crate::{
+    access::access_list,
     answers,
     calls::{Asked, BlockAsked},
     errors::{INVALID_PARAMETERS, refused},
     fees::TIP,
+    filling::Filled,
     rpc::{EthServer, NetServer, Web3Server},
     server::Server,
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessListResult};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256, keccak256};
 use alloy_rpc_types_eth::{
-    Block, EIP1186AccountProofResponse, EIP1186StorageProof, FeeHistory, Filter, Index, Log, Transaction,
+    AccountInfo, Block, EIP1186AccountProofResponse, EIP1186StorageProof, FeeHistory, Filter, Index, Log, Transaction,
     TransactionReceipt, TransactionRequest, state::StateOverride,
 };
 use alloy_serde::JsonStorageKey;
@@ -20,6 +22,7 @@ use jsonrpsee::{
     PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
 };
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Slots of one proof.
@@ -114,11 +117,7 @@ impl EthServer for Server {
 
     fn code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes> {
         let view = self.view(block)?;
-        let code = |view: &Chain| {
-            let code_hash = view.state().account(address)?.code_hash;
-            Some(view.state().code(code_hash)?.original_bytes())
-        };
-        Ok(code(&view).unwrap_or_default())
+        Ok(code_of(&view, address))
     }
 
     fn storage(&self, address: Address, slot: U256, block: Option<BlockId>) -> RpcResult<B256> {
@@ -173,6 +172,45 @@ impl EthServer for Server {
         self.estimated(request, block, Asked { state, block: block_asked }).await
     }
 
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult> {
+        self.on_ground(request, block, Asked { state, block: None }, access_list).await
+    }
+
+    async fn fill_transaction(&self, request: TransactionRequest) -> RpcResult<Filled> {
+        self.filled(request).await
+    }
+
+    fn account_info(&self, address: Address, block: Option<BlockId>) -> RpcResult<AccountInfo> {
+        let view = self.view(block)?;
+        let account = view.state().account(address).copied().unwrap_or_default();
+        Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code: code_of(&view, address) })
+    }
+
+    fn blob_base_fee(&self) -> RpcResult<U64> {
+        Ok(U64::ONE)
+    }
+
+    fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        Ok(self.block(hash.into()).map(|_| U64::ZERO))
+    }
+
+    fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        Ok(self.block(number.into()).map(|_| U64::ZERO))
+    }
+
+    fn uncle_by_hash(&self, _hash: B256, _index: Index) -> RpcResult<Option<Block>> {
+        Ok(None)
+    }
+
+    fn uncle_by_number(&self, _number: BlockNumberOrTag, _index: Index) -> RpcResult<Option<Block>> {
+        Ok(None)
+    }
+
     fn gas_price(&self) -> RpcResult<U256> {
         Ok(U256::from(self.proposed_gas_price()))
     }
@@ -195,6 +233,14 @@ impl EthServer for Server {
         self.take_transaction(transaction).await
     }
 
+    async fn send_raw_transaction_sync(
+        &self,
+        transaction: Bytes,
+        timeout: Option<U64>,
+    ) -> RpcResult<TransactionReceipt> {
+        self.take_and_wait(transaction, timeout).await
+    }
+
     async fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>> {
         let server = self.clone();
         self.heavy.run(move || server.logs_of(&filter)).await?
@@ -204,10 +250,16 @@ impl EthServer for Server {
         &self,
         pending: PendingSubscriptionSink,
         kind: String,
-        filter: Option<Filter>,
+        about: Option<Value>,
     ) -> SubscriptionResult {
-        self.serve_subscription(pending, &kind, filter).await
+        self.serve_subscription(pending, &kind, about).await
     }
+}
+
+fn code_of(view: &Chain, address: Address) -> Bytes {
+    let account = view.state().account(address);
+    let code = account.and_then(|account| view.state().code(account.code_hash));
+    code.map(|code| code.original_bytes()).unwrap_or_default()
 }
 
 fn nth(block: &chorale_evm::Block, index: usize) -> Option<Transaction> {
@@ -219,6 +271,10 @@ impl NetServer for Server {
         Ok(self.rollup.to_string())
     }
 
+    fn peer_count(&self) -> RpcResult<U64> {
+        Ok(U64::from(self.nodes.iter().count()))
+    }
+
     fn listening(&self) -> RpcResult<bool> {
         Ok(true)
     }
@@ -227,5 +283,9 @@ impl NetServer for Server {
 impl Web3Server for Server {
     fn client_version(&self) -> RpcResult<String> {
         Ok(concat!("chorale/v", env!("CARGO_PKG_VERSION")).to_owned())
+    }
+
+    fn sha3(&self, data: Bytes) -> RpcResult<B256> {
+        Ok(keccak256(data))
     }
 }

@@ -14,6 +14,7 @@
 //! Everything is in memory and derived anew from the first height at every start. State is kept for the last 128 blocks: a
 //! question about the state of an earlier one is answered with an error that says so.
 
+mod access;
 mod admission;
 mod answers;
 mod blocks;
@@ -24,6 +25,7 @@ mod development;
 mod errors;
 mod eth;
 mod fees;
+mod filling;
 mod filters;
 mod follow;
 mod logs;
@@ -32,10 +34,12 @@ mod published;
 mod reverts;
 mod rpc;
 mod run;
+mod sending;
 mod server;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
 pub use config::{ConfigError, RollupConfig, ServedRollup};

@@ -8,6 +8,7 @@ use crate::{
     rpc::{EthServer, NetServer, Web3Server},
     server::{Heavy, Server},
     subscriptions::HexIds,
+    txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
 use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
@@ -207,12 +208,13 @@ fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) 
 
 pub(crate) fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 5] = [
+    let parts: [jsonrpsee::Methods; 6] = [
         EthServer::into_rpc(server.clone()).into(),
         FilteringServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
         BundlesServer::into_rpc(server.clone()).into(),
+        TxPoolServer::into_rpc(server.clone()).into(),
     ];
     for part in parts {
         all.merge(part).expect("their names differ");

@@ -3,3 +3,4 @@
 mod calls;
 mod filters;
 mod network;
+mod wallets;
