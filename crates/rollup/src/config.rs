@@ -19,6 +19,9 @@ pub struct RollupConfig {
     /// What is logged.
     #[serde(default = "info")]
     pub log: String,
+    /// Origins whose web pages may use the interface; `*` stands for all.
+    #[serde(default = "any")]
+    pub cors: Vec<String>,
     /// The rollups of the domain: all of them, as a bundle may touch any.
     pub rollups: Vec<ServedRollup>,
 }
@@ -35,6 +38,11 @@ pub struct ServedRollup {
 
 fn info() -> String {
     "info".to_owned()
+}
+
+/// The interface holds no keys: a page can do no more with it than anybody else.
+fn any() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 /// Why a configuration cannot be read.
@@ -86,13 +94,16 @@ impl RollupConfig {
              # The genesis of the sequencers' chain: all trust begins here.\ngenesis = {}\n\
              # The sequencer's nodes, to follow and to hand transactions to. None is believed: one that is honest is enough.\n\
              nodes = {}\n\
-             # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\n\
+             # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\
+             # Origins whose web pages may use the interface, for example \"https://app.example\"; \"*\" stands for all: it\n\
+             # holds no keys.\ncors = {}\n\n\
              # All rollups of the domain, as a bundle may touch any. `genesis`: the rollup's own, as Ethereum's clients read\n\
              # it; the chain's genesis names the hash of its block 0. `listen`: where its JSON-RPC is served, over HTTP and\n\
              # WebSocket.\n",
             quoted(&self.genesis.to_string_lossy()),
             toml::Value::Array(nodes),
             quoted(&self.log),
+            toml::Value::Array(self.cors.iter().map(|origin| quoted(origin)).collect()),
         );
         for ServedRollup { genesis, listen } in &self.rollups {
             let genesis = quoted(&genesis.to_string_lossy());
@@ -116,6 +127,7 @@ mod tests {
             genesis: "../genesis.toml".into(),
             nodes: vec!["http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned()],
             log: "info".to_owned(),
+            cors: vec!["https://app.example".to_owned()],
             rollups: vec![rollup(9545), rollup(9546)],
         };
         assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config));

@@ -21,6 +21,7 @@ mod blocks;
 mod bundles;
 mod calls;
 mod config;
+mod cors;
 mod development;
 mod errors;
 mod eth;

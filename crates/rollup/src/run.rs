@@ -2,6 +2,7 @@
 
 use crate::{
     bundles::BundlesServer,
+    cors::Cors,
     filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
@@ -43,6 +44,8 @@ pub struct Config {
     pub rollups: Vec<(alloy_genesis::Genesis, SocketAddr)>,
     /// The nodes to follow, and to hand transactions to.
     pub nodes: Vec<String>,
+    /// Origins whose web pages may use the interface; `*` stands for all.
+    pub cors: Vec<String>,
 }
 
 /// Why it does not run, or stopped.
@@ -132,7 +135,7 @@ pub async fn run(
             taken: Taken::default(),
             filters: Filters::default(),
         };
-        handles.push(serve(listener, address, &server)?);
+        handles.push(serve(listener, address, &server, &config.cors)?);
     }
     ready(&addresses);
     let ended = tokio::select! {
@@ -190,7 +193,12 @@ async fn listen(config: &Config) -> Result<BTreeMap<RollupId, (std::net::TcpList
     Ok(listeners)
 }
 
-fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) -> Result<ServerHandle, RollupError> {
+pub(crate) fn serve(
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    server: &Server,
+    cors: &[String],
+) -> Result<ServerHandle, RollupError> {
     let limits = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
         .max_response_body_size(ANSWER_BYTES_MAX)
@@ -201,7 +209,9 @@ fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) 
         .enable_ws_ping(PingConfig::new())
         .set_id_provider(HexIds)
         .build();
-    let built = ServerBuilder::with_config(limits).build_from_tcp(listener);
+    let built = ServerBuilder::with_config(limits)
+        .set_http_middleware(tower::ServiceBuilder::new().layer(Cors::new(cors)))
+        .build_from_tcp(listener);
     let built = built.map_err(|error| RollupError::Listen { address, error })?;
     Ok(built.start(methods(server)))
 }

@@ -101,7 +101,7 @@ fn config(file: &RollupConfig, listen: Option<SocketAddr>) -> Result<Config> {
         };
         rollups.push((ethereum_genesis(&rollup.genesis)?, address));
     }
-    Ok(Config { genesis: chorale_node::read_genesis(&file.genesis)?, rollups, nodes: file.nodes.clone() })
+    Ok(Config { genesis: chorale_node::read_genesis(&file.genesis)?, rollups, nodes: file.nodes.clone(), cors: file.cors.clone() })
 }
 
 fn ethereum_genesis(path: &Path) -> Result<EthereumGenesis> {

@@ -159,6 +159,7 @@ impl Layout {
             genesis: PathBuf::from("../genesis.toml"),
             nodes: nodes.iter().map(|node| format!("http://{}", node.listen(2))).collect(),
             log: "info".to_owned(),
+            cors: vec!["*".to_owned()],
             rollups,
         };
         fs::write(self.rollup_config(), config.to_commented_toml())?;
