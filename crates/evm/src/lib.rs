@@ -76,6 +76,7 @@ mod ground;
 mod mailbox;
 mod map;
 mod overrides;
+mod replay;
 mod rollup;
 mod state;
 mod system;

@@ -22,6 +22,7 @@ mod bundles;
 mod calls;
 mod config;
 mod cors;
+mod debug;
 mod development;
 mod errors;
 mod eth;

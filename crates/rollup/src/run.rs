@@ -3,6 +3,7 @@
 use crate::{
     bundles::BundlesServer,
     cors::Cors,
+    debug::DebugServer,
     filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
@@ -218,12 +219,13 @@ pub(crate) fn serve(
 
 pub(crate) fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 6] = [
+    let parts: [jsonrpsee::Methods; 7] = [
         EthServer::into_rpc(server.clone()).into(),
         FilteringServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
         BundlesServer::into_rpc(server.clone()).into(),
+        DebugServer::into_rpc(server.clone()).into(),
         TxPoolServer::into_rpc(server.clone()).into(),
     ];
     for part in parts {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod cors;
+mod debug;
 mod filters;
 mod network;
 mod wallets;
