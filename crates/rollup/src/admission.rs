@@ -38,6 +38,8 @@ impl Server {
             {
                 pending.insert(signed);
             }
+            drop(published);
+            server.taken.tell(hash);
             Ok(hash)
         });
         submitted.await.unwrap_or_else(|_| Err(refused(SERVER_ERROR, "the node is stopping")))

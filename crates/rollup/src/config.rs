@@ -26,6 +26,9 @@ pub struct RollupConfig {
     /// What is logged.
     #[serde(default = "info")]
     pub log: String,
+    /// Origins whose web pages may use the interface; `*` stands for all.
+    #[serde(default = "any")]
+    pub cors: Vec<String>,
     /// The rollups of the domain: all of them, as a bundle may touch any.
     pub rollups: Vec<ServedRollup>,
 }
@@ -42,6 +45,11 @@ pub struct ServedRollup {
 
 fn info() -> String {
     "info".to_owned()
+}
+
+/// The interface holds no keys: a page can do no more with it than anybody else.
+fn any() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 /// Why a configuration cannot be read.
@@ -104,7 +112,9 @@ impl RollupConfig {
              # Where all that is executed is written, in a folder that no other process uses. From there the node goes on when\n\
              # it starts again; without it, all is executed anew from the first height, which few nodes keep.\n{}\n\
              # So many of the last blocks of each rollup are kept, with their receipts; all if this is left out.\n{}\n\
-             # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\n\
+             # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\
+             # Origins whose web pages may use the interface, for example \"https://app.example\"; \"*\" stands for all: it\n\
+             # holds no keys.\ncors = {}\n\n\
              # All rollups of the domain, as a bundle may touch any. `genesis`: the rollup's own, as Ethereum's clients read\n\
              # it; the chain's genesis names the hash of its block 0. `listen`: where its JSON-RPC is served, over HTTP and\n\
              # WebSocket.\n",
@@ -113,6 +123,7 @@ impl RollupConfig {
             data,
             retain_blocks,
             quoted(&self.log),
+            toml::Value::Array(self.cors.iter().map(|origin| quoted(origin)).collect()),
         );
         for ServedRollup { genesis, listen } in &self.rollups {
             let genesis = quoted(&genesis.to_string_lossy());
@@ -138,6 +149,7 @@ mod tests {
             data: Some("data".into()),
             retain_blocks: NonZeroU64::new(1_000),
             log: "info".to_owned(),
+            cors: vec!["https://app.example".to_owned()],
             rollups: vec![rollup(9545), rollup(9546)],
         };
         assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config.clone()));

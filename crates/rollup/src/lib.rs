@@ -27,26 +27,37 @@
 //! long that no node of the sequencer keeps what it missed cannot go on: one of `nodes` should keep everything. Records of
 //! bundles are never deleted.
 
+mod access;
 mod admission;
 mod answers;
 mod blocks;
 mod bundles;
+mod calls;
 mod config;
+mod cors;
+mod debug;
 mod development;
 mod errors;
 mod eth;
 mod fees;
+mod filling;
+mod filters;
 mod follow;
 mod logs;
 mod lookup;
 mod pending;
 mod published;
 mod record;
+mod reverts;
 mod rpc;
 mod run;
+mod sending;
 mod server;
 mod store;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
 pub use config::{ConfigError, RollupConfig, ServedRollup};

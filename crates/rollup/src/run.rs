@@ -2,12 +2,16 @@
 
 use crate::{
     bundles::BundlesServer,
+    cors::Cors,
+    debug::DebugServer,
+    filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
     rpc::{EthServer, NetServer, Web3Server},
     server::{Heavy, Server},
     store::{Store, StoreError},
     subscriptions::HexIds,
+    txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
 use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
@@ -49,6 +53,8 @@ pub struct Config {
     /// So many of the last blocks of each rollup are kept, with receipts; all if none. State is kept of the last ones only,
     /// whatever this says.
     pub retain_blocks: Option<NonZeroU64>,
+    /// Origins whose web pages may use the interface; `*` stands for all.
+    pub cors: Vec<String>,
 }
 
 /// Why it does not run, or stopped.
@@ -144,8 +150,10 @@ pub async fn run(
             reads: reads.clone(),
             store: Arc::clone(&store),
             urls: Arc::clone(&urls),
+            taken: Taken::default(),
+            filters: Filters::default(),
         };
-        handles.push(serve(listener, address, &server)?);
+        handles.push(serve(listener, address, &server, &config.cors)?);
     }
     ready(&addresses);
     let ended = tokio::select! {
@@ -203,7 +211,12 @@ async fn listen(config: &Config) -> Result<BTreeMap<RollupId, (std::net::TcpList
     Ok(listeners)
 }
 
-fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) -> Result<ServerHandle, RollupError> {
+pub(crate) fn serve(
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    server: &Server,
+    cors: &[String],
+) -> Result<ServerHandle, RollupError> {
     let limits = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
         .max_response_body_size(ANSWER_BYTES_MAX)
@@ -214,18 +227,23 @@ fn serve(listener: std::net::TcpListener, address: SocketAddr, server: &Server) 
         .enable_ws_ping(PingConfig::new())
         .set_id_provider(HexIds)
         .build();
-    let built = ServerBuilder::with_config(limits).build_from_tcp(listener);
+    let built = ServerBuilder::with_config(limits)
+        .set_http_middleware(tower::ServiceBuilder::new().layer(Cors::new(cors)))
+        .build_from_tcp(listener);
     let built = built.map_err(|error| RollupError::Listen { address, error })?;
     Ok(built.start(methods(server)))
 }
 
-fn methods(server: &Server) -> RpcModule<()> {
+pub(crate) fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 4] = [
+    let parts: [jsonrpsee::Methods; 7] = [
         EthServer::into_rpc(server.clone()).into(),
+        FilteringServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
         BundlesServer::into_rpc(server.clone()).into(),
+        DebugServer::into_rpc(server.clone()).into(),
+        TxPoolServer::into_rpc(server.clone()).into(),
     ];
     for part in parts {
         all.merge(part).expect("their names differ");

@@ -3,6 +3,7 @@
 use crate::{
     blocks::{Blocks, NoState},
     errors::{LIMIT_EXCEEDED, SERVER_ERROR, refused},
+    filters::{Filters, Taken},
     published::{Published, Shared},
     store::Store,
 };
@@ -39,6 +40,9 @@ pub(crate) struct Server {
     pub(crate) store: Arc<Store>,
     /// Where the rollups of the domain are served.
     pub(crate) urls: Arc<BTreeMap<RollupId, String>>,
+    /// What this node takes from users.
+    pub(crate) taken: Taken,
+    pub(crate) filters: Filters,
 }
 
 /// Bounds what is computed for those who ask, so that it cannot take all processors, nor memory for what waits.

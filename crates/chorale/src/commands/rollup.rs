@@ -114,6 +114,7 @@ fn config(path: &Path, file: &RollupConfig, arguments: &Arguments) -> Result<Con
         nodes: file.nodes.clone(),
         data,
         retain_blocks: file.retain_blocks,
+        cors: file.cors.clone(),
     })
 }
 

@@ -161,6 +161,7 @@ impl Layout {
             data: Some(PathBuf::from("data")),
             retain_blocks: None,
             log: "info".to_owned(),
+            cors: vec!["*".to_owned()],
             rollups,
         };
         fs::write(self.rollup_config(), config.to_commented_toml())?;
