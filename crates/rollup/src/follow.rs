@@ -1,8 +1,8 @@
 //! Following the order: from one height with content to the next, each verified, executed, written and shown.
 //!
 //! Three tasks, so that none waits for another: one fetches, one executes, one writes. What is shown is on the disk: after
-//! a crash nothing is gone that anybody saw. Writing takes as long for many heights as for one, so the writer takes all
-//! that were executed while it wrote the last ones.
+//! a crash nothing is gone that anybody saw. Of small blocks most of a write is waiting for the disk, so the writer takes
+//! all that were executed while it wrote the last ones.
 
 use crate::{
     published::Shared,

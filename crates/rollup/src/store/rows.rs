@@ -284,7 +284,7 @@ pub(super) fn read_bundle(payload: &[u8]) -> Result<BundleRecord, BadRow> {
 /// How a block changed the state, to take it back.
 pub(super) fn changes(changes: &chorale_evm::Changes) -> Vec<u8> {
     let account = |account: &Option<Account>| Bytes::from(account.map_or(Vec::new(), |it| self::account(&it).to_vec()));
-    let code = |code: &Option<Bytes>| Raw(list_of(code.iter().map(|code| alloy_rlp::encode(code))).0);
+    let code = |code: &Option<Bytes>| Raw(list_of(code.iter().map(alloy_rlp::encode)).0);
     let hash = |hash: &Option<B256>| hash.map_or_else(Bytes::new, |hash| Bytes::from(hash.to_vec()));
     list(&[
         &list_of(changes.accounts.iter().map(|(key, it)| list(&[key, &account(&it.before), &account(&it.after)]))),

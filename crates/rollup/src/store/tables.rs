@@ -7,8 +7,9 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 
 /// Rollup and address: nonce, balance and hash of the code.
 pub(super) const ACCOUNTS: TableDefinition<'_, (u64, &[u8; 20]), &[u8; 72]> = TableDefinition::new("accounts");
+type SlotKey = (u64, &'static [u8; 20], &'static [u8; 32]);
 /// Rollup, address and slot: its value, if that is not zero.
-pub(super) const SLOTS: TableDefinition<'_, (u64, &[u8; 20], &[u8; 32]), &[u8; 32]> = TableDefinition::new("slots");
+pub(super) const SLOTS: TableDefinition<'_, SlotKey, &[u8; 32]> = TableDefinition::new("slots");
 /// Rollup and hash: the code.
 pub(super) const CODES: TableDefinition<'_, (u64, &[u8; 32]), &[u8]> = TableDefinition::new("codes");
 /// Rollup and number: what `BLOCKHASH` answers.

@@ -11,12 +11,7 @@ use chorale_evm::{Block, Chain, Domain};
 use chorale_types::{BundleId, RollupId};
 use proptest::prelude::*;
 use redb::ReadableTable as _;
-use std::{
-    collections::BTreeMap,
-    num::NonZeroU64,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, num::NonZeroU64, path::Path};
 use story::{ROLLUPS, Story, domain};
 
 /// A node that never stops, and all that it made.
@@ -269,44 +264,4 @@ fn old_blocks_are_deleted_with_all_that_leads_to_them() {
     // Less memory of the past, and all else as before.
     let restored = open(folder.path()).restore(&domain("ours")).unwrap();
     assert_eq!(restored.domain.heads(), steady.domain.heads());
-}
-
-/// `cargo test --release -p chorale-rollup measure -- --ignored --nocapture`
-#[test]
-#[ignore = "measures"]
-fn measure() {
-    for (transfers, at_once) in [(1, 1), (100, 1), (1_000, 1), (100, 16), (1_000, 8)] {
-        let folder = tempfile::tempdir_in(".").unwrap();
-        let (store, mut going, mut story) = (open(folder.path()), domain("ours"), Story::new(1));
-        let (mut written, mut spent, mut worst) = (0, Duration::ZERO, Duration::ZERO);
-        for _ in 0..12 {
-            let batch: Vec<Executed> = (0..at_once)
-                .map(|_| {
-                    let ordered = story.transfers(&going, transfers);
-                    let derived = ordered.derive(&mut going);
-                    Executed::new(&going, derived, &ordered.lanes)
-                })
-                .collect();
-            let begun = Instant::now();
-            store.write(&batch).unwrap();
-            let took = begun.elapsed();
-            (written, spent, worst) = (written + at_once, spent + took, worst.max(took));
-        }
-        let rollup = RollupId(ROLLUPS[0]);
-        let begun = Instant::now();
-        let block = store.block(rollup, 1).unwrap().unwrap();
-        let (read, begun) = (begun.elapsed(), Instant::now());
-        let _ = store.transaction(rollup, alloy_primitives::B256::ZERO).unwrap();
-        let (missed, begun) = (begun.elapsed(), Instant::now());
-        let _ = store.header(rollup, 1).unwrap();
-        let (header, begun) = (begun.elapsed(), Instant::now());
-        store.restore(&domain("ours")).unwrap();
-        println!(
-            "{transfers} transfers, {at_once} heights at once: {:?} each, worst transaction {worst:?}; reading a block of {}: \
-             {read:?}, a hash that is not there {missed:?}, a header {header:?}; restoring {:?}",
-            spent / written,
-            block.transactions.len(),
-            begun.elapsed()
-        );
-    }
 }

@@ -4,7 +4,9 @@ use crate::{
     development_genesis,
     filters::{Filters, Taken},
     published::Shared,
+    record::Executed,
     server::{Heavy, Server},
+    store::Store,
 };
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -94,6 +96,7 @@ pub(super) struct Network {
     pub(super) submitted: mpsc::UnboundedReceiver<Vec<u8>>,
     _level: watch::Sender<bool>,
     _sequencer: ServerHandle,
+    _folder: tempfile::TempDir,
 }
 
 impl Network {
@@ -105,20 +108,25 @@ impl Network {
         }
         let chain = ChainId(tagged_hash("test/chain", &[]));
         let domain = Domain::new(chain, DomainId(1), [RollupGenesis::new(&genesis).unwrap()]);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &domain, None).unwrap();
+        let (shared, domain) = Shared::new(store.restore(&domain).unwrap());
         let (url, submitted, sequencer) = sequencer().await;
         let (level, is_level) = watch::channel(true);
         let server = Server {
             chain,
             rollup: RollupId(ROLLUP),
-            shared: Arc::new(Shared::new(&domain)),
+            shared: Arc::new(shared),
             nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),
             level: is_level,
             heavy: Heavy::new(),
+            reads: Heavy::reads(),
+            store: Arc::new(store),
             urls: Arc::new(BTreeMap::new()),
             taken: Taken::default(),
             filters: Filters::default(),
         };
-        Self { domain, server, submitted, _level: level, _sequencer: sequencer }
+        Self { domain, server, submitted, _level: level, _sequencer: sequencer, _folder: folder }
     }
 
     /// The next height has these transactions, and so has the block that is made of it.
@@ -145,7 +153,9 @@ impl Network {
         let lanes = [Lane::new(RollupId(ROLLUP), (0..).zip(transactions).map(item).collect()).unwrap()];
         let derived = self.domain.derive(&Content { outcome: &outcome, lanes: &lanes, bundles: &[] }).unwrap();
         assert_eq!(derived.blocks[&RollupId(ROLLUP)].skipped, []);
-        self.server.shared.publish(&self.domain, derived, &lanes);
+        let executed = Executed::new(&self.domain, derived, &lanes);
+        self.server.store.write(std::slice::from_ref(&executed)).unwrap();
+        self.server.shared.publish(executed);
     }
 
     /// The result of a method.

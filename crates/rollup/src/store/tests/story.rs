@@ -146,21 +146,6 @@ impl Story {
         Ordered { outcome: outcome(domain.chain_id(), self.height), lanes: lanes.collect(), bundles }
     }
 
-    /// A height with so many transfers on the first rollup.
-    pub(super) fn transfers(&mut self, domain: &Domain, count: u64) -> Ordered {
-        self.height += 1;
-        let items = (0..count).map(|index| {
-            let (wallet, number) = (index % 4, index / 4);
-            let nonce = self.nonce(domain, ROLLUPS[0], wallet) + number;
-            let to = Address::from_slice(&keccak256((self.height * 10_000 + index).to_be_bytes())[12..]);
-            let data = self.signed(ROLLUPS[0], wallet, nonce, TxKind::Call(to), 1, Bytes::new(), AccessList::default());
-            let place = Place { payload: 0, unit: u32::try_from(index).unwrap(), leg: None };
-            LaneItem { place, id: id_of(ROLLUPS[0], &data), data: Blob::new(data).unwrap() }
-        });
-        let lane = Lane::new(RollupId(ROLLUPS[0]), items.collect()).unwrap();
-        Ordered { outcome: outcome(domain.chain_id(), self.height), lanes: vec![lane], bundles: Vec::new() }
-    }
-
     fn nonce(&self, domain: &Domain, rollup: u64, wallet: u64) -> u64 {
         let address = self.wallets[usize::try_from(wallet).unwrap()].address;
         domain.chain(RollupId(rollup)).unwrap().state().account(address).map_or(0, |account| account.nonce)
