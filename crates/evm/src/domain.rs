@@ -100,6 +100,24 @@ impl Domain {
         Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
     }
 
+    /// A domain after a height that was derived before: from what was written down of it. `burnt` are the
+    /// [bindings](DerivedHeight::burnt) of all heights up to then; those that are over by now may be left out.
+    #[must_use]
+    pub fn restore(
+        chain: ChainId,
+        id: DomainId,
+        chains: impl IntoIterator<Item = Chain>,
+        height: Height,
+        burnt: impl IntoIterator<Item = (Height, Digest)>,
+    ) -> Self {
+        let chains = chains.into_iter().map(|chain| (RollupId(chain.rules().chain_id), chain)).collect();
+        let mut by_height: BTreeMap<Height, BTreeSet<Digest>> = BTreeMap::new();
+        for (expiry, binding) in burnt {
+            by_height.entry(expiry).or_default().insert(binding);
+        }
+        Self { chain, id, chains, height, burnt: by_height }
+    }
+
     /// The sequencers' chain.
     #[must_use]
     pub const fn chain_id(&self) -> ChainId {

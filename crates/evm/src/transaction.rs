@@ -5,12 +5,13 @@ use alloy_consensus::{
     transaction::{Recovered, SignerRecoverable as _},
 };
 use alloy_eips::eip2718::Decodable2718 as _;
+use alloy_primitives::Address;
 use chorale_types::{LaneItem, RollupId, TxId};
 use revm::context::TxEnv;
 use std::{collections::BTreeMap, ops::Deref};
 
-/// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: only [`recover`]
-/// makes one.
+/// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: [`recover`] makes
+/// one, and [`recovered_before`] makes it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTransaction(Recovered<TxEnvelope>);
 
@@ -122,6 +123,16 @@ impl Known {
             None => recover(&item.data, rollup.0),
         }
     }
+}
+
+/// A transaction that [`recover`] made, and that was written down together with its sender: whoever calls this answers for
+/// the bytes being the same. The signature is not looked at again, which is most of the work.
+///
+/// # Errors
+///
+/// What is wrong with it; see [`TransactionError`].
+pub fn recovered_before(bytes: &[u8], chain_id: u64, sender: Address) -> Result<SignedTransaction, TransactionError> {
+    Ok(SignedTransaction(Recovered::new_unchecked(decode(bytes, chain_id)?, sender)))
 }
 
 /// What the EVM is told of a transaction.

@@ -1,16 +1,16 @@
 //! The `chorale_` namespace: bundles that execute as a whole.
 
 use crate::{
-    admission::{is_known_already, told},
+    admission::{submit_to_some, told},
     answers,
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
-    published::BundleRecord,
+    record::{BundleRecord, Fate},
     server::Server,
 };
 use alloy_primitives::{Address, Bytes, TxHash, U64, U128};
 use alloy_rpc_types_eth::TransactionReceipt;
 use chorale_api::{BundleRequest, ChoraleApiClient as _, ErrorCode, ExecutionRequest, HexBytes};
-use chorale_evm::{AbortReason, Block, BoundLeg, Effect, Marker, RawLeg, Terms, binding, recover, simulate};
+use chorale_evm::{AbortReason, Block, BoundLeg, Marker, RawLeg, Terms, binding, recover, simulate};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, BundleId, DomainId, Execution, Height, PaidExecution, Promise, RollupId,
     Transaction,
@@ -19,6 +19,7 @@ use chorale_types::{
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait, client::Error as ClientError},
+    http_client::HttpClient,
     proc_macros::rpc,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// So many of the last bundles are told to who watches.
+const RECENT_MAX: usize = 16;
 
 /// A bundle, as who sends it writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -199,15 +203,13 @@ impl BundlesServer for Server {
     async fn send_bundle(&self, sent: SentBundle) -> RpcResult<String> {
         let server = self.clone();
         let request = self.heavy.run(move || server.checked(&sent)).await??;
-        let mut failed = String::from("no node is left");
-        for node in self.nodes.iter() {
-            match node.client.submit_bundle(request.1.clone()).await {
-                Ok(_) => return Ok(request.0.to_string()),
-                Err(error) if is_known_already(&error) => return Ok(request.0.to_string()),
-                Err(error) => failed = told(&node.url, &error),
-            }
-        }
-        Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+        let (id, request) = request;
+        let submit = |client: HttpClient| {
+            let request = request.clone();
+            async move { client.submit_bundle(request).await }
+        };
+        submit_to_some(&self.nodes, submit).await?;
+        Ok(id.to_string())
     }
 
     async fn simulate_bundle(&self, sent: SentBundle) -> RpcResult<Simulated> {
@@ -228,7 +230,10 @@ impl BundlesServer for Server {
                         status: BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
                         legs: done.into_iter().map(|(_, result)| simulated(result)).collect(),
                     },
-                    Err((leg, reason)) => Simulated { status: aborted(leg, &reason), legs: Vec::new() },
+                    Err((leg, reason)) => {
+                        let status = aborted(leg, reason.to_string(), reason.burns());
+                        Simulated { status, legs: Vec::new() }
+                    }
                 }
             })
             .await
@@ -236,8 +241,8 @@ impl BundlesServer for Server {
 
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus> {
         let bundle = parsed(&id)?;
-        if let Some(record) = self.read().bundles.get(&bundle) {
-            return Ok(status_of(record));
+        if let Some(record) = self.bundle(bundle).await? {
+            return Ok(status_of(&record));
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
@@ -264,7 +269,8 @@ impl BundlesServer for Server {
 
     fn recent_bundles(&self) -> RpcResult<Vec<RecentBundle>> {
         let published = self.read();
-        let recent = published.recent.iter().rev().filter_map(|id| Some((id, published.bundles.get(id)?)));
+        let recent =
+            published.recent.iter().rev().take(RECENT_MAX).filter_map(|id| Some((id, published.bundles.get(id)?)));
         let answer = |(id, record): (&BundleId, &BundleRecord)| RecentBundle {
             id: id.to_string(),
             rollups: record.legs.iter().map(|(rollup, _)| rollup.0).collect(),
@@ -274,17 +280,14 @@ impl BundlesServer for Server {
     }
 
     async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
-        let bundle = parsed(&id)?;
-        let (record, found) = {
-            let published = self.read();
-            let Some(record) = published.bundles.get(&bundle).cloned() else { return Ok(None) };
-            let committed = record.effect == Effect::Committed;
-            let find = |(rollup, hash): &(RollupId, TxHash)| {
-                published.rollups.get(rollup).filter(|_| committed).and_then(|blocks| blocks.transaction(*hash))
-            };
-            let found: Vec<_> = record.legs.iter().map(find).collect();
-            (record, found)
-        };
+        let Some(record) = self.bundle(parsed(&id)?).await? else { return Ok(None) };
+        let mut found = Vec::new();
+        for (rollup, hash) in &record.legs {
+            found.push(match record.fate {
+                Fate::Committed => self.transaction_of(*rollup, *hash).await?,
+                _ => None,
+            });
+        }
         let receipt = move || {
             let leg = |((rollup, hash), found): (&(RollupId, TxHash), Option<(Arc<Block>, usize)>)| {
                 let receipt = found.map(|(block, index)| answers::receipt(&block, index));
@@ -380,10 +383,10 @@ fn parsed(id: &str) -> RpcResult<BundleId> {
 }
 
 fn status_of(record: &BundleRecord) -> BundleStatus {
-    let status = match &record.effect {
-        Effect::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
-        Effect::Aborted { leg, reason } => aborted(*leg, reason),
-        Effect::Unplaced { rollup } => BundleStatus {
+    let status = match &record.fate {
+        Fate::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
+        Fate::Aborted { leg, reason, burns, .. } => aborted(*leg, reason.clone(), *burns),
+        Fate::Unplaced { rollup } => BundleStatus {
             state: "unplaced".to_owned(),
             reason: Some(format!(
                 "rollup {rollup} had not enough gas left at this height; send it again as attempt + 1"
@@ -394,12 +397,12 @@ fn status_of(record: &BundleRecord) -> BundleStatus {
     BundleStatus { height: Some(record.height.0), ..status }
 }
 
-fn aborted(leg: Option<u8>, reason: &AbortReason) -> BundleStatus {
+fn aborted(leg: Option<u8>, reason: String, burnt: bool) -> BundleStatus {
     BundleStatus {
         state: "aborted".to_owned(),
-        reason: Some(reason.to_string()),
+        reason: Some(reason),
         leg,
-        burnt: Some(reason.burns()),
+        burnt: Some(burnt),
         ..BundleStatus::default()
     }
 }

@@ -1,40 +1,31 @@
 //! The answers to Ethereum's JSON-RPC.
 
 use crate::{
+    access::access_list,
     answers,
-    errors::{INVALID_PARAMETERS, SERVER_ERROR, failed, refused},
+    calls::{Asked, BlockAsked},
+    errors::{INVALID_PARAMETERS, refused},
     fees::TIP,
+    filling::Filled,
     rpc::{EthServer, NetServer, Web3Server},
     server::Server,
 };
-use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, TxHash, TxKind, U64, U256};
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessListResult};
+use alloy_primitives::{Address, B256, Bytes, TxHash, U64, U256, keccak256};
 use alloy_rpc_types_eth::{
-    Block, EIP1186AccountProofResponse, EIP1186StorageProof, FeeHistory, Filter, Index, Log, Transaction,
-    TransactionReceipt, TransactionRequest,
+    AccountInfo, Block, EIP1186AccountProofResponse, EIP1186StorageProof, FeeHistory, Filter, Index, Log, Transaction,
+    TransactionReceipt, TransactionRequest, state::StateOverride,
 };
 use alloy_serde::JsonStorageKey;
-use chorale_evm::{Call, Called, Chain};
+use chorale_evm::Chain;
 use jsonrpsee::{
     PendingSubscriptionSink,
     core::{RpcResult, SubscriptionResult, async_trait},
 };
-use std::sync::Arc;
+use serde_json::Value;
 
 /// Slots of one proof.
 const PROOF_SLOTS_MAX: usize = 1_024;
-
-type Found = Option<Arc<chorale_evm::Block>>;
-
-impl Server {
-    fn block(&self, id: BlockId) -> Found {
-        self.blocks_in(&self.read()).find(id).cloned()
-    }
-
-    fn transaction(&self, hash: TxHash) -> Option<(Arc<chorale_evm::Block>, usize)> {
-        self.blocks_in(&self.read()).transaction(hash)
-    }
-}
 
 #[async_trait]
 impl EthServer for Server {
@@ -55,45 +46,44 @@ impl EthServer for Server {
     }
 
     async fn block_by_number(&self, number: BlockNumberOrTag, full: bool) -> RpcResult<Option<Block>> {
-        let Some(block) = self.block(number.into()) else { return Ok(None) };
+        let Some(block) = self.block(number.into()).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::block(&block, full))).await
     }
 
     async fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>> {
-        let Some(block) = self.block(hash.into()) else { return Ok(None) };
+        let Some(block) = self.block(hash.into()).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::block(&block, full))).await
     }
 
-    fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
-        Ok(self.block(number.into()).map(|block| U64::from(block.transactions.len())))
+    async fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        Ok(self.block(number.into()).await?.map(|block| U64::from(block.transactions.len())))
     }
 
-    fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
-        Ok(self.block(hash.into()).map(|block| U64::from(block.transactions.len())))
+    async fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        Ok(self.block(hash.into()).await?.map(|block| U64::from(block.transactions.len())))
     }
 
-    fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>> {
-        let published = self.read();
-        if let Some((block, index)) = self.blocks_in(&published).transaction(hash) {
-            return Ok(Some(answers::transaction(&block, index)));
-        }
-        Ok(published.pending[&self.rollup].get(hash).map(answers::pending))
+    async fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>> {
+        // Before its block: in between it would be in neither.
+        let pending = self.read().pending[&self.rollup].get(hash).map(answers::pending);
+        let found = self.transaction(hash).await?.map(|(block, index)| answers::transaction(&block, index));
+        Ok(found.or(pending))
     }
 
-    fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>> {
-        Ok(self.block(number.into()).and_then(|block| nth(&block, index.0)))
+    async fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>> {
+        Ok(self.block(number.into()).await?.and_then(|block| nth(&block, index.0)))
     }
 
-    fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>> {
-        Ok(self.block(hash.into()).and_then(|block| nth(&block, index.0)))
+    async fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>> {
+        Ok(self.block(hash.into()).await?.and_then(|block| nth(&block, index.0)))
     }
 
-    fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>> {
-        Ok(self.transaction(hash).map(|(block, index)| answers::receipt(&block, index)))
+    async fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>> {
+        Ok(self.transaction(hash).await?.map(|(block, index)| answers::receipt(&block, index)))
     }
 
     async fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>> {
-        let Some(block) = self.block(block) else { return Ok(None) };
+        let Some(block) = self.block(block).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::receipts(&block))).await
     }
 
@@ -113,11 +103,7 @@ impl EthServer for Server {
 
     fn code(&self, address: Address, block: Option<BlockId>) -> RpcResult<Bytes> {
         let view = self.view(block)?;
-        let code = |view: &Chain| {
-            let code_hash = view.state().account(address)?.code_hash;
-            Some(view.state().code(code_hash)?.original_bytes())
-        };
-        Ok(code(&view).unwrap_or_default())
+        Ok(code_of(&view, address))
     }
 
     fn storage(&self, address: Address, slot: U256, block: Option<BlockId>) -> RpcResult<B256> {
@@ -152,24 +138,63 @@ impl EthServer for Server {
         })
     }
 
-    async fn call(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<Bytes> {
-        let view = self.view(block)?;
-        let called = self.heavy.run(move || view.call(&as_call(&view, &request))).await?;
-        match called {
-            Ok(Called::Success { output, .. }) => Ok(output),
-            Ok(called) => Err(failed(called)),
-            Err(invalid) => Err(refused(SERVER_ERROR, words(&invalid))),
-        }
+    async fn call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<Bytes> {
+        self.called(request, block, Asked { state, block: block_asked }).await
     }
 
-    async fn estimate_gas(&self, request: TransactionRequest, block: Option<BlockId>) -> RpcResult<U64> {
+    async fn estimate_gas(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+        block_asked: Option<BlockAsked>,
+    ) -> RpcResult<U64> {
+        self.estimated(request, block, Asked { state, block: block_asked }).await
+    }
+
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state: Option<StateOverride>,
+    ) -> RpcResult<AccessListResult> {
+        self.on_ground(request, block, Asked { state, block: None }, access_list).await
+    }
+
+    async fn fill_transaction(&self, request: TransactionRequest) -> RpcResult<Filled> {
+        self.filled(request).await
+    }
+
+    fn account_info(&self, address: Address, block: Option<BlockId>) -> RpcResult<AccountInfo> {
         let view = self.view(block)?;
-        let estimated = self.heavy.run(move || view.estimate_gas(&affordable(&view, as_call(&view, &request)))).await?;
-        match estimated {
-            Ok(Ok(gas)) => Ok(U64::from(gas)),
-            Ok(Err(called)) => Err(failed(called)),
-            Err(invalid) => Err(refused(SERVER_ERROR, words(&invalid))),
-        }
+        let account = view.state().account(address).copied().unwrap_or_default();
+        Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code: code_of(&view, address) })
+    }
+
+    fn blob_base_fee(&self) -> RpcResult<U64> {
+        Ok(U64::ONE)
+    }
+
+    async fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        Ok(self.block(hash.into()).await?.map(|_| U64::ZERO))
+    }
+
+    async fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        Ok(self.block(number.into()).await?.map(|_| U64::ZERO))
+    }
+
+    fn uncle_by_hash(&self, _hash: B256, _index: Index) -> RpcResult<Option<Block>> {
+        Ok(None)
+    }
+
+    fn uncle_by_number(&self, _number: BlockNumberOrTag, _index: Index) -> RpcResult<Option<Block>> {
+        Ok(None)
     }
 
     fn gas_price(&self) -> RpcResult<U256> {
@@ -194,6 +219,14 @@ impl EthServer for Server {
         self.take_transaction(transaction).await
     }
 
+    async fn send_raw_transaction_sync(
+        &self,
+        transaction: Bytes,
+        timeout: Option<U64>,
+    ) -> RpcResult<TransactionReceipt> {
+        self.take_and_wait(transaction, timeout).await
+    }
+
     async fn logs(&self, filter: Filter) -> RpcResult<Vec<Log>> {
         let server = self.clone();
         self.heavy.run(move || server.logs_of(&filter)).await?
@@ -203,45 +236,16 @@ impl EthServer for Server {
         &self,
         pending: PendingSubscriptionSink,
         kind: String,
-        filter: Option<Filter>,
+        about: Option<Value>,
     ) -> SubscriptionResult {
-        self.serve_subscription(pending, &kind, filter).await
+        self.serve_subscription(pending, &kind, about).await
     }
 }
 
-/// What a request is as a call. A gas limit that is left out is that of a block.
-pub(crate) fn as_call(view: &Chain, request: &TransactionRequest) -> Call {
-    let limit = view.rules().gas_limit;
-    Call {
-        from: request.from.unwrap_or_default(),
-        to: request.to.unwrap_or(TxKind::Create),
-        value: request.value.unwrap_or_default(),
-        input: request.input.input().cloned().unwrap_or_default(),
-        gas_limit: request.gas.unwrap_or(limit).min(limit),
-        gas_price: request.max_fee_per_gas.or(request.gas_price).unwrap_or_default(),
-        access_list: request.access_list.clone().unwrap_or_default(),
-        authorizations: request.authorization_list.clone().unwrap_or_default(),
-    }
-}
-
-/// With no more gas than its sender can pay for, if it pays: what is asked for is how much it needs.
-fn affordable(view: &Chain, call: Call) -> Call {
-    if call.gas_price == 0 {
-        return call;
-    }
-    let balance = view.state().account(call.from).map_or(U256::ZERO, |account| account.balance);
-    let gas = balance.saturating_sub(call.value) / U256::from(call.gas_price);
-    Call { gas_limit: call.gas_limit.min(gas.saturating_to()), ..call }
-}
-
-/// An invalid transaction, in the words that wallets look for.
-fn words(invalid: &chorale_evm::InvalidTransaction) -> String {
-    match invalid {
-        chorale_evm::InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-            format!("insufficient funds for gas * price + value: balance {balance}, tx cost {fee}")
-        }
-        other => other.to_string(),
-    }
+fn code_of(view: &Chain, address: Address) -> Bytes {
+    let account = view.state().account(address);
+    let code = account.and_then(|account| view.state().code(account.code_hash));
+    code.map(|code| code.original_bytes()).unwrap_or_default()
 }
 
 fn nth(block: &chorale_evm::Block, index: usize) -> Option<Transaction> {
@@ -253,6 +257,10 @@ impl NetServer for Server {
         Ok(self.rollup.to_string())
     }
 
+    fn peer_count(&self) -> RpcResult<U64> {
+        Ok(U64::from(self.nodes.iter().count()))
+    }
+
     fn listening(&self) -> RpcResult<bool> {
         Ok(true)
     }
@@ -261,5 +269,9 @@ impl NetServer for Server {
 impl Web3Server for Server {
     fn client_version(&self) -> RpcResult<String> {
         Ok(concat!("chorale/v", env!("CARGO_PKG_VERSION")).to_owned())
+    }
+
+    fn sha3(&self, data: Bytes) -> RpcResult<B256> {
+        Ok(keccak256(data))
     }
 }

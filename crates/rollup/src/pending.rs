@@ -43,6 +43,20 @@ impl Pending {
         self.transactions.get(&hash).map(|(_, transaction)| transaction)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.transactions.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SignedTransaction> {
+        self.transactions.values().map(|(_, transaction)| transaction)
+    }
+
+    /// All of a sender, by nonce.
+    pub(crate) fn of(&self, sender: Address) -> impl Iterator<Item = (u64, &SignedTransaction)> {
+        let nonces = self.nonces.range((sender, 0)..=(sender, u64::MAX));
+        nonces.filter_map(|((_, nonce), hash)| Some((*nonce, self.get(*hash)?)))
+    }
+
     /// The one that a sender sent with a nonce.
     pub(crate) fn at(&self, sender: Address, nonce: u64) -> Option<&SignedTransaction> {
         self.get(*self.nonces.get(&(sender, nonce))?)

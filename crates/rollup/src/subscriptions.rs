@@ -9,11 +9,12 @@ use crate::{
 use alloy_rpc_types_eth::Filter;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink,
-    core::{SubscriptionResult, traits::IdProvider},
+    core::{RpcResult, SubscriptionResult, traits::IdProvider},
     server::RandomIntegerIdProvider,
     types::SubscriptionId,
 };
 use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Who does not read for so long is cut off.
@@ -32,35 +33,68 @@ impl IdProvider for HexIds {
     }
 }
 
-#[derive(Clone, Copy)]
 enum Kind {
     NewHeads,
-    Logs,
+    Logs(Box<Filter>),
+    /// Those that this node takes: whole, or their hashes.
+    NewPendingTransactions(bool),
+}
+
+impl Kind {
+    /// What a subscription of this name is, with what is said about it.
+    fn named(name: &str, about: Option<Value>) -> RpcResult<Self> {
+        let wrong = |message: String| refused(INVALID_PARAMETERS, message);
+        let understood = |error: serde_json::Error| wrong(error.to_string());
+        match name {
+            "newHeads" => Ok(Self::NewHeads),
+            "logs" => {
+                let filter = about.map(serde_json::from_value).transpose().map_err(understood)?.unwrap_or_default();
+                check_filter(&filter)?;
+                Ok(Self::Logs(Box::new(filter)))
+            }
+            "newPendingTransactions" => {
+                let full = about.map(serde_json::from_value).transpose().map_err(understood)?.unwrap_or_default();
+                Ok(Self::NewPendingTransactions(full))
+            }
+            _ => {
+                let known = "newHeads, logs and newPendingTransactions";
+                Err(wrong(format!("there is no subscription {name:?}; there are {known}")))
+            }
+        }
+    }
 }
 
 impl Server {
     pub(crate) async fn serve_subscription(
         &self,
         pending: PendingSubscriptionSink,
-        kind: &str,
-        filter: Option<Filter>,
+        name: &str,
+        about: Option<Value>,
     ) -> SubscriptionResult {
-        let filter = filter.unwrap_or_default();
-        let kind = match kind {
-            "newHeads" => Kind::NewHeads,
-            "logs" => Kind::Logs,
-            _ => {
-                let message = format!("there is no subscription {kind:?}; there are newHeads and logs");
-                pending.reject(refused(INVALID_PARAMETERS, message)).await;
+        let kind = match Kind::named(name, about) {
+            Ok(kind) => kind,
+            Err(wrong) => {
+                pending.reject(wrong).await;
                 return Ok(());
             }
         };
-        if let Err(too_long) = check_filter(&filter) {
-            pending.reject(too_long).await;
-            return Ok(());
-        }
-        let mut news = self.shared.news();
+        // Before who subscribes is told that it does: from then on nothing is missed.
+        let (mut news, mut taken) = (self.shared.news(), self.taken.listen());
         let sink = pending.accept().await?;
+        if let Kind::NewPendingTransactions(full) = kind {
+            loop {
+                let hash = tokio::select! {
+                    () = sink.closed() => return Ok(()),
+                    taken = taken.recv() => taken.map_err(|_| "too slow: transactions were missed; subscribe again")?,
+                };
+                let found = self.read().pending[&self.rollup].get(hash).map(answers::pending);
+                match found.filter(|_| full) {
+                    Some(transaction) => tell(&sink, &transaction).await?,
+                    None if full => {}
+                    None => tell(&sink, &hash).await?,
+                }
+            }
+        }
         loop {
             let news = tokio::select! {
                 () = sink.closed() => return Ok(()),
@@ -68,14 +102,14 @@ impl Server {
                 news = news.recv() => news.map_err(|_| "too slow: blocks were missed; subscribe again")?,
             };
             let Some(number) = news.get(&self.rollup).copied() else { continue };
-            let Some(block) = self.blocks_in(&self.read()).block(number).cloned() else { continue };
-            match kind {
-                Kind::NewHeads => tell(&sink, &answers::header(&block)).await?,
-                Kind::Logs => {
-                    for log in matching(&block, &filter) {
+            let Some(block) = self.block(number.into()).await? else { continue };
+            match &kind {
+                Kind::Logs(filter) => {
+                    for log in matching(&block, filter) {
                         tell(&sink, &log).await?;
                     }
                 }
+                Kind::NewHeads | Kind::NewPendingTransactions(_) => tell(&sink, &answers::header(&block)).await?,
             }
         }
     }

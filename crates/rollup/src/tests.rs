@@ -1,0 +1,8 @@
+//! The interface as those who ask see it, on blocks that are made here.
+
+mod calls;
+mod cors;
+mod debug;
+mod filters;
+mod network;
+mod wallets;

@@ -1,0 +1,189 @@
+//! A rollup whose order the test says, and its interface.
+
+use crate::{
+    development_genesis,
+    filters::{Filters, Taken},
+    published::Shared,
+    server::{Heavy, Server},
+};
+use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_genesis::GenesisAccount;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, hex, keccak256};
+use chorale_client::Nodes;
+use chorale_evm::{Content, Domain, RollupGenesis};
+use chorale_types::{
+    BlockId, ChainId, Digest, DomainId, Epoch, Height, Lane, LaneItem, Outcome, Place, RollupId, TimestampMs,
+    Transaction,
+    codec::{Blob, List},
+    tagged_hash,
+};
+use jsonrpsee::{
+    RpcModule,
+    server::{ServerBuilder, ServerHandle},
+};
+use secp256k1::{Message, Secp256k1, SecretKey};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+pub(super) const ROLLUP: u64 = 1001;
+/// Logs its input, with its caller as the topic.
+pub(super) const LOGGING: Address = Address::repeat_byte(0xa1);
+/// Adds one to slot 0 and returns what is there then.
+pub(super) const COUNTING: Address = Address::repeat_byte(0xa2);
+/// Reverts with its input.
+pub(super) const REVERTING: Address = Address::repeat_byte(0xa3);
+/// Calls the contract in the first word of its input, with nothing, and hands on what it returns.
+pub(super) const CALLING: Address = Address::repeat_byte(0xa4);
+/// Returns number, time, base fee, fee recipient, gas limit, and PREVRANDAO.
+pub(super) const LOOKING: Address = Address::repeat_byte(0xa5);
+
+fn programs() -> [(Address, Vec<u8>); 5] {
+    [
+        (LOGGING, "365f5f3733365fa100"),
+        (COUNTING, "5f5460010180 5f55 5f5260205ff3"),
+        (REVERTING, "365f5f37365ffd"),
+        (CALLING, "5f5f5f5f5f5f355af1503d5f5f3e3d5ff3"),
+        (LOOKING, "435f5242602052 48604052 41606052 45608052 4460a052 60c05ff3"),
+    ]
+    .map(|(address, program)| (address, hex::decode(program.replace(' ', "")).unwrap()))
+}
+
+/// A development account.
+pub(super) struct Wallet(SecretKey);
+
+impl Wallet {
+    /// The first one.
+    pub(super) fn first() -> Self {
+        let key = hex!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+        Self(SecretKey::from_slice(&key).unwrap())
+    }
+
+    pub(super) fn address(&self) -> Address {
+        Address::from_raw_public_key(&self.0.public_key(&Secp256k1::new()).serialize_uncompressed()[1..])
+    }
+
+    pub(super) fn sign(&self, hash: B256) -> Signature {
+        let signed = Secp256k1::new().sign_ecdsa_recoverable(&Message::from_digest(hash.0), &self.0);
+        let (recovery, bytes) = signed.serialize_compact();
+        Signature::from_bytes_and_parity(&bytes, i32::from(recovery) == 1)
+    }
+
+    pub(super) fn call(&self, nonce: u64, to: Address, input: impl Into<Bytes>) -> Vec<u8> {
+        let transaction = TxEip1559 {
+            chain_id: ROLLUP,
+            nonce,
+            gas_limit: 200_000,
+            max_fee_per_gas: 10_000_000_000,
+            max_priority_fee_per_gas: 1,
+            to: TxKind::Call(to),
+            value: U256::ZERO,
+            access_list: Default::default(),
+            input: input.into(),
+        };
+        let signature = self.sign(transaction.signature_hash());
+        TxEnvelope::from(transaction.into_signed(signature)).encoded_2718()
+    }
+}
+
+pub(super) struct Network {
+    domain: Domain,
+    pub(super) server: Server,
+    /// What the sequencer was given.
+    pub(super) submitted: mpsc::UnboundedReceiver<Vec<u8>>,
+    _level: watch::Sender<bool>,
+    _sequencer: ServerHandle,
+}
+
+impl Network {
+    pub(super) async fn start() -> Self {
+        let mut genesis = development_genesis(ROLLUP);
+        for (address, code) in programs() {
+            let account = GenesisAccount { code: Some(code.into()), nonce: Some(1), ..GenesisAccount::default() };
+            genesis.alloc.insert(address, account);
+        }
+        let chain = ChainId(tagged_hash("test/chain", &[]));
+        let domain = Domain::new(chain, DomainId(1), [RollupGenesis::new(&genesis).unwrap()]);
+        let (url, submitted, sequencer) = sequencer().await;
+        let (level, is_level) = watch::channel(true);
+        let server = Server {
+            chain,
+            rollup: RollupId(ROLLUP),
+            shared: Arc::new(Shared::new(&domain)),
+            nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),
+            level: is_level,
+            heavy: Heavy::new(),
+            urls: Arc::new(BTreeMap::new()),
+            taken: Taken::default(),
+            filters: Filters::default(),
+        };
+        Self { domain, server, submitted, _level: level, _sequencer: sequencer }
+    }
+
+    /// The next height has these transactions, and so has the block that is made of it.
+    pub(super) fn order(&mut self, transactions: &[Vec<u8>]) {
+        let nothing: Digest = tagged_hash("test/nothing", &[]);
+        let height = Height(self.domain.height().0 + 1);
+        let outcome = Outcome {
+            chain: self.domain.chain_id(),
+            epoch: Epoch(0),
+            height,
+            header: BlockId(tagged_hash("test/header", &[&height.0.to_be_bytes()])),
+            timestamp: TimestampMs(1_800_000_000_000 + height.0 * 1000),
+            payloads: List::default(),
+            lanes: nothing,
+            registry: nothing,
+            ledger: nothing,
+            next_validators: None,
+        };
+        let item = |(unit, data): (u32, &Vec<u8>)| {
+            let data = Blob::new(data.clone()).unwrap();
+            let id = Transaction { rollup: RollupId(ROLLUP), data: data.clone() }.id();
+            LaneItem { place: Place { payload: 0, unit, leg: None }, id, data }
+        };
+        let lanes = [Lane::new(RollupId(ROLLUP), (0..).zip(transactions).map(item).collect()).unwrap()];
+        let derived = self.domain.derive(&Content { outcome: &outcome, lanes: &lanes, bundles: &[] }).unwrap();
+        assert_eq!(derived.blocks[&RollupId(ROLLUP)].skipped, []);
+        self.server.shared.publish(&self.domain, derived, &lanes);
+    }
+
+    /// The result of a method.
+    pub(super) async fn ask(&self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, params.clone()).await;
+        answer.get("result").unwrap_or_else(|| panic!("{method}({params}): {answer}")).clone()
+    }
+
+    /// The error of a method.
+    pub(super) async fn fails(&self, method: &str, params: Value) -> (i64, String) {
+        let answer = self.answer(method, params.clone()).await;
+        let error = answer.get("error").unwrap_or_else(|| panic!("{method}({params}): {answer}"));
+        (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
+    }
+
+    /// All that is answered.
+    pub(super) async fn answer(&self, method: &str, params: Value) -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let (answer, _) = crate::run::methods(&self.server).raw_json_request(&request.to_string(), 1).await.unwrap();
+        serde_json::from_str(answer.get()).unwrap()
+    }
+}
+
+/// Takes every transaction.
+async fn sequencer() -> (String, mpsc::UnboundedReceiver<Vec<u8>>, ServerHandle) {
+    let (sender, submitted) = mpsc::unbounded_channel();
+    let mut module = RpcModule::new(());
+    let submit = move |params: jsonrpsee::types::Params<'_>, _: &(), _: &jsonrpsee::Extensions| {
+        let request: chorale_api::TransactionRequest = params.one().unwrap();
+        let _ = sender.send(request.data.0);
+        "taken"
+    };
+    module.register_method("chorale_submitTransaction", submit).unwrap();
+    let server = ServerBuilder::default().build("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    (url, submitted, server.start(module))
+}
+
+pub(super) fn hash_of(transaction: &[u8]) -> TxHash {
+    keccak256(transaction)
+}
