@@ -9,8 +9,8 @@ use crate::{AbortReason, Effect, TransactionError};
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use revm::context::result::{HaltReason, InvalidTransaction, OutOfGasError};
 
-fn failed(leg: u8, reason: AbortReason) -> Effect {
-    Effect::Aborted { leg: Some(leg), reason }
+fn failed(leg: usize, reason: AbortReason) -> Effect {
+    Effect::Aborted { leg: Some(u8::try_from(leg).unwrap()), reason }
 }
 
 /// Three legs that nothing is wrong with but the one at a place.
@@ -25,7 +25,7 @@ fn a_leg_that_reverts_takes_all_with_it() {
     for place in 0..3 {
         let legs = with(place, |leg| Leg::reverting(leg.rollup, leg.wallet, 0));
         let reason = AbortReason::Reverted { output: Bytes::from_static(b"because") };
-        assert_eq!(aborted(bundle(&legs)), failed(place as u8, reason));
+        assert_eq!(aborted(bundle(&legs)), failed(place, reason));
     }
 }
 
@@ -34,7 +34,7 @@ fn a_leg_that_ends_by_an_exception_takes_all_with_it() {
     for place in 0..3 {
         let legs = with(place, |leg| Leg::call(leg.rollup, leg.wallet, 0, ENDLESS, Bytes::new()));
         let reason = AbortReason::Halted(HaltReason::OutOfGas(OutOfGasError::Basic));
-        assert_eq!(aborted(bundle(&legs)), failed(place as u8, reason));
+        assert_eq!(aborted(bundle(&legs)), failed(place, reason));
     }
     let invalid = |leg: Leg| leg.with(|ask| (ask.to, ask.input) = (TxKind::Create, Bytes::from_static(&[0xfe])));
     assert_eq!(aborted(bundle(&with(2, invalid))), failed(2, AbortReason::Halted(HaltReason::InvalidFEOpcode)));
@@ -57,7 +57,7 @@ fn a_leg_with_a_wrong_nonce_takes_all_with_it() {
     for place in 0..3 {
         let legs = with(place, |leg| leg.with(|ask| ask.nonce = 1));
         let reason = AbortReason::Invalid(InvalidTransaction::NonceTooHigh { tx: 1, state: 0 });
-        assert_eq!(aborted(bundle(&legs)), failed(place as u8, reason));
+        assert_eq!(aborted(bundle(&legs)), failed(place, reason));
     }
     // The nonce is that after the leg before.
     let same = with(2, |leg| Leg { wallet: 0, ..leg });
@@ -82,7 +82,7 @@ fn a_leg_that_cannot_be_paid_takes_all_with_it() {
         }
         let cheap = with(place, |leg| leg.with(|ask| (ask.fee, ask.tip) = (1, 0)));
         let reason = AbortReason::Invalid(InvalidTransaction::GasPriceLessThanBasefee);
-        assert_eq!(aborted(bundle(&cheap)), failed(place as u8, reason));
+        assert_eq!(aborted(bundle(&cheap)), failed(place, reason));
     }
 }
 
@@ -104,7 +104,7 @@ fn a_leg_of_a_type_without_access_list_or_with_delegations_takes_all_with_it() {
     for place in 0..3 {
         for (kind, number) in [(Kind::Legacy, 0), (Kind::SetCode, 4)] {
             let effect = aborted(bundle(&with(place, |leg| leg.of(kind))));
-            assert_eq!(effect, failed(place as u8, AbortReason::Type(number)));
+            assert_eq!(effect, failed(place, AbortReason::Type(number)));
         }
     }
 }
@@ -115,7 +115,7 @@ fn a_leg_that_is_no_transaction_of_its_rollup_takes_all_with_it() {
         let foreign = with(place, |leg| Leg { chain_id: C, ..leg });
         let expected = foreign[place].rollup;
         let reason = TransactionError::OtherChain { expected, found: C };
-        assert_eq!(aborted(bundle(&foreign)), failed(place as u8, reason.into()));
+        assert_eq!(aborted(bundle(&foreign)), failed(place, reason.into()));
 
         let mut garbage = sign(&terms(), &with(place, |leg| leg));
         garbage[place].1 = b"garbage".to_vec();

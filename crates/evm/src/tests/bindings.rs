@@ -15,9 +15,9 @@ use revm::context::result::InvalidTransaction;
 
 /// Aborted at a leg because it is not bound to this bundle at its place.
 #[track_caller]
-fn unbound(leg: u8, terms: &Terms, legs: Vec<(u64, Vec<u8>)>) {
+fn unbound(leg: usize, terms: &Terms, legs: Vec<(u64, Vec<u8>)>) {
     let reason = AbortReason::Binding;
-    assert_eq!(aborted(bundle_of(terms, 0, legs)), Effect::Aborted { leg: Some(leg), reason });
+    assert_eq!(aborted(bundle_of(terms, 0, legs)), Effect::Aborted { leg: Some(u8::try_from(leg).unwrap()), reason });
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn legs_are_bound_to_their_places_and_to_each_other() {
     }
     // One more, by whoever assembles the bundle, and one instead of another.
     let own = sign(&terms(), &[Leg::write(B, 3, 0, 9)]).remove(0);
-    unbound(3, &terms(), [&signed[..], &[own.clone()]].concat());
+    unbound(3, &terms(), [&signed[..], std::slice::from_ref(&own)].concat());
     unbound(1, &terms(), vec![signed[0].clone(), own, signed[2].clone()]);
 }
 
@@ -128,12 +128,12 @@ fn a_leg_whose_marker_is_malformed_has_no_place_in_its_bundle() {
             vec![AccessListItem { address: Address::repeat_byte(1), storage_keys: vec![BUNDLE_SLOT, binding] }],
             vec![],
         ] {
-            unbound(place as u8, &terms(), with(&wrong));
+            unbound(place, &terms(), with(&wrong));
         }
         // Not the last one, and two of them.
-        unbound(place as u8, &terms(), with(&[entry.clone(), somewhere.clone()]));
-        unbound(place as u8, &terms(), with(&[entry.clone(), entry.clone()]));
-        unbound(place as u8, &terms(), with(&[keys(&[])[0].clone(), entry.clone()]));
+        unbound(place, &terms(), with(&[entry.clone(), somewhere.clone()]));
+        unbound(place, &terms(), with(&[entry.clone(), entry.clone()]));
+        unbound(place, &terms(), with(&[keys(&[])[0].clone(), entry.clone()]));
     }
 }
 
@@ -148,7 +148,7 @@ fn legs_that_took_effect_never_do_again() {
     assert_eq!(effects(&derived), [Effect::Committed, burnt.clone(), burnt.clone()]);
     assert_eq!(derived.burnt, [(terms().expiry, binding_of(&terms(), &pair()))], "once");
     for height in [2, 50] {
-        assert_eq!(effect_without_trace(&mut domain, height, &[vec![attempt(height as u32)]]), burnt);
+        assert_eq!(effect_without_trace(&mut domain, height, &[vec![attempt(u32::try_from(height).unwrap())]]), burnt);
     }
     // Forgotten when no bundle can be ordered with it any more. What protects senders then is what always does.
     let effect = effect_without_trace(&mut domain, 51, &[vec![attempt(51)]]);
@@ -170,7 +170,7 @@ fn legs_that_were_aborted_never_take_effect() {
     assert_eq!(derived.burnt, [(terms().expiry, binding_of(&terms(), &legs))]);
     let burnt = Effect::Aborted { leg: None, reason: AbortReason::Burnt };
     for height in [2, 50] {
-        assert_eq!(effect_without_trace(&mut domain, height, &[vec![attempt(height as u32)]]), burnt);
+        assert_eq!(effect_without_trace(&mut domain, height, &[vec![attempt(u32::try_from(height).unwrap())]]), burnt);
     }
     // The same legs under other terms are other legs.
     let again = Terms { salt: 2, ..terms() };

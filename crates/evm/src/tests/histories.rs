@@ -173,7 +173,7 @@ impl History {
     pub(super) fn new(plan: &Plan) -> Self {
         let rollups = &ROLLUPS[..plan.rollups];
         let genesis = domain_of(rollups.iter().map(|rollup| Genesis { gas_limit: BLOCK, ..genesis(*rollup) }));
-        let mut writer = Writer { rollups, domain: genesis.clone(), bundles: Vec::new() };
+        let mut writer = Writer { rollups, domain: genesis.clone(), bundles: Vec::new(), salt: 0 };
         // Not every height has content.
         let heights = (1u64..).step_by(3).zip(&plan.heights).map(|(height, payloads)| writer.height(height, payloads));
         let heights: Vec<Past> = heights.collect();
@@ -212,11 +212,16 @@ impl History {
     }
 }
 
+/// Legs with their rollups.
+type SignedLegs = Vec<(u64, Vec<u8>)>;
+
 struct Writer<'a> {
     rollups: &'a [u64],
     domain: Domain,
     /// Terms and legs of those that were ordered, and how often.
-    bundles: Vec<(Terms, Vec<(u64, Vec<u8>)>, u32)>,
+    bundles: Vec<(Terms, SignedLegs, u32)>,
+    /// Salts of those that are only included together.
+    salt: u64,
 }
 
 impl Writer<'_> {
@@ -257,8 +262,8 @@ impl Writer<'_> {
             Unit::Alone(sketch) => self.legs(before, std::slice::from_ref(sketch)).remove(0).alone(),
             Unit::Included(sketches) => {
                 let legs = self.legs(before, sketches);
-                let salt = u64::from(before.height().0 as u32) << 32 | self.bundles.len() as u64;
-                Ordered::inclusion(salt, legs.iter().map(|leg| leg.alone().parts().remove(0)).collect())
+                self.salt += 1;
+                Ordered::inclusion(self.salt, legs.iter().map(|leg| leg.alone().parts().remove(0)).collect())
             }
             Unit::Whole(sketches) => {
                 let terms = Terms { salt: self.bundles.len() as u64, ..terms() };

@@ -4,7 +4,7 @@
 use super::heights::{Ordered, header, outcome_of};
 use crate::{Block, BlockBuilder, Domain, MAILBOX, Marker, Origin, SignedTransaction, Skipped, State, recover};
 use alloy_consensus::{ReceiptEnvelope, Transaction as _};
-use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
+use alloy_primitives::{B256, Bytes, Log, U256, keccak256};
 use chorale_types::{Atomicity, BundleId, RollupId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,7 +158,7 @@ impl Trial<'_> {
 fn follow(waiting: &mut Vec<(u8, Message)>, leg: u8, rollup: u64, logs: &[Log]) -> bool {
     let here = U256::from(rollup);
     let (mut sent, mut right) = (Vec::new(), true);
-    for log in logs.iter().filter(|log: &&Log| log.address == Address::from(MAILBOX)) {
+    for log in logs.iter().filter(|log| log.address == MAILBOX) {
         let [event, chain, sender, receiver] = log.topics() else { unreachable!() };
         let chain = U256::from_be_bytes(chain.0);
         let data = log.data.data.clone();

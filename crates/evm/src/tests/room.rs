@@ -42,7 +42,7 @@ fn legs_that_need_more_gas_than_a_block_has_are_aborted_for_good() {
             too_much(A, BLOCK + 1),
         ),
         // More than can be counted.
-        (vec![with_gas(first.clone(), u64::MAX), second.clone(), with_gas(third, u64::MAX)], too_much(A, u64::MAX)),
+        (vec![with_gas(first, u64::MAX), second, with_gas(third, u64::MAX)], too_much(A, u64::MAX)),
     ] {
         let mut domain = small();
         // That there is no room now either makes no difference.

@@ -94,9 +94,10 @@ fn given(kind: Kind) -> Given {
         let ids = [0, 1].map(|position| transaction(position).id());
         let atomicity = Atomicity::Execution(Execution { domain: DOMAIN, payer, max_fee, attempt: 0 });
         let id = bundle_id(atomicity, expiry, number, &ids);
-        for (position, id_of_leg) in ids.into_iter().enumerate() {
-            let leg = Some(Leg { position: position as u8, bundle: id });
-            let place = Place { payload: 0, unit: number as u32, leg };
+        for (place_in_bundle, id_of_leg) in (0u8..).zip(ids) {
+            let position = usize::from(place_in_bundle);
+            let leg = Some(Leg { position: place_in_bundle, bundle: id });
+            let place = Place { payload: 0, unit: u32::try_from(number).expect("a thousand"), leg };
             known.insert(id_of_leg, recover(&signed[position], ROLLUPS[position]).expect("signed above"));
             lanes[position].push(LaneItem { place, id: id_of_leg, data: signed[position].clone() });
         }
