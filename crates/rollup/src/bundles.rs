@@ -193,7 +193,7 @@ impl BundlesServer for Server {
 
     async fn send_bundle(&self, sent: SentBundle) -> RpcResult<String> {
         let server = self.clone();
-        let request = self.heavy.run(move || server.checked(sent)).await??;
+        let request = self.heavy.run(move || server.checked(&sent)).await??;
         let mut failed = String::from("no node is left");
         for node in self.nodes.iter() {
             match node.client.submit_bundle(request.1.clone()).await {
@@ -289,9 +289,9 @@ impl Server {
     }
 
     /// A bundle that has a chance, and the request that submits it.
-    fn checked(&self, sent: SentBundle) -> RpcResult<(BundleId, BundleRequest)> {
+    fn checked(&self, sent: &SentBundle) -> RpcResult<(BundleId, BundleRequest)> {
         let invalid = |message: String| refused(INVALID_PARAMETERS, message);
-        let terms = self.terms(&sent);
+        let terms = self.terms(sent);
         let mut known = Vec::new();
         let mut markers = Vec::new();
         for (position, leg) in sent.legs.iter().enumerate() {
@@ -326,7 +326,7 @@ impl Server {
         let domain_of = |rollup| rollups.contains(&rollup).then_some(domain);
         let id = bundle.id();
         promise.check(self.chain, id, &bundle.legs, domain_of).map_err(|error| invalid(error.to_string()))?;
-        Ok((id, request(&sent, &terms)))
+        Ok((id, request(sent, &terms)))
     }
 }
 
