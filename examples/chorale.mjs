@@ -14,7 +14,7 @@ export const MAILBOX = "0xb0dd1e0000000000000000000000000000000000";
 export const BUNDLE_SLOT = `0x${"00".repeat(32)}`;
 
 const POLL_MS = 200;
-const LEGS_MAX = 255;
+const LEGS_MAX = 16;
 /** States that a bundle does not leave any more. */
 const FINAL = ["executed", "aborted", "unplaced", "skipped", "expired", "evicted", "rejected"];
 /** Errors of a node that has not heard of a bundle yet: NotFound and NotYet. */

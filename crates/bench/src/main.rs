@@ -78,12 +78,12 @@ const REPORTS: &[(&str, &str, &str)] = &[
     ),
     (
         "A network of 4 processes on this machine, light load",
-        "chorale devnet, then chorale bench load --rate 100 --seconds 20",
+        "chorale devnet --executed 0, then chorale bench load --rate 100 --seconds 20",
         "load-100.txt",
     ),
     (
         "A network of 4 processes on this machine, heavy load",
-        "chorale devnet, then chorale bench load --rate 16000 --seconds 60",
+        "chorale devnet --executed 0, then chorale bench load --rate 16000 --seconds 60",
         "load-16000.txt",
     ),
     (

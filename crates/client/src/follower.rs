@@ -130,8 +130,8 @@ impl Follower {
         self.last
     }
 
-    /// Whether a node has said since the start that there is nothing more: what is followed is level with the chain, as
-    /// far as that node tells.
+    /// Whether all nodes have said since the start, one after the other, that there is nothing more: what is followed is
+    /// level with the chain, as far as they tell.
     #[must_use]
     pub fn level(&self) -> watch::Receiver<bool> {
         self.level.subscribe()
@@ -149,7 +149,7 @@ impl Follower {
     ///
     /// There is no node left that could say more, or the chain has forked.
     pub async fn next(&mut self) -> Result<Followed, FollowFailed> {
-        let (mut silent, mut pruned) = (0, 0);
+        let (mut silent, mut pruned, mut idle) = (0, 0, 0);
         loop {
             if self.nodes.is_empty() {
                 return Err(FollowFailed::AllDropped(self.nodes.dropped().to_vec()));
@@ -158,7 +158,10 @@ impl Follower {
                 Ok(Some(followed)) => return Ok(followed),
                 Ok(None) => {
                     (silent, pruned) = (0, 0);
-                    self.level.send_replace(true);
+                    idle += 1;
+                    if idle >= self.nodes.len() {
+                        self.level.send_replace(true);
+                    }
                     // Who says that there is nothing may be withholding it.
                     self.nodes.next_turn();
                     tokio::time::sleep(self.config.poll_interval).await;
@@ -228,7 +231,11 @@ impl Follower {
 
     /// Asks when a rollup last had content: it may have had none for long.
     async fn ask_last_content(&mut self, node: &Node, rollup: RollupId) -> Result<(), Fault> {
-        let answer = node.client.last_content(rollup.0).await.map_err(|error| Fault::of(&error))?;
+        let answer = node.client.last_content(rollup.0).await.map_err(|error| match Fault::of(&error) {
+            // It is asked as of now: what is kept of the past does not matter.
+            Fault::Pruned(message) => Fault::Silent(message),
+            fault => fault,
+        })?;
         let LastContentAnswer { outcome, attestation, claim, .. } = answer;
         let tip = self.verify(node, outcome, attestation).await?;
         let Claim::Registry(proof) = decoded("claim", claim)? else {

@@ -78,6 +78,12 @@ impl Marker {
 }
 
 impl BoundLeg {
+    /// Whether a transaction is of a type that legs can be of.
+    #[must_use]
+    pub const fn is_possible(transaction: &TxEnvelope) -> bool {
+        matches!(transaction, TxEnvelope::Eip1559(_) | TxEnvelope::Eip2930(_))
+    }
+
     /// How the binding knows a signed leg; `None` for transactions that can be no legs: those without an access list, and
     /// those that delegate accounts, which take effect even if the rest of them does not.
     #[must_use]

@@ -72,6 +72,8 @@ pub struct BlockBuilder<'a> {
     header: Header,
     transactions: Vec<SignedTransaction>,
     receipts: Vec<ReceiptEnvelope>,
+    /// Gas that bundles which aborted might have used.
+    gas_in_vain: u64,
 }
 
 impl<'a> BlockBuilder<'a> {
@@ -109,7 +111,7 @@ impl<'a> BlockBuilder<'a> {
             .with_cfg(rules.configuration())
             .with_block(environment(&header))
             .build_mainnet();
-        let mut builder = Self { evm, header, transactions: Vec::new(), receipts: Vec::new() };
+        let mut builder = Self { evm, header, transactions: Vec::new(), receipts: Vec::new(), gas_in_vain: 0 };
         builder.call_system(system::BEACON_ROOTS, origin.sequencer_block.into());
         builder.call_system(system::HISTORY, parent.hash().into());
         builder
@@ -119,6 +121,17 @@ impl<'a> BlockBuilder<'a> {
     #[must_use]
     pub const fn gas_left(&self) -> u64 {
         self.header.gas_limit - self.header.gas_used
+    }
+
+    /// Gas that bundles may still ask for. Those that abort use none of the block's, but whoever executes them works all the
+    /// same: at most as much as for another block.
+    pub(crate) fn bundle_gas_left(&self) -> u64 {
+        self.gas_left().min(self.header.gas_limit - self.gas_in_vain)
+    }
+
+    /// Counts what a bundle that aborted might have used.
+    pub(crate) fn spend_in_vain(&mut self, gas: u64) {
+        self.gas_in_vain += gas;
     }
 
     /// Gas of the whole block.
@@ -193,7 +206,7 @@ impl<'a> BlockBuilder<'a> {
         for (contract, kind) in system::REQUESTS {
             requests.push_request_with_type(kind, self.call_system(contract, Bytes::new()));
         }
-        let Self { evm, mut header, transactions, receipts } = self;
+        let Self { evm, mut header, transactions, receipts, .. } = self;
         let WrapDatabaseRef(state) = evm.ctx.journaled_state.database;
         let included: Vec<_> = transactions.iter().map(|transaction| transaction.inner()).collect();
         header.state_root = state.root();

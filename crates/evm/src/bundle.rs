@@ -4,12 +4,12 @@
 //! one has succeeded are their changes applied, and that cannot fail.
 
 use crate::{
-    BlockBuilder, BoundLeg, Chain, Marker, SignedTransaction, State, Terms, TransactionError, binding, block,
-    mailbox::Messages, recover, transaction,
+    BlockBuilder, BoundLeg, Chain, Known, Marker, SignedTransaction, State, Terms, TransactionError, binding, block,
+    decode, mailbox::Messages, recover, transaction,
 };
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, U256};
-use chorale_types::{BundleEffect, Digest, RollupId};
+use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
 use revm::{
     Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
     context::{
@@ -20,6 +20,9 @@ use revm::{
     state::EvmState,
 };
 use std::{collections::BTreeMap, sync::Arc};
+
+/// So much is kept of what a contract says about a revert.
+pub const REVERT_BYTES_MAX: usize = 1_024;
 
 /// What became of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +52,11 @@ pub enum AbortReason {
     /// The leg is of a type without access list, or delegates accounts.
     #[error("it is a transaction of type {0}; legs are of type 1 or 2")]
     Type(u8),
-    /// The leg does not say that it belongs to this bundle, or not at this place.
-    #[error("it is not bound to this bundle: its access list must end with the mailbox, slot 0 and {expected}")]
-    Binding {
-        /// The binding of the bundle, in hexadecimal digits.
-        expected: String,
-    },
+    /// The leg does not say that it belongs to this bundle, next to the same others, at this place.
+    #[error(
+        "it is not bound to this bundle: the access list of every leg must end with the mailbox, slot 0 and the binding"
+    )]
+    Binding,
     /// A bundle with the same binding took effect, or was aborted.
     #[error("a bundle with the same binding was executed before")]
     Burnt,
@@ -74,7 +76,7 @@ pub enum AbortReason {
     /// The leg reverted.
     #[error("it reverted with {output}")]
     Reverted {
-        /// What the contract says about it.
+        /// What the contract says about it; of more than [`REVERT_BYTES_MAX`] the beginning.
         output: Bytes,
     },
     /// The leg ended by an exception.
@@ -95,7 +97,7 @@ impl AbortReason {
         match self {
             Self::Transaction(_) => 1,
             Self::Type(_) => 2,
-            Self::Binding { .. } => 3,
+            Self::Binding => 3,
             Self::Burnt => 4,
             Self::Gas { .. } => 5,
             Self::Invalid(_) => 6,
@@ -105,6 +107,13 @@ impl AbortReason {
             Self::Unread => 10,
         }
     }
+
+    /// Whether the bundle used its binding up: then its legs can never take effect. Otherwise somebody put them together
+    /// wrongly, and they may still be ordered as they were signed, until the bundle they are bound to expires.
+    #[must_use]
+    pub const fn burns(&self) -> bool {
+        !matches!(self, Self::Transaction(_) | Self::Type(_) | Self::Binding | Self::Burnt)
+    }
 }
 
 impl Effect {
@@ -113,7 +122,9 @@ impl Effect {
     pub const fn attested(&self) -> BundleEffect {
         match self {
             Self::Committed => BundleEffect::Committed,
-            Self::Aborted { leg, reason } => BundleEffect::Aborted { leg: *leg, reason: reason.code() },
+            Self::Aborted { leg, reason } => {
+                BundleEffect::Aborted { leg: *leg, reason: reason.code(), burns: reason.burns() }
+            }
             Self::Unplaced { .. } => BundleEffect::Unplaced,
         }
     }
@@ -125,6 +136,9 @@ pub(crate) type Builders<'a> = BTreeMap<RollupId, BlockBuilder<'a>>;
 /// A leg's bytes with the rollup that they are for.
 pub type RawLeg<'a> = (RollupId, &'a [u8]);
 
+/// A leg or a transaction, with the rollup whose lane it is from.
+pub(crate) type OrderedItem<'a> = (RollupId, &'a LaneItem);
+
 /// What a bundle came to, and whether its binding is used up by it.
 pub(crate) struct Executed {
     pub(crate) effect: Effect,
@@ -135,11 +149,14 @@ pub(crate) struct Executed {
 pub(crate) fn execute(
     builders: &mut Builders<'_>,
     terms: &Terms,
-    legs: &[RawLeg<'_>],
+    legs: &[OrderedItem<'_>],
+    known: &Known,
     is_burnt: impl Fn(&Digest) -> bool,
 ) -> Executed {
     let aborted = |(leg, reason), burns| Executed { effect: Effect::Aborted { leg: Some(leg), reason }, burns };
-    let (binding, legs) = match bound(terms, legs) {
+    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
+    let signed = |position: usize| known.recover(legs[position].0, legs[position].1);
+    let (binding, legs) = match bound(terms, &raw, signed) {
         Ok(bound) => bound,
         // Whoever made it need not be who made the bundle that its legs are bound to.
         Err(failed) => return aborted(failed, None),
@@ -147,15 +164,20 @@ pub(crate) fn execute(
     if is_burnt(&binding) {
         return Executed { effect: Effect::Aborted { leg: None, reason: AbortReason::Burnt }, burns: None };
     }
-    match room(builders, &legs) {
-        Err(NoRoom::Ever(reason)) => {
-            return Executed { effect: Effect::Aborted { leg: None, reason }, burns: Some(binding) };
-        }
-        Err(NoRoom::Now(rollup)) => return Executed { effect: Effect::Unplaced { rollup }, burns: None },
-        Ok(()) => {}
+    let limits = limits(&legs);
+    if let Err(reason) = fits(&limits, |rollup| builders[&rollup].gas_limit()) {
+        return Executed { effect: Effect::Aborted { leg: None, reason }, burns: Some(binding) };
+    }
+    if let Some((&rollup, _)) = limits.iter().find(|(rollup, limit)| **limit > builders[*rollup].bundle_gas_left()) {
+        return Executed { effect: Effect::Unplaced { rollup }, burns: None };
     }
     match run(&legs, |rollup| Overlay::on(&builders[&rollup])) {
-        Err(failed) => aborted(failed, Some(binding)),
+        Err(failed) => {
+            for (rollup, limit) in limits {
+                builders.get_mut(&rollup).expect("every leg's rollup has a block").spend_in_vain(limit);
+            }
+            aborted(failed, Some(binding))
+        }
         Ok(staged) => {
             for ((rollup, leg), Staged { result, changes }) in legs.into_iter().zip(staged) {
                 let builder = builders.get_mut(&rollup).expect("every leg's rollup has a block");
@@ -170,48 +192,60 @@ type Failed = (u8, AbortReason);
 type SignedLeg = (RollupId, SignedTransaction);
 
 /// The legs as transactions, if all of them are bound to each other, and by what.
-fn bound(terms: &Terms, legs: &[RawLeg<'_>]) -> Result<(Digest, Vec<SignedLeg>), Failed> {
+fn bound(
+    terms: &Terms,
+    legs: &[RawLeg<'_>],
+    signed_leg: impl Fn(usize) -> Result<SignedTransaction, TransactionError>,
+) -> Result<(Digest, Vec<SignedLeg>), Failed> {
+    let claimed = claimed(legs)?;
     let mut signed = Vec::with_capacity(legs.len());
     let mut known = Vec::with_capacity(legs.len());
-    for (position, (rollup, data)) in (0u8..).zip(legs) {
-        let leg = recover(data, rollup.0).map_err(|error| (position, error.into()))?;
+    for (position, (rollup, _)) in (0u8..).zip(legs) {
+        let leg = signed_leg(usize::from(position)).map_err(|error| (position, error.into()))?;
         let bound = BoundLeg::of(*rollup, &leg);
         known.push(bound.ok_or_else(|| (position, AbortReason::Type(leg.inner().tx_type() as u8)))?);
         signed.push((*rollup, leg));
     }
     let binding = binding(terms, &known);
-    for (position, (_, leg)) in (0u8..).zip(&signed) {
-        if leg.marker() != Marker::Leg(binding) {
-            return Err((position, AbortReason::Binding { expected: format!("0x{binding}") }));
+    if claimed == binding { Ok((binding, signed)) } else { Err((0, AbortReason::Binding)) }
+}
+
+/// The binding that all legs claim to be bound by. Before their senders are looked for, which takes longest: whoever orders
+/// junk as bundles should not cost more than that.
+fn claimed(legs: &[RawLeg<'_>]) -> Result<Digest, Failed> {
+    let mut claimed = None;
+    for (position, (rollup, data)) in (0u8..).zip(legs) {
+        let leg = decode(data, rollup.0).map_err(|error| (position, error.into()))?;
+        if !BoundLeg::is_possible(&leg) {
+            return Err((position, AbortReason::Type(leg.tx_type() as u8)));
+        }
+        match Marker::of(leg.access_list()) {
+            Marker::Leg(binding) if *claimed.get_or_insert(binding) == binding => {}
+            _ => return Err((position, AbortReason::Binding)),
         }
     }
-    Ok((binding, signed))
+    claimed.ok_or((0, AbortReason::Binding))
 }
 
-enum NoRoom {
-    /// Whatever else is at the height.
-    Ever(AbortReason),
-    /// Because of what was before it.
-    Now(RollupId),
-}
-
-/// Whether blocks have gas for all legs, used to the limit.
-fn room(builders: &Builders<'_>, legs: &[SignedLeg]) -> Result<(), NoRoom> {
+/// The most gas that the legs for each rollup may use together.
+fn limits(legs: &[SignedLeg]) -> BTreeMap<RollupId, u64> {
     let mut limits: BTreeMap<RollupId, u64> = BTreeMap::new();
     for (rollup, leg) in legs {
         let limit = limits.entry(*rollup).or_default();
         *limit = limit.saturating_add(leg.gas_limit());
     }
-    for (&rollup, &limit) in &limits {
-        let block = builders[&rollup].gas_limit();
+    limits
+}
+
+/// Whether a block that has nothing else could have them.
+fn fits(limits: &BTreeMap<RollupId, u64>, block_gas: impl Fn(RollupId) -> u64) -> Result<(), AbortReason> {
+    for (&rollup, &limit) in limits {
+        let block = block_gas(rollup);
         if limit > block {
-            return Err(NoRoom::Ever(AbortReason::Gas { rollup, limit, block }));
+            return Err(AbortReason::Gas { rollup, limit, block });
         }
     }
-    match limits.iter().find(|(rollup, limit)| **limit > builders[*rollup].gas_left()) {
-        Some((rollup, _)) => Err(NoRoom::Now(*rollup)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// What a leg came to, not yet applied.
@@ -219,6 +253,9 @@ struct Staged {
     result: ExecutionResult,
     changes: EvmState,
 }
+
+/// A leg with what would come of it.
+pub type SimulatedLeg = (SignedTransaction, ExecutionResult);
 
 /// What would come of a bundle after the last blocks of its rollups, if nothing came before it: the legs with their
 /// results, or the leg that fails and why. Whether there will be room, nobody knows before.
@@ -234,9 +271,13 @@ pub fn simulate(
     chains: &BTreeMap<RollupId, Arc<Chain>>,
     terms: &Terms,
     legs: &[RawLeg<'_>],
-) -> Result<Vec<(SignedTransaction, ExecutionResult)>, (u8, AbortReason)> {
-    let (_, legs) = bound(terms, legs)?;
-    let staged = run(&legs, |rollup| Overlay::after(&chains[&rollup]))?;
+) -> Result<Vec<SimulatedLeg>, (Option<u8>, AbortReason)> {
+    let whole = |reason| (None, reason);
+    let of_leg = |(leg, reason)| (Some(leg), reason);
+    let signed = |position: usize| recover(legs[position].1, legs[position].0.0);
+    let (_, legs) = bound(terms, legs, signed).map_err(of_leg)?;
+    fits(&limits(&legs), |rollup| chains[&rollup].rules().gas_limit).map_err(whole)?;
+    let staged = run(&legs, |rollup| Overlay::after(&chains[&rollup])).map_err(of_leg)?;
     Ok(legs.into_iter().zip(staged).map(|((_, leg), staged)| (leg, staged.result)).collect())
 }
 
@@ -296,7 +337,11 @@ impl<'a> Overlay<'a> {
         };
         match done.result {
             ExecutionResult::Success { .. } => {}
-            ExecutionResult::Revert { output, .. } => return Err(AbortReason::Reverted { output }),
+            ExecutionResult::Revert { output, .. } => {
+                // A copy: what is kept must not be as large as a leg can pay for.
+                let output = Bytes::copy_from_slice(&output[..output.len().min(REVERT_BYTES_MAX)]);
+                return Err(AbortReason::Reverted { output });
+            }
             ExecutionResult::Halt { reason, .. } => return Err(AbortReason::Halted(reason)),
         }
         // The next leg sees it: one commit for each transaction, as the state's rules say.

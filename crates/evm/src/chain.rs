@@ -62,12 +62,45 @@ pub enum Reason {
     Skipped(#[from] Skipped),
 }
 
+/// A state is not the one that a block left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state root of block {number} of rollup {rollup} is {expected}, and that of the state given is {found}")]
+pub struct OtherState {
+    /// The rollup.
+    pub rollup: u64,
+    /// The block.
+    pub number: u64,
+    /// What its header says.
+    pub expected: B256,
+    /// What the state has.
+    pub found: B256,
+}
+
 impl Chain {
     /// The chain before its first block.
     #[must_use]
     pub fn new(genesis: RollupGenesis) -> Self {
         let RollupGenesis { rules, state, header } = genesis;
         Self { rules, state, head: header, height: Height(0) }
+    }
+
+    /// The chain as it was after the block with this header, which is from a height, 0 if it is block 0: from a state that
+    /// was written down.
+    ///
+    /// # Errors
+    ///
+    /// The state is not the one that the block left.
+    pub fn restore(
+        rules: RollupRules,
+        mut state: State,
+        head: Sealed<Header>,
+        height: Height,
+    ) -> Result<Self, OtherState> {
+        let found = state.root();
+        if found != head.state_root {
+            return Err(OtherState { rollup: rules.chain_id, number: head.number, expected: head.state_root, found });
+        }
+        Ok(Self { rules, state, head, height })
     }
 
     /// The last block's header; that of block 0 at first.

@@ -5,21 +5,21 @@
 //!
 //! # Phases of a height
 //!
-//! Of one payload bundles come first, so that no transaction beside them can make one fail; and payloads in their order in
-//! the header, so that the leader's own stays behind the builder's. Between two transactions of different rollups there is
+//! Of one payload bundles that execute as a whole come first, so that no transaction beside them can make one fail (those
+//! that are only ordered together are transactions like others); and payloads in their order in the header, so that the
+//! leader's own stays behind the builder's. Between two transactions of different rollups there is
 //! no order: nothing but a bundle touches two of them.
 
 use crate::{
-    Block, Chain, Derived, Effect, Marker, NoEffect, Reason, RollupGenesis, Terms,
-    bundle::{self, Builders, Executed, RawLeg},
-    recover,
+    Block, Chain, Derived, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
+    bundle::{self, Builders, Executed, OrderedItem},
 };
 use alloy_primitives::keccak256;
 use chorale_types::{
     Atomicity, BundleId, ChainId, Digest, DomainId, ExecutedBundle, Execution, ExecutionOutcome, Height, Lane,
     LaneItem, OrderedBundle, Outcome, RollupHead, RollupId,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The rollups of a domain on their way.
 #[derive(Clone, Debug)]
@@ -100,6 +100,24 @@ impl Domain {
         Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
     }
 
+    /// A domain after a height that was derived before: from what was written down of it. `burnt` are the
+    /// [bindings](DerivedHeight::burnt) of all heights up to then; those that are over by now may be left out.
+    #[must_use]
+    pub fn restore(
+        chain: ChainId,
+        id: DomainId,
+        chains: impl IntoIterator<Item = Chain>,
+        height: Height,
+        burnt: impl IntoIterator<Item = (Height, Digest)>,
+    ) -> Self {
+        let chains = chains.into_iter().map(|chain| (RollupId(chain.rules().chain_id), chain)).collect();
+        let mut by_height: BTreeMap<Height, BTreeSet<Digest>> = BTreeMap::new();
+        for (expiry, binding) in burnt {
+            by_height.entry(expiry).or_default().insert(binding);
+        }
+        Self { chain, id, chains, height, burnt: by_height }
+    }
+
     /// The sequencers' chain.
     #[must_use]
     pub const fn chain_id(&self) -> ChainId {
@@ -141,6 +159,15 @@ impl Domain {
     ///
     /// It is not the next one of this domain, or something of it is missing. Nothing has changed.
     pub fn derive(&mut self, content: &Content<'_>) -> Result<DerivedHeight, OutOfOrder> {
+        self.derive_known(content, &Known::default())
+    }
+
+    /// [`Domain::derive`], where senders of some transactions are known: finding one takes longer than a payment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Domain::derive`].
+    pub fn derive_known(&mut self, content: &Content<'_>, known: &Known) -> Result<DerivedHeight, OutOfOrder> {
         let steps = self.check(content)?;
         let height = content.outcome.height;
         self.burnt = self.burnt.split_off(&height);
@@ -150,12 +177,13 @@ impl Domain {
             builders: with_content.map(|(rollup, chain)| (*rollup, chain.begin(content.outcome))).collect(),
             skipped: BTreeMap::new(),
             bundles: Vec::new(),
-            burnt: Vec::new(),
+            burnt: BTreeSet::new(),
+            known,
         };
         for step in steps {
             height_under_way.take(step, &self.burnt);
         }
-        let UnderWay { builders, mut skipped, bundles, burnt } = height_under_way;
+        let UnderWay { builders, mut skipped, bundles, burnt, .. } = height_under_way;
         let blocks: BTreeMap<RollupId, Block> =
             builders.into_iter().map(|(rollup, builder)| (rollup, builder.finish())).collect();
         let advance = |(rollup, block)| {
@@ -169,7 +197,7 @@ impl Domain {
         let previous = std::mem::replace(&mut self.height, height);
         let heads = self.heads();
         let outcome = self.outcome(previous, content.outcome.root(), &heads, &bundles);
-        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt })
+        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt: burnt.into_iter().collect() })
     }
 
     /// Where its rollups are, by rollup.
@@ -219,47 +247,50 @@ impl Domain {
             return Err(OutOfOrder::Empty(outcome.height));
         }
         let terms: BTreeMap<BundleId, &OrderedBundle> = bundles.iter().map(|bundle| (bundle.id, bundle)).collect();
-        steps(self.chain, lanes, &terms)
+        steps((self.chain, self.id), lanes, &terms)
     }
 }
-
-/// A leg or a transaction, with the rollup whose lane it is from.
-type OrderedLeg<'a> = (RollupId, &'a LaneItem);
 
 /// One thing to do.
 enum Step<'a> {
     /// A bundle that executes as a whole.
-    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedLeg<'a>> },
+    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedItem<'a>> },
     /// A transaction by itself.
-    Alone(OrderedLeg<'a>),
+    Alone(OrderedItem<'a>),
 }
 
 /// All items of a height, in the order in which they execute: legs of one bundle together.
 fn steps<'a>(
-    chain: ChainId,
+    (chain, domain): (ChainId, DomainId),
     lanes: &'a [Lane],
     bundles: &BTreeMap<BundleId, &OrderedBundle>,
 ) -> Result<Vec<Step<'a>>, OutOfOrder> {
     let of_lane = |lane: &'a Lane| lane.items().iter().map(|item| (lane.rollup(), item));
-    let mut items: Vec<OrderedLeg<'a>> = lanes.iter().flat_map(of_lane).collect();
-    items.sort_by_key(|(_, item)| {
-        let (payload, unit, leg) = item.place.order();
-        (payload, item.place.leg.is_none(), unit, leg)
-    });
-    let mut steps: Vec<Step<'a>> = Vec::with_capacity(items.len());
-    for (rollup, item) in items {
-        let Some(leg) = item.place.leg else {
-            steps.push(Step::Alone((rollup, item)));
-            continue;
-        };
-        match steps.last_mut() {
-            Some(Step::Bundle { id, legs, .. }) if *id == leg.bundle => legs.push((rollup, item)),
-            _ => steps.push(match terms_of(chain, bundles, leg.bundle)? {
-                Some(terms) => Step::Bundle { id: leg.bundle, terms, legs: vec![(rollup, item)] },
-                None => Step::Alone((rollup, item)),
-            }),
+    let mut items: Vec<OrderedItem<'a>> = lanes.iter().flat_map(of_lane).collect();
+    items.sort_by_key(|(_, item)| item.place.order());
+    let mut terms: BTreeMap<BundleId, Option<Terms>> = BTreeMap::new();
+    for leg in items.iter().filter_map(|(_, item)| item.place.leg) {
+        if let Entry::Vacant(entry) = terms.entry(leg.bundle) {
+            entry.insert(terms_of((chain, domain), bundles, leg.bundle)?);
         }
     }
+    let mut steps: Vec<(u8, bool, Step<'a>)> = Vec::with_capacity(items.len());
+    for (rollup, item) in items {
+        let payload = item.place.payload;
+        let bundle = item.place.leg.and_then(|leg| Some((leg.bundle, terms[&leg.bundle]?)));
+        match (bundle, steps.last_mut()) {
+            (Some((bundle, _)), Some((_, _, Step::Bundle { id, legs, .. }))) if *id == bundle => {
+                legs.push((rollup, item));
+            }
+            (Some((id, terms)), _) => {
+                steps.push((payload, false, Step::Bundle { id, terms, legs: vec![(rollup, item)] }))
+            }
+            (None, _) => steps.push((payload, true, Step::Alone((rollup, item)))),
+        }
+    }
+    // Stable: within a phase they stay in the global order.
+    steps.sort_by_key(|(payload, is_alone, _)| (*payload, *is_alone));
+    let steps: Vec<Step<'a>> = steps.into_iter().map(|(_, _, step)| step).collect();
     for step in &steps {
         if let Step::Bundle { id, legs, .. } = step {
             // Ids bind rollups; what the terms say of these is nobody's proof.
@@ -271,15 +302,17 @@ fn steps<'a>(
     Ok(steps)
 }
 
-/// The terms of a bundle that executes as a whole; `None` if it is only ordered together.
+/// The terms of a bundle that executes as a whole; `None` if it is only ordered together, or another domain's, which no
+/// ledger orders: then its legs are marked transactions without a bundle, and have no effect.
 fn terms_of(
-    chain: ChainId,
+    (chain, here): (ChainId, DomainId),
     bundles: &BTreeMap<BundleId, &OrderedBundle>,
     id: BundleId,
 ) -> Result<Option<Terms>, OutOfOrder> {
     let bundle = bundles.get(&id).filter(|bundle| bundle.is_named_by_its_id()).ok_or(OutOfOrder::Terms(id))?;
     Ok(match bundle.atomicity {
         Atomicity::Inclusion => None,
+        Atomicity::Execution(Execution { domain, .. }) if domain != here => None,
         Atomicity::Execution(Execution { domain, payer, max_fee, .. }) => {
             Some(Terms { chain, domain, payer, max_fee, expiry: bundle.expiry, salt: bundle.salt })
         }
@@ -291,7 +324,8 @@ struct UnderWay<'a> {
     builders: Builders<'a>,
     skipped: BTreeMap<RollupId, Vec<NoEffect>>,
     bundles: Vec<DerivedBundle>,
-    burnt: Vec<(Height, Digest)>,
+    burnt: BTreeSet<(Height, Digest)>,
+    known: &'a Known,
 }
 
 impl UnderWay<'_> {
@@ -308,10 +342,8 @@ impl UnderWay<'_> {
                     burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
                         || self.burnt.contains(&(expiry, *binding))
                 };
-                let Executed { effect, burns } = {
-                    let raw: Vec<RawLeg<'_>> = legs.iter().map(|(rollup, item)| (*rollup, &item.data[..])).collect();
-                    bundle::execute(&mut self.builders, &terms, &raw, is_burnt)
-                };
+                let Executed { effect, burns } =
+                    bundle::execute(&mut self.builders, &terms, &legs, self.known, is_burnt);
                 self.burnt.extend(burns.map(|binding| (expiry, binding)));
                 if effect != Effect::Committed {
                     for (rollup, item) in legs {
@@ -324,7 +356,7 @@ impl UnderWay<'_> {
     }
 
     fn execute(&mut self, rollup: RollupId, item: &LaneItem) -> Result<(), Reason> {
-        let transaction = recover(&item.data, rollup.0)?;
+        let transaction = self.known.recover(rollup, item)?;
         match transaction.marker() {
             Marker::None => {}
             Marker::Leg(binding) => return Err(Reason::Leg(binding)),

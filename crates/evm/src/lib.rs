@@ -88,9 +88,9 @@ mod tests;
 
 pub use binding::{BoundLeg, Marker, Terms, binding};
 pub use block::{Block, BlockBuilder, Origin, Skipped};
-pub use bundle::{AbortReason, Effect, RawLeg, simulate};
+pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, simulate};
 pub use call::{Call, Called};
-pub use chain::{Chain, Derived, NoEffect, Reason};
+pub use chain::{Chain, Derived, NoEffect, OtherState, Reason};
 pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
@@ -99,5 +99,5 @@ pub use overrides::{AccountOverride, BlockOverride, OverrideError, Overrides, St
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 pub use rollup::RollupRules;
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
-pub use transaction::{SignedTransaction, TransactionError, decode, recover};
+pub use transaction::{Known, SignedTransaction, TransactionError, decode, recover, recovered_before};
 pub use trie::Trie;

@@ -1,11 +1,23 @@
 //! Whole blocks, against other implementations of Ethereum.
 
+mod aborts;
 mod anvil;
+mod bindings;
 mod blocks;
+mod bundles;
+mod bundling;
 mod calls;
-mod chain;
+mod domain;
+mod golden;
+mod heights;
+mod histories;
+mod messages;
+mod oracle;
 mod programs;
+mod properties;
 mod reference;
+mod room;
 mod rpc;
 mod story;
+mod token;
 mod wallets;

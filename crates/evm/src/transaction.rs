@@ -5,11 +5,13 @@ use alloy_consensus::{
     transaction::{Recovered, SignerRecoverable as _},
 };
 use alloy_eips::eip2718::Decodable2718 as _;
+use alloy_primitives::Address;
+use chorale_types::{LaneItem, RollupId, TxId};
 use revm::context::TxEnv;
-use std::ops::Deref;
+use std::{collections::BTreeMap, ops::Deref};
 
-/// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: only [`recover`]
-/// makes one.
+/// A transaction with its sender, whose signature holds, and which nobody can repeat on another rollup: [`recover`] makes
+/// one, and [`recovered_before`] makes it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTransaction(Recovered<TxEnvelope>);
 
@@ -102,6 +104,35 @@ pub fn recover(bytes: &[u8], chain_id: u64) -> Result<SignedTransaction, Transac
     let transaction = decode(bytes, chain_id)?;
     let sender = transaction.recover_signer().map_err(|_| TransactionError::Signature)?;
     Ok(SignedTransaction(Recovered::new_unchecked(transaction, sender)))
+}
+
+/// Transactions whose senders were found before they are executed: on other cores, or when they came in.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeMap<TxId, SignedTransaction>);
+
+impl Known {
+    /// Notes what [`recover`] made of the item with this id, for the rollup whose lane it is in.
+    pub fn insert(&mut self, id: TxId, transaction: SignedTransaction) {
+        self.0.insert(id, transaction);
+    }
+
+    /// What [`recover`] makes of an item.
+    pub(crate) fn recover(&self, rollup: RollupId, item: &LaneItem) -> Result<SignedTransaction, TransactionError> {
+        match self.0.get(&item.id) {
+            Some(known) => Ok(known.clone()),
+            None => recover(&item.data, rollup.0),
+        }
+    }
+}
+
+/// A transaction that [`recover`] made, and that was written down together with its sender: whoever calls this answers for
+/// the bytes being the same. The signature is not looked at again, which is most of the work.
+///
+/// # Errors
+///
+/// What is wrong with it; see [`TransactionError`].
+pub fn recovered_before(bytes: &[u8], chain_id: u64, sender: Address) -> Result<SignedTransaction, TransactionError> {
+    Ok(SignedTransaction(Recovered::new_unchecked(decode(bytes, chain_id)?, sender)))
 }
 
 /// What the EVM is told of a transaction.

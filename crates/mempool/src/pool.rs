@@ -306,7 +306,7 @@ impl Mempool {
         self.check_promise(entry)
     }
 
-    fn check_promise(&self, entry: &Entry) -> Result<(), Rejected> {
+    pub(crate) fn check_promise(&self, entry: &Entry) -> Result<(), Rejected> {
         let PayloadUnit::Bundle { id, bundle, .. } = entry.unit() else { return Ok(()) };
         let domain_of = |rollup| self.config.domains.get(&rollup).copied();
         let checked = bundle.promise.check(self.config.chain, *id, &bundle.legs, domain_of);

@@ -8,10 +8,17 @@ use crate::{
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Bytes, TxHash, U256};
 use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes};
+use chorale_client::Nodes;
 use chorale_evm::{Marker, SignedTransaction, recover};
-use jsonrpsee::core::{RpcResult, client::Error as ClientError};
+use jsonrpsee::{
+    core::{RpcResult, client::Error as ClientError},
+    http_client::HttpClient,
+};
+use tokio::task::JoinSet;
 use tracing::warn;
 
+/// A submission goes to so many nodes.
+const SUBMIT_NODES_MAX: usize = 3;
 /// A replacement pays so many hundredths more than what it replaces, as in other clients.
 const REPLACEMENT_BUMP_PERCENT: u128 = 10;
 
@@ -100,23 +107,50 @@ impl Server {
         chain.check(transaction).map_err(|invalid| refused(SERVER_ERROR, invalid.to_string()))
     }
 
-    /// Hands a transaction to the first of the nodes that takes it.
     async fn submit(&self, data: &Bytes) -> RpcResult<()> {
-        let mut failed = String::from("no node is left");
-        for node in self.nodes.iter() {
-            let request = chorale_api::TransactionRequest { rollup: self.rollup.0, data: HexBytes(data.to_vec()) };
-            match node.client.submit_transaction(request).await {
-                Ok(_) => return Ok(()),
-                Err(error) if is_known_already(&error) => return Ok(()),
-                Err(error) => failed = told(&node.url, &error),
-            }
-        }
-        Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+        let request = chorale_api::TransactionRequest { rollup: self.rollup.0, data: HexBytes(data.to_vec()) };
+        let submit = |client: HttpClient| {
+            let request = request.clone();
+            async move { client.submit_transaction(request).await }
+        };
+        submit_to_some(&self.nodes, submit).await
     }
 }
 
+/// Hands something to several nodes at once, and answers as soon as one has taken it: one that lies, or does not answer,
+/// keeps nothing from the others.
+pub(crate) async fn submit_to_some<Submitting>(
+    nodes: &Nodes,
+    submit: impl Fn(HttpClient) -> Submitting,
+) -> RpcResult<()>
+where
+    Submitting: Future<Output = Result<String, ClientError>> + Send + 'static,
+{
+    let mut submitting = JoinSet::new();
+    for node in nodes.iter().take(SUBMIT_NODES_MAX) {
+        let (url, answer) = (node.url.clone(), submit(node.client.clone()));
+        submitting.spawn(async move { (url, answer.await) });
+    }
+    let mut failed = String::from("no node is left");
+    while let Some(joined) = submitting.join_next().await {
+        match joined {
+            Ok((_, Ok(_))) => {
+                submitting.detach_all();
+                return Ok(());
+            }
+            Ok((_, Err(error))) if is_known_already(&error) => {
+                submitting.detach_all();
+                return Ok(());
+            }
+            Ok((url, Err(error))) => failed = told(&url, &error),
+            Err(_) => {}
+        }
+    }
+    Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+}
+
 /// Whether the pool has it: another node, or an answer that was lost, had told it.
-pub(crate) fn is_known_already(error: &ClientError) -> bool {
+fn is_known_already(error: &ClientError) -> bool {
     matches!(error, ClientError::Call(object)
         if object.code() == ErrorCode::Rejected.code() && object.message().ends_with("is in the pool already"))
 }

@@ -1,4 +1,4 @@
-//! The blocks of one rollup, where transactions are in them, and the state after each of the last ones.
+//! The last blocks of one rollup, where transactions are in them, and the state after each. Older blocks are in the store.
 
 use alloy_consensus::{Header, Sealed};
 use alloy_eips::{BlockId, BlockNumberOrTag};
@@ -6,14 +6,14 @@ use alloy_primitives::{B256, TxHash, map::B256Map};
 use chorale_evm::{Block, Chain};
 use std::{collections::VecDeque, sync::Arc};
 
-/// The state after so many of the last blocks is kept. They share what did not change between them.
+/// So many of the last blocks are in memory, with the state after each. States share what did not change between them.
 pub(crate) const STATES_MAX: usize = 128;
 
-/// The chain of one rollup with its past.
+/// The end of the chain of one rollup.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    /// From block 0 on.
-    blocks: Vec<Arc<Block>>,
+    /// The last ones, the newest at the end; never none.
+    recent: VecDeque<Arc<Block>>,
     numbers: B256Map<u64>,
     /// Block and index of every transaction.
     transactions: B256Map<(u64, usize)>,
@@ -26,37 +26,54 @@ pub(crate) struct Blocks {
 pub(crate) enum NoState {
     #[error("header not found: there is no such block")]
     Unknown,
+    #[error("header not found: no such block is among the last {STATES_MAX}, whose states are kept")]
+    UnknownHash,
     #[error("the state of block {block} is not kept: that of block {first} and later ones is")]
     Pruned { block: u64, first: u64 },
 }
 
 impl Blocks {
-    pub(crate) fn new(chain: &Chain) -> Self {
-        let genesis = Block {
-            header: chain.head().clone(),
-            transactions: Vec::new(),
-            receipts: Vec::new(),
-            requests: alloy_eips::eip7685::Requests::default(),
-        };
-        Self {
-            numbers: std::iter::once((genesis.header.hash(), 0)).collect(),
-            blocks: vec![Arc::new(genesis)],
+    /// The last blocks and views of a chain, both up to its head.
+    pub(crate) fn new(recent: Vec<Block>, views: Vec<Chain>) -> Self {
+        let mut blocks = Self {
+            recent: VecDeque::new(),
+            numbers: B256Map::default(),
             transactions: B256Map::default(),
-            views: VecDeque::from([Arc::new(chain.clone())]),
+            views: views.into_iter().map(Arc::new).collect(),
+        };
+        for block in recent {
+            blocks.remember(Arc::new(block));
         }
+        assert!(
+            blocks.recent.back().is_some_and(|last| last.header.hash() == blocks.head().hash()),
+            "the last block and the last view are not the same"
+        );
+        blocks
     }
 
     /// Takes a block in, with the chain as it is after it.
-    pub(crate) fn push(&mut self, block: Block, chain: &Chain) {
+    pub(crate) fn push(&mut self, block: Block, chain: Chain) {
+        self.remember(Arc::new(block));
+        self.views.push_back(Arc::new(chain));
+        if self.views.len() > STATES_MAX {
+            self.views.pop_front();
+        }
+    }
+
+    fn remember(&mut self, block: Arc<Block>) {
         let number = block.header.number;
         self.numbers.insert(block.header.hash(), number);
         for (index, transaction) in block.transactions.iter().enumerate() {
             self.transactions.insert(*transaction.inner().tx_hash(), (number, index));
         }
-        self.blocks.push(Arc::new(block));
-        self.views.push_back(Arc::new(chain.clone()));
-        if self.views.len() > STATES_MAX {
-            self.views.pop_front();
+        self.recent.push_back(block);
+        if self.recent.len() > STATES_MAX
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.numbers.remove(&oldest.header.hash());
+            for transaction in &oldest.transactions {
+                self.transactions.remove(transaction.inner().tx_hash());
+            }
         }
     }
 
@@ -71,23 +88,32 @@ impl Blocks {
 
     /// The chain as it was after a block.
     pub(crate) fn view(&self, id: BlockId) -> Result<Arc<Chain>, NoState> {
-        let number = self.find(id).ok_or(NoState::Unknown)?.header.number;
+        let number = match id {
+            BlockId::Hash(hash) => self.number_of(hash.block_hash).ok_or(NoState::UnknownHash)?,
+            BlockId::Number(tag) => self.number(tag),
+        };
+        if number > self.head().number {
+            return Err(NoState::Unknown);
+        }
         let first = self.views.front().map_or(0, |view| view.head().number);
         let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         let view = index.and_then(|index| self.views.get(index));
         view.cloned().ok_or(NoState::Pruned { block: number, first })
     }
 
+    /// One of the last blocks.
     pub(crate) fn block(&self, number: u64) -> Option<&Arc<Block>> {
-        self.blocks.get(usize::try_from(number).ok()?)
+        let first = self.recent.front()?.header.number;
+        self.recent.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
-    /// The block of a transaction, and its index there.
+    /// The block of a transaction, and its index there, if it is one of the last blocks.
     pub(crate) fn transaction(&self, hash: TxHash) -> Option<(Arc<Block>, usize)> {
         let (number, index) = self.transactions.get(&hash)?;
         Some((Arc::clone(self.block(*number)?), *index))
     }
 
+    /// The number of one of the last blocks.
     pub(crate) fn number_of(&self, hash: B256) -> Option<u64> {
         self.numbers.get(&hash).copied()
     }
@@ -98,13 +124,6 @@ impl Blocks {
             BlockNumberOrTag::Number(number) => number,
             BlockNumberOrTag::Earliest | BlockNumberOrTag::Finalized => 0,
             BlockNumberOrTag::Latest | BlockNumberOrTag::Pending | BlockNumberOrTag::Safe => self.head().number,
-        }
-    }
-
-    pub(crate) fn find(&self, id: BlockId) -> Option<&Arc<Block>> {
-        match id {
-            BlockId::Hash(hash) => self.block(self.number_of(hash.block_hash)?),
-            BlockId::Number(tag) => self.block(self.number(tag)),
         }
     }
 }

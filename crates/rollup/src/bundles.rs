@@ -1,23 +1,25 @@
 //! The `chorale_` namespace: bundles that execute as a whole.
 
 use crate::{
-    admission::{is_known_already, told},
+    admission::{submit_to_some, told},
     answers,
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
-    published::BundleRecord,
+    record::{BundleRecord, Fate},
     server::Server,
 };
 use alloy_primitives::{Address, Bytes, TxHash, U64, U128};
 use alloy_rpc_types_eth::TransactionReceipt;
 use chorale_api::{BundleRequest, ChoraleApiClient as _, ErrorCode, ExecutionRequest, HexBytes};
-use chorale_evm::{AbortReason, BoundLeg, Effect, Marker, RawLeg, Terms, binding, recover, simulate};
+use chorale_evm::{AbortReason, Block, BoundLeg, Marker, RawLeg, Terms, binding, recover, simulate};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, BundleId, DomainId, Execution, Height, PaidExecution, Promise, RollupId,
     Transaction,
     codec::{Blob, List},
+    limits::{BUNDLE_LEGS_MAX, TRANSACTION_BYTES_MAX},
 };
 use jsonrpsee::{
     core::{RpcResult, async_trait, client::Error as ClientError},
+    http_client::HttpClient,
     proc_macros::rpc,
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// So many of the last bundles are told to who watches.
+const RECENT_MAX: usize = 16;
 
 /// A bundle, as who sends it writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,6 +102,10 @@ pub(crate) struct BundleStatus {
     /// The leg that failed, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     leg: Option<u8>,
+    /// Of an aborted one: whether its legs can never take effect. If not, they were put together otherwise than they were
+    /// signed, and may still be ordered as they were, until their bundle expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    burnt: Option<bool>,
 }
 
 /// What became of one of the last bundles.
@@ -175,7 +184,7 @@ pub(crate) trait Bundles {
 
     /// What came of a bundle, with the receipts of its legs; null before it is executed.
     #[method(name = "bundleReceipt")]
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>>;
 }
 
 #[async_trait]
@@ -194,18 +203,17 @@ impl BundlesServer for Server {
     async fn send_bundle(&self, sent: SentBundle) -> RpcResult<String> {
         let server = self.clone();
         let request = self.heavy.run(move || server.checked(&sent)).await??;
-        let mut failed = String::from("no node is left");
-        for node in self.nodes.iter() {
-            match node.client.submit_bundle(request.1.clone()).await {
-                Ok(_) => return Ok(request.0.to_string()),
-                Err(error) if is_known_already(&error) => return Ok(request.0.to_string()),
-                Err(error) => failed = told(&node.url, &error),
-            }
-        }
-        Err(refused(SERVER_ERROR, format!("the sequencer does not take it: {failed}")))
+        let (id, request) = request;
+        let submit = |client: HttpClient| {
+            let request = request.clone();
+            async move { client.submit_bundle(request).await }
+        };
+        submit_to_some(&self.nodes, submit).await?;
+        Ok(id.to_string())
     }
 
     async fn simulate_bundle(&self, sent: SentBundle) -> RpcResult<Simulated> {
+        check_count(&sent)?;
         let chains: BTreeMap<RollupId, _> = {
             let published = self.read();
             published.rollups.iter().map(|(rollup, blocks)| (*rollup, Arc::clone(blocks.latest()))).collect()
@@ -222,7 +230,10 @@ impl BundlesServer for Server {
                         status: BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
                         legs: done.into_iter().map(|(_, result)| simulated(result)).collect(),
                     },
-                    Err((leg, reason)) => Simulated { status: aborted(Some(leg), &reason), legs: Vec::new() },
+                    Err((leg, reason)) => {
+                        let status = aborted(leg, reason.to_string(), reason.burns());
+                        Simulated { status, legs: Vec::new() }
+                    }
                 }
             })
             .await
@@ -230,8 +241,8 @@ impl BundlesServer for Server {
 
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus> {
         let bundle = parsed(&id)?;
-        if let Some(record) = self.read().bundles.get(&bundle) {
-            return Ok(status_of(record));
+        if let Some(record) = self.bundle(bundle).await? {
+            return Ok(status_of(&record));
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
@@ -240,7 +251,12 @@ impl BundlesServer for Server {
                     let state = serde_json::to_value(status.state).ok();
                     let state = state.and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default();
                     // It may have been ordered only to be inclusive; then nothing more comes.
-                    return Ok(BundleStatus { state, height: status.height, reason: status.reason, leg: None });
+                    return Ok(BundleStatus {
+                        state,
+                        height: status.height,
+                        reason: status.reason,
+                        ..BundleStatus::default()
+                    });
                 }
                 Err(ClientError::Call(error)) if error.code() == ErrorCode::NotFound.code() => {
                     failed = refused(NOT_FOUND, error.message().to_owned());
@@ -253,7 +269,8 @@ impl BundlesServer for Server {
 
     fn recent_bundles(&self) -> RpcResult<Vec<RecentBundle>> {
         let published = self.read();
-        let recent = published.recent.iter().rev().filter_map(|id| Some((id, published.bundles.get(id)?)));
+        let recent =
+            published.recent.iter().rev().take(RECENT_MAX).filter_map(|id| Some((id, published.bundles.get(id)?)));
         let answer = |(id, record): (&BundleId, &BundleRecord)| RecentBundle {
             id: id.to_string(),
             rollups: record.legs.iter().map(|(rollup, _)| rollup.0).collect(),
@@ -262,17 +279,23 @@ impl BundlesServer for Server {
         Ok(recent.map(answer).collect())
     }
 
-    fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
-        let bundle = parsed(&id)?;
-        let published = self.read();
-        let Some(record) = published.bundles.get(&bundle) else { return Ok(None) };
-        let leg = |(rollup, hash): &(RollupId, TxHash)| {
-            let committed = record.effect == Effect::Committed;
-            let found = published.rollups.get(rollup).filter(|_| committed).and_then(|it| it.transaction(*hash));
-            let receipt = found.map(|(block, index)| answers::receipt(&block, index));
-            LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
+    async fn bundle_receipt(&self, id: String) -> RpcResult<Option<BundleReceipt>> {
+        let Some(record) = self.bundle(parsed(&id)?).await? else { return Ok(None) };
+        let mut found = Vec::new();
+        for (rollup, hash) in &record.legs {
+            found.push(match record.fate {
+                Fate::Committed => self.transaction_of(*rollup, *hash).await?,
+                _ => None,
+            });
+        }
+        let receipt = move || {
+            let leg = |((rollup, hash), found): (&(RollupId, TxHash), Option<(Arc<Block>, usize)>)| {
+                let receipt = found.map(|(block, index)| answers::receipt(&block, index));
+                LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
+            };
+            BundleReceipt { status: status_of(&record), legs: record.legs.iter().zip(found).map(leg).collect() }
         };
-        Ok(Some(BundleReceipt { status: status_of(record), legs: record.legs.iter().map(leg).collect() }))
+        self.heavy.run(receipt).await.map(Some)
     }
 }
 
@@ -291,6 +314,7 @@ impl Server {
     /// A bundle that has a chance, and the request that submits it.
     fn checked(&self, sent: &SentBundle) -> RpcResult<(BundleId, BundleRequest)> {
         let invalid = |message: String| refused(INVALID_PARAMETERS, message);
+        check_count(sent)?;
         let terms = self.terms(sent);
         let mut known = Vec::new();
         let mut markers = Vec::new();
@@ -303,8 +327,8 @@ impl Server {
         }
         let expected = binding(&terms, &known);
         if let Some(position) = markers.iter().position(|marker| *marker != Marker::Leg(expected)) {
-            let reason = AbortReason::Binding { expected: format!("0x{expected}") };
-            return Err(invalid(format!("legs[{position}]: {reason}")));
+            let reason = AbortReason::Binding;
+            return Err(invalid(format!("legs[{position}]: {reason}, which is 0x{expected}")));
         }
         let signature: [u8; AccountSignature::BYTES] = sent.signature.as_ref().try_into().map_err(|_| {
             invalid(format!("signature: must be r, s and v in 65 bytes, not {} bytes", sent.signature.len()))
@@ -316,8 +340,7 @@ impl Server {
             Some(Transaction { rollup: RollupId(leg.rollup), data: Blob::new(leg.data.to_vec()).ok()? })
         };
         let legs = sent.legs.iter().map(leg).collect::<Option<Vec<_>>>().and_then(|legs| List::new(legs).ok());
-        let legs = legs.filter(|legs| !legs.is_empty());
-        let legs = legs.ok_or_else(|| invalid("legs: a bundle has 1 to 16, of at most 128 KiB each".to_owned()))?;
+        let legs = legs.ok_or_else(|| invalid(format!("legs: each has at most {TRANSACTION_BYTES_MAX} bytes")))?;
         let bundle = Bundle { promise, legs, expiry: terms.expiry, salt: terms.salt };
         let (domain, rollups) = {
             let published = self.read();
@@ -328,6 +351,15 @@ impl Server {
         promise.check(self.chain, id, &bundle.legs, domain_of).map_err(|error| invalid(error.to_string()))?;
         Ok((id, request(sent, &terms)))
     }
+}
+
+/// Before anything is computed.
+fn check_count(sent: &SentBundle) -> RpcResult<()> {
+    if !(1..=BUNDLE_LEGS_MAX).contains(&sent.legs.len()) {
+        let message = format!("legs: a bundle has 1 to {BUNDLE_LEGS_MAX}, not {}", sent.legs.len());
+        return Err(refused(INVALID_PARAMETERS, message));
+    }
+    Ok(())
 }
 
 fn request(sent: &SentBundle, terms: &Terms) -> BundleRequest {
@@ -351,10 +383,10 @@ fn parsed(id: &str) -> RpcResult<BundleId> {
 }
 
 fn status_of(record: &BundleRecord) -> BundleStatus {
-    let status = match &record.effect {
-        Effect::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
-        Effect::Aborted { leg, reason } => aborted(*leg, reason),
-        Effect::Unplaced { rollup } => BundleStatus {
+    let status = match &record.fate {
+        Fate::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
+        Fate::Aborted { leg, reason, burns, .. } => aborted(*leg, reason.clone(), *burns),
+        Fate::Unplaced { rollup } => BundleStatus {
             state: "unplaced".to_owned(),
             reason: Some(format!(
                 "rollup {rollup} had not enough gas left at this height; send it again as attempt + 1"
@@ -365,8 +397,14 @@ fn status_of(record: &BundleRecord) -> BundleStatus {
     BundleStatus { height: Some(record.height.0), ..status }
 }
 
-fn aborted(leg: Option<u8>, reason: &AbortReason) -> BundleStatus {
-    BundleStatus { state: "aborted".to_owned(), reason: Some(reason.to_string()), leg, ..BundleStatus::default() }
+fn aborted(leg: Option<u8>, reason: String, burnt: bool) -> BundleStatus {
+    BundleStatus {
+        state: "aborted".to_owned(),
+        reason: Some(reason),
+        leg,
+        burnt: Some(burnt),
+        ..BundleStatus::default()
+    }
 }
 
 fn simulated(result: chorale_evm::ExecutionResult) -> SimulatedLeg {

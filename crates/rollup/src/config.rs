@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs, io,
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,12 @@ pub struct RollupConfig {
     pub genesis: PathBuf,
     /// The sequencer's nodes, to follow and to hand transactions to.
     pub nodes: Vec<String>,
+    /// Where all that is executed is written.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+    /// So many of the last blocks of each rollup are kept; all if it is left out.
+    #[serde(default)]
+    pub retain_blocks: Option<NonZeroU64>,
     /// What is logged.
     #[serde(default = "info")]
     pub log: String,
@@ -78,6 +85,7 @@ impl RollupConfig {
             .map_err(|error| ConfigError::Toml { path: path.to_owned(), error: Box::new(error) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.genesis = folder.join(&config.genesis);
+        config.data = config.data.map(|data| folder.join(data));
         for rollup in &mut config.rollups {
             rollup.genesis = folder.join(&rollup.genesis);
         }
@@ -89,11 +97,21 @@ impl RollupConfig {
     pub fn to_commented_toml(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned());
         let nodes: Vec<toml::Value> = self.nodes.iter().map(|node| quoted(node)).collect();
+        let data = self.data.as_ref().map_or_else(
+            || "# data = \"data\"".to_owned(),
+            |data| format!("data = {}", quoted(&data.to_string_lossy())),
+        );
+        let retain_blocks = self
+            .retain_blocks
+            .map_or_else(|| "# retain_blocks = 1000000".to_owned(), |blocks| format!("retain_blocks = {blocks}"));
         let mut text = format!(
             "# A node of the rollups of one domain: `chorale rollup --config` with this file. Paths are relative to it.\n\n\
              # The genesis of the sequencers' chain: all trust begins here.\ngenesis = {}\n\
              # The sequencer's nodes, to follow and to hand transactions to. None is believed: one that is honest is enough.\n\
              nodes = {}\n\
+             # Where all that is executed is written, in a folder that no other process uses. From there the node goes on when\n\
+             # it starts again; without it, all is executed anew from the first height, which few nodes keep.\n{}\n\
+             # So many of the last blocks of each rollup are kept, with their receipts; all if this is left out.\n{}\n\
              # What is logged, for example \"info\" or \"debug,hyper=warn\".\nlog = {}\n\
              # Origins whose web pages may use the interface, for example \"https://app.example\"; \"*\" stands for all: it\n\
              # holds no keys.\ncors = {}\n\n\
@@ -102,6 +120,8 @@ impl RollupConfig {
              # WebSocket.\n",
             quoted(&self.genesis.to_string_lossy()),
             toml::Value::Array(nodes),
+            data,
+            retain_blocks,
             quoted(&self.log),
             toml::Value::Array(self.cors.iter().map(|origin| quoted(origin)).collect()),
         );
@@ -123,13 +143,17 @@ mod tests {
             genesis: format!("rollup-{port}.json").into(),
             listen: SocketAddr::from(([127, 0, 0, 1], port)),
         };
-        let config = RollupConfig {
+        let mut config = RollupConfig {
             genesis: "../genesis.toml".into(),
             nodes: vec!["http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned()],
+            data: Some("data".into()),
+            retain_blocks: NonZeroU64::new(1_000),
             log: "info".to_owned(),
             cors: vec!["https://app.example".to_owned()],
             rollups: vec![rollup(9545), rollup(9546)],
         };
+        assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config.clone()));
+        (config.data, config.retain_blocks) = (None, None);
         assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config));
     }
 }

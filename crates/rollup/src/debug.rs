@@ -74,7 +74,7 @@ pub(crate) trait Debug {
 #[async_trait]
 impl DebugServer for Server {
     async fn trace_transaction(&self, hash: TxHash, options: Option<GethDebugTracingOptions>) -> RpcResult<GethTrace> {
-        let found = self.blocks_in(&self.read()).transaction(hash);
+        let found = self.transaction(hash).await?;
         let (block, index) = found.ok_or_else(|| refused(SERVER_ERROR, "transaction not found"))?;
         let traces = self.traces(block, Some(index), options).await?;
         let trace = traces.into_iter().next().ok_or_else(|| refused(SERVER_ERROR, "transaction not found"))?;
@@ -116,7 +116,7 @@ impl DebugServer for Server {
 
 impl Server {
     async fn trace_block(&self, id: BlockId, options: Option<GethDebugTracingOptions>) -> RpcResult<Vec<TraceResult>> {
-        let block = self.blocks_in(&self.read()).find(id).cloned();
+        let block = self.block(id).await?;
         let block = block.ok_or_else(|| refused(SERVER_ERROR, "block not found"))?;
         let traces = self.traces(block, None, options).await?;
         Ok(traces.into_iter().map(|(hash, trace)| TraceResult::new_success(trace, Some(hash))).collect())

@@ -15,6 +15,8 @@ pub(crate) const INVALID_PARAMETERS: i32 = -32602;
 pub(crate) const SERVER_ERROR: i32 = -32000;
 /// What is asked for is not there.
 pub(crate) const NOT_FOUND: i32 = -32053;
+/// Blocks that are not kept any longer, as other clients say it.
+pub(crate) const PRUNED: i32 = 4444;
 /// More is asked than this node can answer now (EIP-1474).
 pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 

@@ -23,22 +23,9 @@ use jsonrpsee::{
     core::{RpcResult, SubscriptionResult, async_trait},
 };
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Slots of one proof.
 const PROOF_SLOTS_MAX: usize = 1_024;
-
-type Found = Option<Arc<chorale_evm::Block>>;
-
-impl Server {
-    fn block(&self, id: BlockId) -> Found {
-        self.blocks_in(&self.read()).find(id).cloned()
-    }
-
-    fn transaction(&self, hash: TxHash) -> Option<(Arc<chorale_evm::Block>, usize)> {
-        self.blocks_in(&self.read()).transaction(hash)
-    }
-}
 
 #[async_trait]
 impl EthServer for Server {
@@ -59,45 +46,44 @@ impl EthServer for Server {
     }
 
     async fn block_by_number(&self, number: BlockNumberOrTag, full: bool) -> RpcResult<Option<Block>> {
-        let Some(block) = self.block(number.into()) else { return Ok(None) };
+        let Some(block) = self.block(number.into()).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::block(&block, full))).await
     }
 
     async fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>> {
-        let Some(block) = self.block(hash.into()) else { return Ok(None) };
+        let Some(block) = self.block(hash.into()).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::block(&block, full))).await
     }
 
-    fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
-        Ok(self.block(number.into()).map(|block| U64::from(block.transactions.len())))
+    async fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        Ok(self.block(number.into()).await?.map(|block| U64::from(block.transactions.len())))
     }
 
-    fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
-        Ok(self.block(hash.into()).map(|block| U64::from(block.transactions.len())))
+    async fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        Ok(self.block(hash.into()).await?.map(|block| U64::from(block.transactions.len())))
     }
 
-    fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>> {
-        let published = self.read();
-        if let Some((block, index)) = self.blocks_in(&published).transaction(hash) {
-            return Ok(Some(answers::transaction(&block, index)));
-        }
-        Ok(published.pending[&self.rollup].get(hash).map(answers::pending))
+    async fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>> {
+        // Before its block: in between it would be in neither.
+        let pending = self.read().pending[&self.rollup].get(hash).map(answers::pending);
+        let found = self.transaction(hash).await?.map(|(block, index)| answers::transaction(&block, index));
+        Ok(found.or(pending))
     }
 
-    fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>> {
-        Ok(self.block(number.into()).and_then(|block| nth(&block, index.0)))
+    async fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>> {
+        Ok(self.block(number.into()).await?.and_then(|block| nth(&block, index.0)))
     }
 
-    fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>> {
-        Ok(self.block(hash.into()).and_then(|block| nth(&block, index.0)))
+    async fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>> {
+        Ok(self.block(hash.into()).await?.and_then(|block| nth(&block, index.0)))
     }
 
-    fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>> {
-        Ok(self.transaction(hash).map(|(block, index)| answers::receipt(&block, index)))
+    async fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>> {
+        Ok(self.transaction(hash).await?.map(|(block, index)| answers::receipt(&block, index)))
     }
 
     async fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>> {
-        let Some(block) = self.block(block) else { return Ok(None) };
+        let Some(block) = self.block(block).await? else { return Ok(None) };
         self.heavy.run(move || Some(answers::receipts(&block))).await
     }
 
@@ -195,12 +181,12 @@ impl EthServer for Server {
         Ok(U64::ONE)
     }
 
-    fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
-        Ok(self.block(hash.into()).map(|_| U64::ZERO))
+    async fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>> {
+        Ok(self.block(hash.into()).await?.map(|_| U64::ZERO))
     }
 
-    fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
-        Ok(self.block(number.into()).map(|_| U64::ZERO))
+    async fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>> {
+        Ok(self.block(number.into()).await?.map(|_| U64::ZERO))
     }
 
     fn uncle_by_hash(&self, _hash: B256, _index: Index) -> RpcResult<Option<Block>> {

@@ -38,7 +38,7 @@ impl Server {
         if !percentiles.iter().all(|it| (0.0..=100.0).contains(it)) || !percentiles.is_sorted() {
             return Err(refused(INVALID_PARAMETERS, "percentiles must be from 0 to 100, and rise"));
         }
-        let (first, looked_at, rules) = {
+        let (first, last, rules) = {
             let published = self.read();
             let blocks = self.blocks_in(&published);
             let (last, head) = (blocks.number(newest), blocks.head().number);
@@ -47,10 +47,10 @@ impl Server {
             }
             let count = count.min(BLOCKS_MAX).min(last + 1);
             let first = last + 1 - count;
-            let looked_at: Vec<Arc<Block>> =
-                (first..=last).filter_map(|number| blocks.block(number)).cloned().collect();
-            (first, looked_at, blocks.latest().rules().clone())
+            (first, last, blocks.latest().rules().clone())
         };
+        let looked_at = (first..=last).map(|number| self.block_if(number, |_| true));
+        let looked_at: Vec<Arc<Block>> = looked_at.filter_map(RpcResult::transpose).collect::<RpcResult<_>>()?;
         let base_fee = |block: &Arc<Block>| u128::from(block.header.base_fee_per_gas.unwrap_or_default());
         let mut base_fees: Vec<u128> = looked_at.iter().map(base_fee).collect();
         base_fees.extend(looked_at.last().map(|block| u128::from(rules.next_base_fee(&block.header))));

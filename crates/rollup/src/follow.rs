@@ -1,14 +1,24 @@
-//! Following the order: from one height with content to the next, each verified, executed and shown.
+//! Following the order: from one height with content to the next, each verified, executed, written and shown.
+//!
+//! Three tasks, so that none waits for another: one fetches, one executes, one writes. What is shown is on the disk: after
+//! a crash nothing is gone that anybody saw. Writing takes as long for many heights as for one, so the writer takes all
+//! that were executed while it wrote the last ones.
 
-use crate::published::Shared;
+use crate::{
+    published::Shared,
+    record::Executed,
+    store::{Store, StoreError},
+};
 use chorale_client::{FollowFailed, Followed, Follower};
 use chorale_evm::{Content, DerivedHeight, Domain, Effect, OutOfOrder};
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 /// Heights that wait to be executed: as many are fetched ahead.
 const AHEAD_MAX: usize = 4;
+/// Heights that wait to be written: as many are executed ahead.
+const WRITTEN_AT_ONCE_MAX: usize = 64;
 
 /// Why following ended.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +29,17 @@ pub enum FollowError {
     /// The follower handed on the wrong height: a broken invariant.
     #[error(transparent)]
     Order(#[from] OutOfOrder),
+    /// What was executed cannot be written, so it is not shown either.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
+type Ended = Result<(), FollowError>;
+
 /// Follows until it fails. Execution has a thread of its own: whatever is asked of this node cannot hold it up.
-pub(crate) async fn follow(mut follower: Follower, domain: Domain, shared: Arc<Shared>) -> Result<(), FollowError> {
+pub(crate) async fn follow(mut follower: Follower, domain: Domain, store: Arc<Store>, shared: Arc<Shared>) -> Ended {
     let (sender, heights) = mpsc::channel(AHEAD_MAX);
-    let (ended, mut end) = oneshot::channel();
-    let executor = move || ended.send(execute_all(domain, heights, &shared));
-    std::thread::Builder::new().name("executor".to_owned()).spawn(executor).expect("a thread can be started");
+    let mut end = start(domain, heights, store, shared);
     loop {
         let followed = tokio::select! {
             followed = follower.next() => followed?,
@@ -38,18 +51,69 @@ pub(crate) async fn follow(mut follower: Follower, domain: Domain, shared: Arc<S
     }
 }
 
-/// # Panics
-///
-/// If the executor did: a broken invariant, after which nothing here can be believed.
-fn stopped(outcome: Result<Result<(), OutOfOrder>, oneshot::error::RecvError>) -> Result<(), FollowError> {
-    Ok(outcome.expect("the executor panicked")?)
+/// Starts executing and writing. It ends, when all is written, after the last sender of heights is gone.
+pub(crate) fn start(
+    domain: Domain,
+    heights: mpsc::Receiver<Followed>,
+    store: Arc<Store>,
+    shared: Arc<Shared>,
+) -> oneshot::Receiver<Ended> {
+    let (ended, end) = oneshot::channel();
+    let (sender, executed) = mpsc::channel(WRITTEN_AT_ONCE_MAX);
+    let executor = spawn("executor", move || execute_all(domain, heights, &sender));
+    spawn("writer", move || {
+        let written = write_all(executed, &store, &shared);
+        // Whoever follows may open it again.
+        drop(store);
+        let _ = match written {
+            // The executor may wait for a height that never comes.
+            Err(error) => ended.send(Err(error.into())),
+            Ok(()) => match executor.join() {
+                Ok(outcome) => ended.send(outcome.map_err(Into::into)),
+                // Nothing is sent: that tells.
+                Err(_) => return,
+            },
+        };
+    });
+    end
 }
 
-fn execute_all(mut domain: Domain, mut heights: mpsc::Receiver<Followed>, shared: &Shared) -> Result<(), OutOfOrder> {
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
+}
+
+/// # Panics
+///
+/// If the executor or the writer did: a broken invariant, after which nothing here can be believed.
+fn stopped(outcome: Result<Ended, oneshot::error::RecvError>) -> Ended {
+    outcome.expect("the executor or the writer panicked")
+}
+
+fn execute_all(
+    mut domain: Domain,
+    mut heights: mpsc::Receiver<Followed>,
+    executed: &mpsc::Sender<Executed>,
+) -> Result<(), OutOfOrder> {
     while let Some(Followed { attested, lanes, bundles }) = heights.blocking_recv() {
         let derived = domain.derive(&Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles })?;
         report(&derived);
-        shared.publish(&domain, derived, &lanes);
+        if executed.blocking_send(Executed::new(&domain, derived, &lanes)).is_err() {
+            // The writer says why.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Writes, and only then shows.
+fn write_all(mut executed: mpsc::Receiver<Executed>, store: &Store, shared: &Shared) -> Result<(), StoreError> {
+    let mut batch = Vec::new();
+    while executed.blocking_recv_many(&mut batch, WRITTEN_AT_ONCE_MAX) > 0 {
+        store.write(&batch)?;
+        if batch.len() > 1 {
+            debug!(heights = batch.len(), "written at once");
+        }
+        batch.drain(..).for_each(|executed| shared.publish(executed));
     }
     Ok(())
 }

@@ -9,10 +9,23 @@
 //! What is executed here is attested by the stake already, so `latest` and `safe` are the same block. `finalized` is block
 //! 0 until execution is attested too.
 //!
+//! # What is on the disk
+//!
+//! Everything that was executed: state, blocks with receipts, bundles, in one database for all rollups of the domain. A
+//! height is written as a whole, and shown only when it is on the disk, so nothing that anybody saw is gone after a crash.
+//! At a start the state is read into memory and its root compared with the last header's; then the node goes on from the
+//! height where it stopped, and shows what it has before it asks anybody.
+//!
+//! A question about old blocks is answered from the disk. `retain_blocks` of the configuration bounds how many are kept:
+//! those before are answered like blocks that other clients have pruned (error 4444), and transactions in them are unknown.
+//!
 //! # Limits
 //!
-//! Everything is in memory and derived anew from the first height at every start. State is kept for the last 128 blocks: a
-//! question about the state of an earlier one is answered with an error that says so.
+//! State is kept for the last 128 blocks, also over a restart: a question about the state of an earlier one is answered
+//! with an error that says so. All of the current state is in memory, so a start takes longer the more there is of it.
+//! Transactions that wait are not remembered over a restart; they are in the sequencers' pool. A node that is down for so
+//! long that no node of the sequencer keeps what it missed cannot go on: one of `nodes` should keep everything. Records of
+//! bundles are never deleted.
 
 mod access;
 mod admission;
@@ -31,13 +44,16 @@ mod filling;
 mod filters;
 mod follow;
 mod logs;
+mod lookup;
 mod pending;
 mod published;
+mod record;
 mod reverts;
 mod rpc;
 mod run;
 mod sending;
 mod server;
+mod store;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -48,3 +64,4 @@ pub use config::{ConfigError, RollupConfig, ServedRollup};
 pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;
 pub use run::{Config, RollupError, run};
+pub use store::{Identity, StoreError};

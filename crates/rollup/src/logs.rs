@@ -9,7 +9,6 @@ use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use chorale_evm::Block;
 use jsonrpsee::core::RpcResult;
-use std::sync::Arc;
 
 /// Blocks that one answer looks at.
 const BLOCKS_MAX: u64 = 10_000;
@@ -43,11 +42,14 @@ pub(crate) fn matching(block: &Block, filter: &Filter) -> Vec<Log> {
 impl Server {
     pub(crate) fn logs_of(&self, filter: &Filter) -> RpcResult<Vec<Log>> {
         check_filter(filter)?;
-        let blocks = self.blocks_of(filter)?;
+        let (first, last) = self.range_of(filter)?;
         let mut found = Vec::new();
-        for block in &blocks {
-            found.extend(matching(block, filter));
-            if found.len() > LOGS_MAX && blocks.len() > 1 {
+        for number in first..=last {
+            let Some(block) = self.block_if(number, |header| filter.matches_bloom(header.logs_bloom))? else {
+                continue;
+            };
+            found.extend(matching(&block, filter));
+            if found.len() > LOGS_MAX && first < last {
                 let message = format!("more than {LOGS_MAX} logs match; ask for fewer blocks");
                 return Err(refused(INVALID_PARAMETERS, message));
             }
@@ -55,23 +57,25 @@ impl Server {
         Ok(found)
     }
 
-    fn blocks_of(&self, filter: &Filter) -> RpcResult<Vec<Arc<Block>>> {
-        let published = self.read();
-        let blocks = self.blocks_in(&published);
-        let (first, last) = match filter.block_option {
+    /// The first and the last block that a filter is about.
+    fn range_of(&self, filter: &Filter) -> RpcResult<(u64, u64)> {
+        let (from, to) = match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
-                let number = blocks.number_of(hash).ok_or_else(|| refused(SERVER_ERROR, "unknown block"))?;
-                (number, number)
+                let number = self.number_here(hash)?.ok_or_else(|| refused(SERVER_ERROR, "unknown block"))?;
+                return Ok((number, number));
             }
-            FilterBlockOption::Range { from_block, to_block } => {
-                let number = |tag: Option<BlockNumberOrTag>| blocks.number(tag.unwrap_or_default());
-                (number(from_block), number(to_block).min(blocks.head().number))
-            }
+            FilterBlockOption::Range { from_block, to_block } => (from_block, to_block),
+        };
+        let (first, last) = {
+            let published = self.read();
+            let blocks = self.blocks_in(&published);
+            let number = |tag: Option<BlockNumberOrTag>| blocks.number(tag.unwrap_or_default());
+            (number(from), number(to).min(blocks.head().number))
         };
         if last.saturating_sub(first) >= BLOCKS_MAX {
             let message = format!("the range is of more than {BLOCKS_MAX} blocks; ask for parts of it");
             return Err(refused(INVALID_PARAMETERS, message));
         }
-        Ok((first..=last).filter_map(|number| blocks.block(number)).cloned().collect())
+        Ok((first, last))
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! A height is published as a whole: who sees a leg of a bundle on one rollup sees the others on theirs.
 
-use crate::{blocks::Blocks, pending::Pending};
-use alloy_primitives::{TxHash, keccak256};
-use chorale_evm::{DerivedHeight, Domain, Effect};
-use chorale_types::{BundleId, DomainId, Height, Lane, RollupId};
+use crate::{
+    blocks::Blocks,
+    pending::Pending,
+    record::{BundleRecord, Executed},
+    store::Restored,
+};
+use chorale_types::{BundleId, DomainId, Height, RollupId};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -15,17 +18,8 @@ use tokio::sync::broadcast;
 /// Heights that a subscriber may be behind.
 const NEWS_MAX: usize = 1_024;
 
-/// So many bundles are told to who watches.
-const RECENT_MAX: usize = 16;
-
-/// A bundle that was executed.
-#[derive(Clone, Debug)]
-pub(crate) struct BundleRecord {
-    pub(crate) height: Height,
-    pub(crate) effect: Effect,
-    /// Its legs: rollup, and hash of the transaction.
-    pub(crate) legs: Vec<(RollupId, TxHash)>,
-}
+/// So many of the last bundles are in memory; older ones are in the store.
+pub(crate) const BUNDLES_MAX: usize = 1_024;
 
 /// What has been executed so far.
 #[derive(Debug)]
@@ -34,8 +28,9 @@ pub(crate) struct Published {
     pub(crate) height: Height,
     pub(crate) rollups: BTreeMap<RollupId, Blocks>,
     pub(crate) pending: BTreeMap<RollupId, Pending>,
+    /// The last bundles.
     pub(crate) bundles: BTreeMap<BundleId, BundleRecord>,
-    /// The last bundles, the newest at the end.
+    /// Their order, the newest at the end.
     pub(crate) recent: VecDeque<BundleId>,
 }
 
@@ -51,17 +46,18 @@ pub(crate) struct Shared {
 pub(crate) type News = std::sync::Arc<BTreeMap<RollupId, u64>>;
 
 impl Shared {
-    pub(crate) fn new(domain: &Domain) -> Self {
-        let blocks = |(rollup, chain): (&RollupId, _)| (*rollup, Blocks::new(chain));
+    /// Shows what was written, and gives the domain to go on with.
+    pub(crate) fn new(restored: Restored) -> (Self, chorale_evm::Domain) {
+        let Restored { domain, rollups, bundles } = restored;
         let published = Published {
             domain: domain.id(),
             height: domain.height(),
-            rollups: domain.chains().iter().map(blocks).collect(),
-            pending: domain.chains().keys().map(|rollup| (*rollup, Pending::default())).collect(),
-            bundles: BTreeMap::new(),
-            recent: VecDeque::new(),
+            pending: rollups.keys().map(|rollup| (*rollup, Pending::default())).collect(),
+            rollups: rollups.into_iter().map(|(rollup, it)| (rollup, Blocks::new(it.blocks, it.views))).collect(),
+            recent: bundles.iter().map(|(id, _)| *id).collect(),
+            bundles: bundles.into_iter().collect(),
         };
-        Self { published: RwLock::new(published), news: broadcast::channel(NEWS_MAX).0 }
+        (Self { published: RwLock::new(published), news: broadcast::channel(NEWS_MAX).0 }, domain)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Published> {
@@ -76,27 +72,28 @@ impl Shared {
         self.news.subscribe()
     }
 
-    /// Shows a height that was executed.
-    pub(crate) fn publish(&self, domain: &Domain, derived: DerivedHeight, lanes: &[Lane]) {
-        let height = derived.outcome.height;
-        let mut legs = legs_by_bundle(lanes);
+    /// Shows a height that was executed, and written.
+    pub(crate) fn publish(&self, executed: Executed) {
+        let height = executed.height();
+        let Executed { derived, mut chains, bundles } = executed;
         let news = {
             let mut published = self.write();
             let mut news = BTreeMap::new();
             for (rollup, derived) in derived.blocks {
-                let chain = domain.chain(rollup).expect("it made the block");
+                let chain = chains.remove(&rollup).expect("it made the block");
                 news.insert(rollup, derived.block.header.number);
                 let pending = published.pending.get_mut(&rollup).expect("there is one for each rollup");
                 pending.settle(height, chain.state(), derived.skipped.iter().map(|skipped| skipped.hash));
                 published.rollups.get_mut(&rollup).expect("likewise").push(derived.block, chain);
             }
-            for bundle in derived.bundles {
-                let legs = legs.remove(&bundle.id).unwrap_or_default();
-                published.recent.push_back(bundle.id);
-                if published.recent.len() > RECENT_MAX {
-                    published.recent.pop_front();
+            for (id, record) in bundles {
+                published.recent.push_back(id);
+                published.bundles.insert(id, record);
+                if published.recent.len() > BUNDLES_MAX
+                    && let Some(oldest) = published.recent.pop_front()
+                {
+                    published.bundles.remove(&oldest);
                 }
-                published.bundles.insert(bundle.id, BundleRecord { height, effect: bundle.effect, legs });
             }
             published.height = height;
             news
@@ -104,20 +101,4 @@ impl Shared {
         // Nobody has to listen.
         let _ = self.news.send(news.into());
     }
-}
-
-fn legs_by_bundle(lanes: &[Lane]) -> BTreeMap<BundleId, Vec<(RollupId, TxHash)>> {
-    let mut legs: BTreeMap<BundleId, Vec<(u8, RollupId, TxHash)>> = BTreeMap::new();
-    for lane in lanes {
-        for item in lane.items() {
-            if let Some(leg) = item.place.leg {
-                legs.entry(leg.bundle).or_default().push((leg.position, lane.rollup(), keccak256(&item.data[..])));
-            }
-        }
-    }
-    let in_order = |mut legs: Vec<(u8, RollupId, TxHash)>| {
-        legs.sort_unstable();
-        legs.into_iter().map(|(_, rollup, hash)| (rollup, hash)).collect()
-    };
-    legs.into_iter().map(|(bundle, legs)| (bundle, in_order(legs))).collect()
 }

@@ -38,22 +38,22 @@ pub(crate) trait Eth {
     async fn block_by_hash(&self, hash: B256, full: bool) -> RpcResult<Option<Block>>;
 
     #[method(name = "getBlockTransactionCountByNumber")]
-    fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
+    async fn transaction_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
 
     #[method(name = "getBlockTransactionCountByHash")]
-    fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>>;
+    async fn transaction_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>>;
 
     #[method(name = "getTransactionByHash")]
-    fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>>;
+    async fn transaction_by_hash(&self, hash: TxHash) -> RpcResult<Option<Transaction>>;
 
     #[method(name = "getTransactionByBlockNumberAndIndex")]
-    fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>>;
+    async fn transaction_by_number(&self, number: BlockNumberOrTag, index: Index) -> RpcResult<Option<Transaction>>;
 
     #[method(name = "getTransactionByBlockHashAndIndex")]
-    fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>>;
+    async fn transaction_by_block(&self, hash: B256, index: Index) -> RpcResult<Option<Transaction>>;
 
     #[method(name = "getTransactionReceipt")]
-    fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>>;
+    async fn receipt(&self, hash: TxHash) -> RpcResult<Option<TransactionReceipt>>;
 
     #[method(name = "getBlockReceipts")]
     async fn receipts(&self, block: BlockId) -> RpcResult<Option<Vec<TransactionReceipt>>>;
@@ -119,10 +119,10 @@ pub(crate) trait Eth {
 
     /// None, of a block that there is.
     #[method(name = "getUncleCountByBlockHash")]
-    fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>>;
+    async fn uncle_count_by_hash(&self, hash: B256) -> RpcResult<Option<U64>>;
 
     #[method(name = "getUncleCountByBlockNumber")]
-    fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
+    async fn uncle_count_by_number(&self, number: BlockNumberOrTag) -> RpcResult<Option<U64>>;
 
     #[method(name = "getUncleByBlockHashAndIndex")]
     fn uncle_by_hash(&self, hash: B256, index: Index) -> RpcResult<Option<Block>>;

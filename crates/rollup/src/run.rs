@@ -9,18 +9,21 @@ use crate::{
     published::Shared,
     rpc::{EthServer, NetServer, Web3Server},
     server::{Heavy, Server},
+    store::{Store, StoreError},
     subscriptions::HexIds,
     txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
 use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
 use chorale_evm::{Domain, GenesisError, RollupGenesis};
-use chorale_types::{DomainId, Genesis, Height, RollupId, genesis::ExecutedRollup};
+use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
     RpcModule,
     server::{BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle},
 };
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, future::Future, net::SocketAddr, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration,
+};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -45,6 +48,11 @@ pub struct Config {
     pub rollups: Vec<(alloy_genesis::Genesis, SocketAddr)>,
     /// The nodes to follow, and to hand transactions to.
     pub nodes: Vec<String>,
+    /// The folder where all is written.
+    pub data: PathBuf,
+    /// So many of the last blocks of each rollup are kept, with receipts; all if none. State is kept of the last ones only,
+    /// whatever this says.
+    pub retain_blocks: Option<NonZeroU64>,
     /// Origins whose web pages may use the interface; `*` stands for all.
     pub cors: Vec<String>,
 }
@@ -86,6 +94,9 @@ pub enum RollupError {
     /// Nothing to execute.
     #[error("no rollup is given")]
     Nothing,
+    /// The data folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Whom to follow.
     #[error(transparent)]
     Nodes(#[from] UrlError),
@@ -112,17 +123,21 @@ pub async fn run(
     ready: impl FnOnce(&BTreeMap<RollupId, SocketAddr>),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RollupError> {
-    let domain = domain(&config)?;
+    let genesis = domain(&config)?;
+    let store = Arc::new(Store::open(&config.data, &genesis, config.retain_blocks)?);
+    let restored = store.restore(&genesis)?;
+    let (shared, domain) = Shared::new(restored);
+    info!(height = %domain.height(), data = %config.data.display(), "going on");
+    let shared = Arc::new(shared);
     let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT)?;
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
     let rollups = domain.chains().keys().copied();
-    let follower = Follower::new(&config.genesis, rollups, Height(0), nodes.clone(), follow_config);
-    let shared = Arc::new(Shared::new(&domain));
+    let follower = Follower::new(&config.genesis, rollups, domain.height(), nodes.clone(), follow_config);
     let listeners = listen(&config).await?;
     let addresses: BTreeMap<RollupId, SocketAddr> =
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
     let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
-    let (urls, heavy) = (Arc::new(urls), Heavy::new());
+    let (urls, heavy, reads) = (Arc::new(urls), Heavy::new(), Heavy::reads());
     let mut handles = Vec::new();
     for (rollup, (listener, address)) in listeners {
         let server = Server {
@@ -132,6 +147,8 @@ pub async fn run(
             nodes: nodes.clone(),
             level: follower.level(),
             heavy: heavy.clone(),
+            reads: reads.clone(),
+            store: Arc::clone(&store),
             urls: Arc::clone(&urls),
             taken: Taken::default(),
             filters: Filters::default(),
@@ -141,7 +158,7 @@ pub async fn run(
     ready(&addresses);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        failed = follow(follower, domain, shared) => failed,
+        failed = follow(follower, domain, store, shared) => failed,
     };
     for handle in handles {
         let _ = handle.stop();

@@ -5,6 +5,7 @@ use crate::{
     errors::{LIMIT_EXCEEDED, SERVER_ERROR, refused},
     filters::{Filters, Taken},
     published::{Published, Shared},
+    store::Store,
 };
 use alloy_eips::BlockId;
 use chorale_client::Nodes;
@@ -19,6 +20,10 @@ use tokio::sync::{Semaphore, watch};
 
 /// Answers that are being computed at once, or wait for it.
 const HEAVY_MAX: usize = 256;
+/// Answers that are being read from the disk at once, or wait for it.
+const READS_MAX: usize = 4_096;
+/// Threads that read from the disk.
+const READERS: usize = 4;
 
 /// The interface of one rollup. Clones share everything.
 #[derive(Clone)]
@@ -30,6 +35,9 @@ pub(crate) struct Server {
     /// Whether what is executed is level with the chain.
     pub(crate) level: watch::Receiver<bool>,
     pub(crate) heavy: Heavy,
+    /// For what is read from the disk: it has places of its own, as most of it takes microseconds.
+    pub(crate) reads: Heavy,
+    pub(crate) store: Arc<Store>,
     /// Where the rollups of the domain are served.
     pub(crate) urls: Arc<BTreeMap<RollupId, String>>,
     /// What this node takes from users.
@@ -48,8 +56,16 @@ impl Heavy {
     pub(crate) fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         // One is left to execution.
-        let processors = processors.saturating_sub(1).max(1);
-        Self { places: Arc::new(Semaphore::new(HEAVY_MAX)), processors: Arc::new(Semaphore::new(processors)) }
+        Self::with(HEAVY_MAX, processors.saturating_sub(1).max(1))
+    }
+
+    /// For reading from the disk.
+    pub(crate) fn reads() -> Self {
+        Self::with(READS_MAX, READERS)
+    }
+
+    fn with(places: usize, at_once: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), processors: Arc::new(Semaphore::new(at_once)) }
     }
 
     /// Computes something on another thread, when its turn comes.

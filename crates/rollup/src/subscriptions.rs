@@ -102,7 +102,7 @@ impl Server {
                 news = news.recv() => news.map_err(|_| "too slow: blocks were missed; subscribe again")?,
             };
             let Some(number) = news.get(&self.rollup).copied() else { continue };
-            let Some(block) = self.blocks_in(&self.read()).block(number).cloned() else { continue };
+            let Some(block) = self.block(number.into()).await? else { continue };
             match &kind {
                 Kind::Logs(filter) => {
                     for log in matching(&block, filter) {

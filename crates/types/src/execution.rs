@@ -28,12 +28,15 @@ codec_struct!(RollupHead { rollup, number, block, state });
 pub enum BundleEffect {
     /// All its legs are in the blocks of their rollups.
     Committed,
-    /// None is, and none can ever be: its binding is burnt.
+    /// None is.
     Aborted {
         /// The leg that failed, from 0; none if it was no leg's doing.
         leg: Option<u8>,
         /// Why, as the executor numbers its reasons.
         reason: u8,
+        /// Whether the binding of its legs is used up, so that none of them can ever take effect. If not, they were put
+        /// together otherwise than their signers wanted, and may still be ordered as they did until their bundle expires.
+        burns: bool,
     },
     /// None is, because a rollup had no gas left at this height. It may be ordered again.
     Unplaced,
@@ -43,10 +46,11 @@ impl Write for BundleEffect {
     fn write(&self, buf: &mut impl BufMut) {
         match self {
             Self::Committed => 0u8.write(buf),
-            Self::Aborted { leg, reason } => {
+            Self::Aborted { leg, reason, burns } => {
                 1u8.write(buf);
                 leg.write(buf);
                 reason.write(buf);
+                burns.write(buf);
             }
             Self::Unplaced => 2u8.write(buf),
         }
@@ -57,7 +61,7 @@ impl EncodeSize for BundleEffect {
     fn encode_size(&self) -> usize {
         1 + match self {
             Self::Committed | Self::Unplaced => 0,
-            Self::Aborted { leg, .. } => leg.encode_size() + 1,
+            Self::Aborted { leg, .. } => leg.encode_size() + 2,
         }
     }
 }
@@ -68,7 +72,9 @@ impl Read for BundleEffect {
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
         match u8::read(buf)? {
             0 => Ok(Self::Committed),
-            1 => Ok(Self::Aborted { leg: ReadExt::read(buf)?, reason: ReadExt::read(buf)? }),
+            1 => {
+                Ok(Self::Aborted { leg: ReadExt::read(buf)?, reason: ReadExt::read(buf)?, burns: ReadExt::read(buf)? })
+            }
             2 => Ok(Self::Unplaced),
             tag => Err(Error::InvalidEnum(tag)),
         }

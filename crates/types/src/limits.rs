@@ -12,6 +12,8 @@ pub const BUNDLE_LEGS_MAX: usize = 16;
 pub const PAYLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Entries of a payload over all sections.
 pub const PAYLOAD_ENTRIES_MAX: usize = 128 * 1024;
+/// Bundles of one payload that are promised to execute as a whole: each has a signature that everybody checks.
+pub const PAYLOAD_PROMISES_MAX: usize = 4_096;
 /// Rollups with content in one payload.
 pub const PAYLOAD_SECTIONS_MAX: usize = 4096;
 /// Payloads that one header references.

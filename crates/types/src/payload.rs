@@ -18,7 +18,10 @@ use crate::{
     Bundle, BundleId, Digest, Height, Manifest, PaidExecution, Promise, RollupId, Transaction, TxId, Unit, UnitId,
     codec::{Blob, Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_struct,
-    limits::{BUNDLE_LEGS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_ENTRIES_MAX, PAYLOAD_SECTIONS_MAX, TRANSACTION_BYTES_MAX},
+    limits::{
+        BUNDLE_LEGS_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_ENTRIES_MAX, PAYLOAD_PROMISES_MAX, PAYLOAD_SECTIONS_MAX,
+        TRANSACTION_BYTES_MAX,
+    },
     tagged_hash,
 };
 use chorale_foundation::{BufMut, Bytes, codec::DecodeExt};
@@ -120,6 +123,9 @@ pub enum PayloadTooLarge {
     /// Too many entries.
     #[error("a payload of {0} entries; at most {PAYLOAD_ENTRIES_MAX} are allowed")]
     Entries(usize),
+    /// Too many bundles that execute as a whole.
+    #[error("a payload with {0} bundles that execute as a whole; at most {PAYLOAD_PROMISES_MAX} are allowed")]
+    Promises(usize),
     /// Too many rollups.
     #[error("a payload for {0} rollups; at most {PAYLOAD_SECTIONS_MAX} are allowed")]
     Sections(usize),
@@ -301,6 +307,10 @@ impl Payload {
                 directory.push(DirectoryRow { unit, promise, expiry, salt, legs });
             }
         }
+        let promises = promises(&directory);
+        if promises > PAYLOAD_PROMISES_MAX {
+            return Err(PayloadTooLarge::Promises(promises));
+        }
         let directory = List::new(directory).map_err(|long| PayloadTooLarge::Entries(long.actual))?;
         if count > PAYLOAD_ENTRIES_MAX {
             return Err(PayloadTooLarge::Entries(count));
@@ -427,7 +437,15 @@ fn assemble(layout: Layout) -> Result<Vec<PayloadUnit>, MalformedPayload> {
         .collect()
 }
 
+/// How many bundles execute as a whole.
+fn promises(directory: &[DirectoryRow]) -> usize {
+    directory.iter().filter(|row| row.promise != Promise::Inclusion).count()
+}
+
 fn directory(layout: &Layout) -> Result<BTreeMap<u32, DirectoryRow>, MalformedPayload> {
+    if promises(&layout.directory) > PAYLOAD_PROMISES_MAX {
+        return Err(MalformedPayload::Encoding("more bundles that execute as a whole than every payload"));
+    }
     let mut rows = BTreeMap::new();
     let mut last = None;
     for (position, row) in layout.directory.iter().enumerate() {

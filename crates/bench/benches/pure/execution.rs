@@ -1,4 +1,6 @@
-//! Blocks of 1,000 simple transfers on a rollup with 100,000 accounts, roots and receipts included.
+//! Blocks of 1,000 simple transfers on a rollup with 100,000 accounts, roots and receipts included; and bundles.
+
+mod bundles;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -13,9 +15,12 @@ const CHAIN: u64 = 1001;
 const ACCOUNTS: u64 = 100_000;
 const TRANSFERS: u64 = 1_000;
 
+fn signer(number: u64) -> SecretKey {
+    SecretKey::from_slice(keccak256(number.to_be_bytes()).as_slice()).expect("a hash is a key")
+}
+
 /// A transfer by one of the first accounts to any of them.
 fn transfer(number: u64) -> Vec<u8> {
-    let key = SecretKey::from_slice(keccak256(number.to_be_bytes()).as_slice()).expect("a hash is a key");
     let tx = TxEip1559 {
         chain_id: CHAIN,
         nonce: 0,
@@ -26,7 +31,7 @@ fn transfer(number: u64) -> Vec<u8> {
         value: U256::from(1),
         ..TxEip1559::default()
     };
-    let signed = Secp256k1::new().sign_ecdsa_recoverable(&Message::from_digest(tx.signature_hash().0), &key);
+    let signed = Secp256k1::new().sign_ecdsa_recoverable(&Message::from_digest(tx.signature_hash().0), &signer(number));
     let (recovery, bytes) = signed.serialize_compact();
     let signature = Signature::from_bytes_and_parity(&bytes, i32::from(recovery) == 1);
     TxEnvelope::from(tx.into_signed(signature)).encoded_2718()
@@ -37,16 +42,15 @@ fn account(number: u64) -> Address {
     if number >= TRANSFERS {
         return Address::from_word(keccak256(format!("account {number}")));
     }
-    let key = SecretKey::from_slice(keccak256(number.to_be_bytes()).as_slice()).expect("a hash is a key");
-    Address::from_raw_public_key(&key.public_key(&Secp256k1::new()).serialize_uncompressed()[1..])
+    Address::from_raw_public_key(&signer(number).public_key(&Secp256k1::new()).serialize_uncompressed()[1..])
 }
 
-fn rollup() -> RollupGenesis {
-    let mut genesis = Genesis { gas_limit: 30_000_000, base_fee_per_gas: Some(1_000_000_000), ..Genesis::default() };
-    genesis.config.chain_id = CHAIN;
+fn genesis(chain: u64) -> Genesis {
+    let mut genesis = Genesis { gas_limit: 60_000_000, base_fee_per_gas: Some(1_000_000_000), ..Genesis::default() };
+    genesis.config.chain_id = chain;
     let rich = GenesisAccount { balance: U256::from(10u128.pow(20)), ..GenesisAccount::default() };
     genesis.alloc = (0..ACCOUNTS).map(|number| (account(number), rich.clone())).collect();
-    RollupGenesis::new(&genesis).expect("nothing is wrong with it")
+    genesis
 }
 
 /// Makes the block, and takes it back outside of what is measured.
@@ -71,7 +75,7 @@ fn block(rollup: &mut RollupGenesis, transactions: &[SignedTransaction]) -> Dura
 }
 
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let mut rollup = rollup();
+    let mut rollup = RollupGenesis::new(&genesis(CHAIN)).expect("nothing is wrong with it");
     let raw: Vec<Vec<u8>> = (0..TRANSFERS).map(transfer).collect();
     let all = || raw.iter().map(|bytes| recover(bytes, CHAIN).expect("signed above")).collect::<Vec<_>>();
     let known = all();
@@ -101,5 +105,6 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             (0..times).map(one).sum()
         });
     });
+    bundles::bench(&mut group);
     group.finish();
 }

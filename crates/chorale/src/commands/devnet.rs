@@ -104,18 +104,20 @@ async fn operate(arguments: &Arguments, layout: &Layout, supervisor: &mut Superv
         println!("  {}  {}  (also /healthz, /readyz, /metrics)", endpoint.name, endpoint.url);
     }
     let executed = served(layout)?;
+    let mut chains = Vec::new();
     if !executed.is_empty() {
         println!(
             "executed rollups, with the ten accounts of \"test test test test test test test test test test test junk\":"
         );
-        for (rollup, block) in executed.iter().zip(wait_until_served(&executed, supervisor).await?) {
-            println!("  chain id {block}  {}  (HTTP and WebSocket)", rollup.url);
+        chains = wait_until_served(&executed, supervisor).await?;
+        for (rollup, chain) in executed.iter().zip(&chains) {
+            println!("  chain id {chain}  {}  (HTTP and WebSocket)", rollup.url);
         }
     }
     println!();
     let tally = TallyHandle::default();
     if let Some(rate) = arguments.load {
-        let plan = Plan::new(rate, arguments.load_bytes, all_rollups(&mut monitor, supervisor).await)?;
+        let plan = Plan::new(rate, arguments.load_bytes, load_rollups(&mut monitor, supervisor, &chains).await)?;
         tokio::spawn(generate(plan, endpoints.clone(), tally.clone()));
     }
     let mut screen = Screen::default();
@@ -169,9 +171,13 @@ async fn wait_until_served(executed: &[Served], supervisor: &mut Supervisor) -> 
     }
 }
 
-async fn all_rollups(monitor: &mut Monitor, supervisor: &Supervisor) -> Vec<RollupId> {
+/// The rollups that load is for: it is nothing that executed ones could execute, so they are left out if there are others.
+async fn load_rollups(monitor: &mut Monitor, supervisor: &Supervisor, executed: &[u64]) -> Vec<RollupId> {
     let frame = monitor.look(&supervisor.ids()).await;
-    frame.ahead().map(|node| node.rollups.iter().copied().map(RollupId).collect()).unwrap_or_default()
+    let all = frame.ahead().map(|node| node.rollups.clone()).unwrap_or_default();
+    let ordered: Vec<u64> = all.iter().copied().filter(|rollup| !executed.contains(rollup)).collect();
+    let chosen = if ordered.is_empty() { all } else { ordered };
+    chosen.into_iter().map(RollupId).collect()
 }
 
 /// Waits until every node has committed something since it first answered.

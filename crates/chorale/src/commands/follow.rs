@@ -21,13 +21,13 @@ Examples:
 Every height is verified from the genesis alone before it is printed: attested by a quorum, complete, none left out. A node
 that says something false is named on standard error and not asked again; one that does not answer is asked later.";
 
-/// Follow a rollup: print what it was given, height by height, verified.
+/// Follow rollups: print what they were given, height by height, verified.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The rollup.
-    #[arg(long)]
-    rollup: u64,
+    /// The rollup. Given several times, they are followed as one: no content of one is missed while another goes on.
+    #[arg(long = "rollup", value_name = "ROLLUP", required = true)]
+    rollups: Vec<u64>,
     /// All up to this height is known already; it need not have content.
     #[arg(long, default_value_t = 0)]
     after: u64,
@@ -56,13 +56,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let genesis = chorale_node::read_genesis(&genesis)?;
     let urls = arguments.nodes.endpoints()?.into_iter().map(|endpoint| endpoint.url);
     let nodes = Nodes::new(urls, REQUEST_TIMEOUT)?;
-    let rollup = RollupId(arguments.rollup);
+    let rollups: Vec<RollupId> = arguments.rollups.iter().copied().map(RollupId).collect();
     // Known from the genesis: a node that says so need not be believed.
-    ensure!(
-        genesis.rollups().iter().any(|known| known.id == rollup),
-        "the chain has no rollup {rollup}; `chorale status --json` lists them"
-    );
-    let mut follower = Follower::new(&genesis, [rollup], Height(arguments.after), nodes, Config::default());
+    for rollup in &rollups {
+        ensure!(
+            genesis.rollup(*rollup).is_some(),
+            "the chain has no rollup {rollup}; `chorale status --json` lists them"
+        );
+    }
+    let mut follower = Follower::new(&genesis, rollups, Height(arguments.after), nodes, Config::default());
     runtime()?.block_on(async {
         let (mut heights, mut told) = (0, 0);
         while arguments.heights.is_none_or(|max| heights < max) {
@@ -85,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn print(followed: &Followed, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let outcome = followed.attested.outcome();
-    let items: Vec<&LaneItem> = followed.lanes.iter().flat_map(|lane| lane.items()).collect();
+    let mut items: Vec<(RollupId, &LaneItem)> = Vec::new();
+    for lane in &followed.lanes {
+        items.extend(lane.items().iter().map(|item| (lane.rollup(), item)));
+    }
     if as_json {
         let items: Vec<Value> = items.into_iter().map(described).collect();
         let line = json!({
@@ -102,9 +107,10 @@ fn print(followed: &Followed, as_json: bool) -> io::Result<()> {
     out.flush()
 }
 
-fn described(item: &LaneItem) -> Value {
+fn described((rollup, item): (RollupId, &LaneItem)) -> Value {
     let (payload, unit, leg) = item.place.order();
     json!({
+        "rollup": rollup.0,
         "position": [payload, unit, leg],
         "id": item.id.to_string(),
         "data": format!("0x{}", hex::encode(&*item.data)),

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 const EXAMPLES: &str = "\
 Examples:
   chorale rollup                                     the executed rollups of the network in ./devnet, again
-  chorale rollup --listen 127.0.0.1:0                beside the one that devnet runs, on free ports
+  chorale rollup --listen 127.0.0.1:0 --data other   beside the one that devnet runs, on free ports, with its own data
   chorale rollup --config rollup.toml                as this file says; `chorale init` and `chorale devnet` write one
   cast send --rpc-url http://127.0.0.1:9545 --private-key KEY ADDRESS --value 1ether
 
@@ -41,8 +41,11 @@ pub(crate) struct Arguments {
     /// free ones if it is 0.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// The data folder, instead of the one that the configuration names. Each process needs its own.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Print the hash of the block 0 that a rollup's genesis file makes, for the chain's genesis, and stop.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen", "data"])]
     genesis_hash: Option<PathBuf>,
     /// Stop when standard input is closed: for nodes that another process starts.
     #[arg(long, hide = true)]
@@ -60,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let file = RollupConfig::read(&path)
         .context("start a network with `chorale devnet`, or name a configuration with --config")?;
-    let config = config(&file, arguments.listen)?;
+    let config = config(&path, &file, arguments)?;
     let filter = EnvFilter::try_new(&file.log).map_err(|error| anyhow!("{}: log: {error}", path.display()))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     // Not one thread: what is asked of one connection must not hold up the others, nor the order that is followed.
@@ -88,10 +91,14 @@ fn announce(addresses: &BTreeMap<RollupId, SocketAddr>) {
     }
 }
 
-fn config(file: &RollupConfig, listen: Option<SocketAddr>) -> Result<Config> {
+fn config(path: &Path, file: &RollupConfig, arguments: &Arguments) -> Result<Config> {
+    let data = arguments.data.clone().or_else(|| file.data.clone());
+    let data = data.with_context(|| {
+        format!("nowhere to write: name a data folder with --data, or with `data = \"data\"` in {}", path.display())
+    })?;
     let mut rollups = Vec::new();
     for (index, rollup) in (0..).zip(&file.rollups) {
-        let address = match listen {
+        let address = match arguments.listen {
             None => rollup.listen,
             Some(first) if first.port() == 0 => first,
             Some(first) => {
@@ -101,7 +108,14 @@ fn config(file: &RollupConfig, listen: Option<SocketAddr>) -> Result<Config> {
         };
         rollups.push((ethereum_genesis(&rollup.genesis)?, address));
     }
-    Ok(Config { genesis: chorale_node::read_genesis(&file.genesis)?, rollups, nodes: file.nodes.clone(), cors: file.cors.clone() })
+    Ok(Config {
+        genesis: chorale_node::read_genesis(&file.genesis)?,
+        rollups,
+        nodes: file.nodes.clone(),
+        data,
+        retain_blocks: file.retain_blocks,
+        cors: file.cors.clone(),
+    })
 }
 
 fn ethereum_genesis(path: &Path) -> Result<EthereumGenesis> {

@@ -158,6 +158,8 @@ impl Layout {
         let config = RollupConfig {
             genesis: PathBuf::from("../genesis.toml"),
             nodes: nodes.iter().map(|node| format!("http://{}", node.listen(2))).collect(),
+            data: Some(PathBuf::from("data")),
+            retain_blocks: None,
             log: "info".to_owned(),
             cors: vec!["*".to_owned()],
             rollups,

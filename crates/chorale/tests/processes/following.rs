@@ -36,6 +36,8 @@ enum Lie {
     OtherAttestation,
     /// Says that there is nothing.
     Withhold,
+    /// Says that there is nothing for rollup 1002.
+    WithholdOne,
     /// Answers with the error of this code.
     Refuse(ErrorCode),
 }
@@ -55,6 +57,7 @@ impl Honest {
         let next = self.call("chorale_nextContent", rollup, after).await?;
         match (self.lie, next.as_u64()) {
             (Lie::Withhold, _) => Ok(Value::Null),
+            (Lie::WithholdOne, _) if rollup == 1002 => Ok(Value::Null),
             (Lie::Refuse(code), _) => Err(code.with("no")),
             (Lie::Skip, Some(next)) => self.call("chorale_nextContent", rollup, next).await,
             _ => Ok(next),
@@ -106,14 +109,27 @@ fn liar(runtime: &Runtime, honest: &str, lie: Lie) -> Server {
             honest.lane(rollup, height).await
         })
         .unwrap();
+    module
+        .register_async_method("chorale_lastContent", |params, honest, _| async move {
+            let [rollup]: [u64; 1] = params.parse()?;
+            let answer = honest.client.request("chorale_lastContent", rpc_params![rollup]).await;
+            answer.map_err(|error| ErrorObjectOwned::owned::<()>(-32_603, error.to_string(), None)) as RpcResult<Value>
+        })
+        .unwrap();
     Server::start(runtime, module)
 }
 
 const HEIGHTS: &str = "4";
 
 fn follow(genesis: &str, nodes: &[&str]) -> Output {
-    let mut arguments =
-        vec!["follow", "--rollup", "1001", "--heights", HEIGHTS, "--json", "--genesis", genesis, "--network", "none"];
+    follow_rollups(&["1001"], genesis, nodes)
+}
+
+fn follow_rollups(rollups: &[&str], genesis: &str, nodes: &[&str]) -> Output {
+    let mut arguments = vec!["follow", "--heights", HEIGHTS, "--json", "--genesis", genesis, "--network", "none"];
+    for rollup in rollups {
+        arguments.extend(["--rollup", rollup]);
+    }
     for node in nodes {
         arguments.extend(["--node", node]);
     }
@@ -150,6 +166,14 @@ fn a_follower_prints_the_whole_truth_whatever_one_node_says() {
     for lie in [Lie::Withhold, Lie::Refuse(ErrorCode::NotFound), Lie::Refuse(ErrorCode::Pruned)] {
         let liar = liar(&runtime, &urls[0], lie);
         assert_eq!(stdout(&follow(genesis, &[&liar.url, &urls[1]])), truth, "{lie:?}");
+    }
+    // Two rollups as one: whoever hides what one of them was given cannot have the other go on without it.
+    let both = ["1001", "1002"];
+    let truth_of_both = stdout(&follow_rollups(&both, genesis, &[&urls[0]]));
+    assert!(truth_of_both.contains("\"rollup\":1001") && truth_of_both.contains("\"rollup\":1002"), "{truth_of_both}");
+    for lie in [Lie::WithholdOne, Lie::Skip, Lie::Change] {
+        let liar = liar(&runtime, &urls[0], lie);
+        assert_eq!(stdout(&follow_rollups(&both, genesis, &[&liar.url, &urls[1]])), truth_of_both, "{lie:?}");
     }
     // Whoever has read enough closes the pipe, which is no error of the follower. What is left is more than a pipe holds.
     let mut endless = Command::new(env!("CARGO_BIN_EXE_chorale"))

@@ -1,6 +1,6 @@
 //! `chorale rollup`, as the tools of Ethereum use it: unmodified `cast`, real validators.
 
-use crate::network::{Devnet, PATIENCE, eventually};
+use crate::network::{Devnet, PATIENCE, eventually, signal};
 use serde_json::Value;
 use std::{
     io::{BufRead as _, BufReader},
@@ -44,8 +44,14 @@ struct Beside {
 
 impl Beside {
     fn start(network: &Path) -> Self {
+        Self::start_on(network, &network.join("beside"))
+    }
+
+    fn start_on(network: &Path, data: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_chorale"))
-            .args(["rollup", "--listen", "127.0.0.1:0", "--network"])
+            .args(["rollup", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .arg("--network")
             .arg(network)
             .stdout(Stdio::piped())
             .spawn()
@@ -142,6 +148,74 @@ fn cast_sends_waits_deploys_calls_estimates_and_reads_logs() {
     });
     assert_eq!(there["hash"], head["hash"]);
     drop(beside);
+    devnet.end("INT");
+}
+
+/// What was shown is shown again, by nobody's help; and from there it goes on.
+#[test]
+fn what_was_shown_outlives_the_node_and_all_validators() {
+    let Some(tool) = cast() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let network = folder.path().join("network");
+    let (data, pid) = (network.join("rollups/data"), network.join("rollups/node.pid"));
+    let devnet = Devnet::start(&network, &["--executed", "2"]);
+    devnet.wait_for_line("chain id 1002");
+    let rollups = served(&network);
+    let send = |rollup: &Rollup| {
+        json(&rollup.cast(&tool, &["send", "--json", "--private-key", KEY, STRANGER, "--value", "1"]))
+    };
+    let mut shown: Vec<(usize, Value)> =
+        [0, 1, 0, 0, 1].into_iter().map(|index| (index, send(&rollups[index]))).collect();
+    let assert_shown = |rollups: &[Rollup], shown: &[(usize, Value)]| {
+        for (index, receipt) in shown {
+            let hash = receipt["transactionHash"].as_str().unwrap();
+            let again = json(&rollups[*index].cast(&tool, &["receipt", "--json", "--async", hash]));
+            assert_eq!(again["blockHash"], receipt["blockHash"], "{again}");
+            assert_eq!(again["logsBloom"], receipt["logsBloom"], "{again}");
+            let number = receipt["blockNumber"].as_str().unwrap();
+            let block = json(&rollups[*index].cast(&tool, &["block", "--json", number]));
+            assert_eq!(block["hash"], receipt["blockHash"], "{block}");
+        }
+    };
+
+    // In the middle: a transaction is on its way.
+    let late = ["send", "--async", "--private-key", KEY, STRANGER, "--value", "1"];
+    let late = said(&rollups[0].cast(&tool, &late));
+    let killed: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    signal("KILL", killed);
+    devnet.wait_for_line("rollups runs again");
+    eventually("it answers again", || rollups[1].cast(&tool, &["chain-id"]).status.success().then_some(()));
+    assert_shown(&rollups, &shown);
+    let receipt = eventually("the late transaction is in a block", || {
+        let output = rollups[0].cast(&tool, &["receipt", "--json", "--async", &late]);
+        output.status.success().then(|| json(&output))
+    });
+    shown.push((0, receipt));
+
+    // Its folder is its own.
+    let second = Command::new(env!("CARGO_BIN_EXE_chorale"))
+        .args(["rollup", "--listen", "127.0.0.1:0", "--network"])
+        .arg(&network)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && words.contains("in use by another process"), "{words}");
+
+    // No validator runs, so nothing can be asked of any.
+    devnet.end("INT");
+    for _ in 0..2 {
+        let alone = Beside::start_on(&network, &data);
+        assert_shown(&alone.rollups, &shown);
+        let balance = said(&alone.rollups[0].cast(&tool, &["balance", STRANGER]));
+        assert_eq!(balance, "4");
+        // Killed, when it is dropped.
+    }
+
+    let devnet = Devnet::start(&network, &["--executed", "2"]);
+    devnet.wait_for_line("chain id 1002");
+    shown.push((1, send(&rollups[1])));
+    assert_eq!(said(&rollups[1].cast(&tool, &["nonce", ADDRESS])), "3");
+    assert_shown(&rollups, &shown);
     devnet.end("INT");
 }
 

@@ -59,7 +59,7 @@ fn alloc() -> Value {
         });
         alloc.insert(address.to_string(), row);
     }
-    assert_eq!(genesis().alloc.len() + 4, alloc.len());
+    assert_eq!(genesis().alloc.len() + 5, alloc.len());
     Value::Object(alloc)
 }
 

@@ -16,6 +16,11 @@ pub(super) struct Wallet {
     pub(super) address: Address,
 }
 
+/// The key of a wallet.
+pub(super) fn secret(number: u64) -> B256 {
+    keccak256(format!("wallet {number}"))
+}
+
 /// What a transaction asks for, whatever its type.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
@@ -32,8 +37,7 @@ pub(super) struct Ask {
 
 impl Wallet {
     pub(super) fn new(number: u64) -> Self {
-        let secret = keccak256(format!("wallet {number}"));
-        let key = SecretKey::from_slice(secret.as_slice()).unwrap();
+        let key = SecretKey::from_slice(secret(number).as_slice()).unwrap();
         let public = key.public_key(&Secp256k1::new()).serialize_uncompressed();
         Self { key, address: Address::from_raw_public_key(&public[1..]) }
     }

@@ -48,6 +48,18 @@ fn a_bundle_of_one_domain_with_its_payers_signature_is_ordered_with_its_terms() 
     assert_eq!(again.skipped[0].reason, SkipReason::Burnt { first: Height(1) });
 }
 
+/// The signature is the one thing that the id does not bind: ordered with a wrong one, a bundle is not used up.
+#[test]
+fn a_forged_signature_takes_nothing_from_the_true_one() {
+    let mut ledger = ledger([Some(7), Some(7)]);
+    let forged = PaidExecution { signature: AccountSignature([9; 65]), ..paid() };
+    assert_eq!(promised(forged).id(), promised(paid()).id());
+    let settled = settle(&mut ledger, vec![promised(forged), promised(paid())]);
+    let unsigned = PromiseError::Signature { payer: paid().execution.payer };
+    assert_eq!(settled.skipped[0].reason, SkipReason::Promise(unsigned));
+    assert_eq!(settled.bundles.len(), 1);
+}
+
 #[test]
 fn a_bundle_that_cannot_be_promised_to_execute_is_left_out_and_its_id_is_not_burnt() {
     let other = PaidExecution { execution: Execution { attempt: 3, ..paid().execution }, ..paid() };

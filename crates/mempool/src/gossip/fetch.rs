@@ -229,7 +229,8 @@ impl Mempool {
         }
         for (position, (&id, entry)) in ids.iter().zip(entries).enumerate() {
             match entry {
-                Some(entry) if entry.id() == id => {
+                // A wrong signature is not bound by the id: it is not the body that was announced, either.
+                Some(entry) if entry.id() == id && self.check_promise(&entry).is_ok() => {
                     self.counters.fetched += 1;
                     self.gossip.arrived(&id);
                     self.admit_from(from, entry, Path::Fetched, frame_bytes);

@@ -1,12 +1,12 @@
 //! Pushes, announcements, requests, budgets, and what counts as misbehaviour.
 
-use super::{at, entry, roomy, with_peers};
+use super::{at, bundle, entry, roomy, with_peers};
 use crate::{
     Announce, Bodies, Config, Entry, Incoming, MESSAGE_BYTES_MAX, Mempool, Message, Misbehaviour, Output,
     PUSH_UNITS_MAX, PeerId, Push, Request, Source, Status,
 };
 use chorale_types::{
-    Unit, UnitId,
+    AccountId, AccountSignature, Bundle, DomainId, Execution, PaidExecution, Promise, RollupId, Unit, UnitId,
     codec::{Encode, List},
 };
 
@@ -218,6 +218,27 @@ fn lies_about_bodies_are_named() {
 
     deliver(&mut pool, A, &bodies(u64::MAX, vec![]), 0);
     assert!(matches!(accusations(&mut pool)[..], [(A, Misbehaviour::BodiesNotAskedFor { number: u64::MAX, .. })]));
+}
+
+/// The payer's signature is the one thing that a bundle's id does not bind.
+#[test]
+fn a_bundle_with_a_forged_signature_is_a_lie_and_asked_from_another_peer() {
+    let domains = [(RollupId(1), DomainId(7)), (RollupId(2), DomainId(7))].into();
+    let mut pool = with_peers(Config { domains, ..roomy() }, [1, 2]);
+    let execution = Execution { domain: DomainId(7), payer: AccountId([1; 20]), max_fee: 1, attempt: 0 };
+    let promise = Promise::Execution(PaidExecution { execution, signature: AccountSignature([2; 65]) });
+    let Unit::Bundle(inclusion) = bundle(&[(1, 50), (2, 50)], 9, 1).to_unit() else { unreachable!() };
+    let forged = Unit::Bundle(Bundle { promise, ..inclusion });
+    let id = forged.id();
+    deliver(&mut pool, A, &announce(&[id]), 0);
+    let (_, request) = asked(&mut pool);
+    deliver(&mut pool, B, &announce(&[id]), 0);
+    deliver(&mut pool, A, &bodies(request.number, vec![Some(forged)]), 0);
+    let lie = Misbehaviour::WrongBody { number: request.number, asked: id, sent: id };
+    let outputs = pool.drain_outputs();
+    assert!(outputs.iter().any(|output| matches!(output, Output::Misbehaviour { peer: A, what } if *what == lie)));
+    let to_b = |output: &Output| matches!(output, Output::Send { to, message: Message::Request(_) } if to[..] == [B]);
+    assert!(outputs.iter().any(to_b), "{outputs:?}");
 }
 
 #[test]

@@ -14,10 +14,11 @@ use chorale_api::{
     MempoolAnswer, NodeAnswer, OpenedPayload, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer,
     ValidatorsAnswer,
 };
+use chorale_ledger::SkipReason;
 use chorale_light::{Claim, HandOver, ProofFile};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, DomainId, Epoch, EpochInfo, Execution, Genesis, Height, NodeKey,
-    PaidExecution, Promise, RollupId, Transaction, Unit, UnitId,
+    PaidExecution, Promise, PromiseError, RollupId, Transaction, Unit, UnitId,
     codec::{Blob, Encode, EncodeSize as _, List, decode},
 };
 use jsonrpsee::{
@@ -108,7 +109,17 @@ impl Backend {
     }
 
     async fn status(&self, id: UnitId) -> RpcResult<StatusAnswer> {
-        if let Some(found) = self.settlement.find(id).await.map_err(unavailable)? {
+        let found = self.settlement.find(id).await.map_err(unavailable)?;
+        // Somebody ordered it with a signature that is not the payer's; the true one may wait in the pool all the same.
+        let forged = |found: &settlement::Found| {
+            matches!(found.place.fate, Fate::Skipped(SkipReason::Promise(PromiseError::Signature { .. })))
+        };
+        if found.as_ref().is_some_and(forged)
+            && let Ok(waiting) = self.pool.status(id).await
+        {
+            return Ok(waiting);
+        }
+        if let Some(found) = found {
             let place = found.place;
             let attested = self.attestation.get(place.height).await.is_some();
             let (state, reason) = match place.fate {
@@ -285,8 +296,10 @@ impl ChoraleApiServer for Backend {
         let rollup = self.known_rollup(rollup)?;
         // As of the newest height that is both attested and settled here.
         let height = (*self.attestation.attested().borrow()).min(*self.settlement.settled().borrow());
-        let settlement::RegistryAnswer { outcome, proof } =
-            self.settlement.registry(rollup, height).map_err(unavailable)?;
+        let settlement::RegistryAnswer { outcome, proof } = self.settlement.registry(rollup, height).map_err(|_| {
+            // It is not kept for heights before the node was started, or if attesting is far behind.
+            ErrorCode::NotYet.with(format!("this node has no registry of height {height} yet; ask again later"))
+        })?;
         let not_yet = || ErrorCode::NotYet.with(format!("height {height} is not attested yet"));
         let attestation = self.attestation.get(height).await.ok_or_else(not_yet)?;
         Ok(LastContentAnswer {

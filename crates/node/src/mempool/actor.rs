@@ -23,7 +23,8 @@ use chorale_mempool::{
     Carrier, Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
 };
 use chorale_types::{
-    Commitment, Epoch, EpochInfo, Header, Height, NodeKey, PayloadUnit, TimestampMs, UnitId, codec::Encode,
+    Commitment, Epoch, EpochInfo, Header, Height, NodeKey, PayloadUnit, PromiseError, TimestampMs, UnitId,
+    codec::Encode,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -322,7 +323,7 @@ where
                 Ok(record) => {
                     let included: Vec<UnitId> = record.included().into_iter().map(|it| it.id).collect();
                     let skipped: Vec<(UnitId, SkipReason)> =
-                        record.skipped().iter().map(|it| (it.id, skip_reason(it.reason))).collect();
+                        record.skipped().iter().filter_map(|it| Some((it.id, skip_reason(it.reason)?))).collect();
                     let payloads: Vec<Commitment> = record.payloads().iter().map(|name| name.commitment).collect();
                     let reveal = Reveal { height, payloads: &payloads, included: &included, skipped: &skipped };
                     let now = self.now();
@@ -467,12 +468,15 @@ fn answer(answers: Vec<Answer>) {
     }
 }
 
-/// The pool's word for why an ordered unit has no effect.
-const fn skip_reason(reason: Reason) -> SkipReason {
+/// The pool's word for why an ordered unit has no effect; none if that says nothing about the unit in the pool.
+const fn skip_reason(reason: Reason) -> Option<SkipReason> {
     match reason {
-        Reason::Repeated { .. } | Reason::Burnt { .. } => SkipReason::Duplicate,
+        Reason::Repeated { .. } | Reason::Burnt { .. } => Some(SkipReason::Duplicate),
+        // The signature is the one thing in a bundle that its id does not bind: somebody ordered it with another one, and
+        // must not take the true one out of the pool by that.
+        Reason::Promise(PromiseError::Signature { .. }) => None,
         Reason::Expired { .. } | Reason::ExpiryTooFar { .. } | Reason::UnknownRollup(_) | Reason::Promise(_) => {
-            SkipReason::Invalid
+            Some(SkipReason::Invalid)
         }
     }
 }

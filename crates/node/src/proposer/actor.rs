@@ -16,7 +16,8 @@ use chorale_dispersal::{Opened, seal};
 use chorale_foundation::Bytes;
 use chorale_types::{
     AvailabilityCertificate, BlockReference, BuilderId, ENTRY_OVERHEAD_BYTES, Epoch, EpochInfo, Height, Manifest,
-    Payload, PayloadUnit, TimestampMs, Validator, View, limits::PAYLOAD_ENTRIES_MAX,
+    Payload, PayloadUnit, Promise, TimestampMs, Validator, View,
+    limits::{PAYLOAD_ENTRIES_MAX, PAYLOAD_PROMISES_MAX},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -454,15 +455,22 @@ fn bytes_of(unit: &PayloadUnit) -> u64 {
 
 /// Keeps the first units, as many as fit.
 fn trim(units: &mut Vec<PayloadUnit>, bytes_max: u64) {
-    let mut bytes = 0;
+    let (mut bytes, mut promises) = (0, 0);
     units.retain(|unit| {
         let more = bytes_of(unit);
-        let fits = bytes + more <= bytes_max;
+        let promised = usize::from(is_promised(unit));
+        let fits = bytes + more <= bytes_max && promises + promised <= PAYLOAD_PROMISES_MAX;
         if fits {
             bytes += more;
+            promises += promised;
         }
         fits
     });
+}
+
+/// Whether it is a bundle that executes as a whole.
+fn is_promised(unit: &PayloadUnit) -> bool {
+    matches!(unit, PayloadUnit::Bundle { bundle, .. } if bundle.promise != Promise::Inclusion)
 }
 
 /// Lays a payload out; leaves units out until it is short enough.

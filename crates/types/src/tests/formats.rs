@@ -3,7 +3,10 @@
 //! A difference is a change of format, which needs a new version of it. The file is written anew only by
 //! `UPDATE_FIXTURES=1 cargo test -p chorale-types`.
 
-use super::samples::{built, chain, digest, executed_bundle, reference, samples, secret, statements, trees};
+use super::samples::{
+    built, chain, digest, executed_bundle, executed_bundles, execution_outcome, heads, reference, samples, secret,
+    statements, trees,
+};
 use crate::*;
 use chorale_foundation::Bytes;
 use proptest::prelude::*;
@@ -61,6 +64,10 @@ fn hashes_are_as_they_were() {
         ("registry-root", hex::encode(registry.root())),
         ("empty-root", hex::encode(merkle_root(&[]))),
         ("outcome-root", hex::encode(super::samples::outcome(&tree, &registry).root())),
+        ("rollups-root", hex::encode(ExecutionOutcome::rollups_root(&heads()))),
+        ("bundles-root", hex::encode(ExecutionOutcome::bundles_root(&executed_bundles()))),
+        ("no-bundles-root", hex::encode(ExecutionOutcome::bundles_root(&[]))),
+        ("execution-root", hex::encode(execution_outcome().root())),
         ("validators", hex::encode(info.validators.digest())),
         ("builder", hex::encode(info.validators.get(ValidatorIndex(0)).unwrap().builder().0)),
         ("leaders", (1..40).map(|view| info.leader(View(view)).to_string()).collect()),

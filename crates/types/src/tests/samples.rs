@@ -197,6 +197,38 @@ pub(super) fn outcome(lanes: &LaneTree, registry: &RegistryTree) -> Outcome {
     }
 }
 
+pub(super) fn heads() -> Vec<RollupHead> {
+    let head = |rollup: u64| {
+        let (block, state) = (digest(&format!("block {rollup}")), digest(&format!("state {rollup}")));
+        RollupHead { rollup: RollupId(rollup), number: 100 + rollup, block, state }
+    };
+    [3, 5, 7].map(head).to_vec()
+}
+
+/// One of every effect.
+pub(super) fn executed_bundles() -> Vec<ExecutedBundle> {
+    let effects = [
+        BundleEffect::Committed,
+        BundleEffect::Aborted { leg: Some(2), reason: 7, burns: true },
+        BundleEffect::Aborted { leg: None, reason: 4, burns: false },
+        BundleEffect::Unplaced,
+    ];
+    let bundle = |(index, effect)| ExecutedBundle { id: BundleId(digest(&format!("bundle {index}"))), effect };
+    effects.into_iter().enumerate().map(bundle).collect()
+}
+
+pub(super) fn execution_outcome() -> ExecutionOutcome {
+    ExecutionOutcome {
+        chain: chain(),
+        domain: DomainId(7),
+        height: Height(6),
+        previous: Height(4),
+        order: digest("order"),
+        rollups: ExecutionOutcome::rollups_root(&heads()),
+        bundles: ExecutionOutcome::bundles_root(&executed_bundles()),
+    }
+}
+
 /// The trees of [`lanes`].
 pub(super) fn trees() -> (LaneTree, RegistryTree) {
     let leaves = lanes().iter().map(|lane| lane.leaf(Height(4))).collect();
@@ -223,6 +255,7 @@ pub(super) fn samples() -> Vec<Sample> {
     let mut all = consensus();
     all.extend(content());
     all.extend(proofs());
+    all.extend(execution());
     all.extend(statements().iter().map(|(name, statement)| sample(name, statement)));
     all
 }
@@ -289,6 +322,19 @@ fn content() -> Vec<Sample> {
         sample("lane", &lanes()[1]),
         sample("ordered-bundle", &ordered_bundle()),
     ]
+}
+
+fn execution() -> Vec<Sample> {
+    let names = [
+        "executed-bundle/committed",
+        "executed-bundle/aborted-by-leg",
+        "executed-bundle/aborted",
+        "executed-bundle/unplaced",
+    ];
+    let mut all: Vec<Sample> = names.iter().zip(executed_bundles()).map(|(name, it)| sample(name, &it)).collect();
+    all.push(sample("rollup-head", &heads()[0]));
+    all.push(sample("execution-outcome", &execution_outcome()));
+    all
 }
 
 fn proofs() -> Vec<Sample> {

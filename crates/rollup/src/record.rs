@@ -1,0 +1,87 @@
+//! What a height made, on its way to the disk and then to those who ask.
+
+use alloy_primitives::{TxHash, keccak256};
+use chorale_evm::{Chain, DerivedHeight, Domain, Effect};
+use chorale_types::{BundleId, Height, Lane, RollupId};
+use std::collections::BTreeMap;
+
+/// A height that was executed.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    pub(crate) derived: DerivedHeight,
+    /// The rollups that have a block of it, as they are after it.
+    pub(crate) chains: BTreeMap<RollupId, Chain>,
+    /// Its bundles, in order.
+    pub(crate) bundles: Vec<(BundleId, BundleRecord)>,
+}
+
+/// A bundle that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BundleRecord {
+    pub(crate) height: Height,
+    pub(crate) fate: Fate,
+    /// Its legs: rollup, and hash of the transaction.
+    pub(crate) legs: Vec<(RollupId, TxHash)>,
+}
+
+/// What became of a bundle, as it is told for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Committed,
+    Aborted {
+        leg: Option<u8>,
+        /// The number of the reason, as it is attested.
+        code: u8,
+        /// Whether its legs can never take effect.
+        burns: bool,
+        reason: String,
+    },
+    Unplaced {
+        rollup: RollupId,
+    },
+}
+
+impl From<&Effect> for Fate {
+    fn from(effect: &Effect) -> Self {
+        match effect {
+            Effect::Committed => Self::Committed,
+            Effect::Aborted { leg, reason } => {
+                Self::Aborted { leg: *leg, code: reason.code(), burns: reason.burns(), reason: reason.to_string() }
+            }
+            Effect::Unplaced { rollup } => Self::Unplaced { rollup: *rollup },
+        }
+    }
+}
+
+impl Executed {
+    /// What a domain made of lanes a moment ago.
+    pub(crate) fn new(domain: &Domain, derived: DerivedHeight, lanes: &[Lane]) -> Self {
+        let (height, mut legs) = (derived.outcome.height, legs_by_bundle(lanes));
+        let chain = |rollup: &RollupId| Some((*rollup, domain.chain(*rollup)?.clone()));
+        let bundles = derived.bundles.iter().map(|bundle| {
+            let legs = legs.remove(&bundle.id).unwrap_or_default();
+            (bundle.id, BundleRecord { height, fate: Fate::from(&bundle.effect), legs })
+        });
+        Self { chains: derived.blocks.keys().filter_map(chain).collect(), bundles: bundles.collect(), derived }
+    }
+
+    pub(crate) const fn height(&self) -> Height {
+        self.derived.outcome.height
+    }
+}
+
+fn legs_by_bundle(lanes: &[Lane]) -> BTreeMap<BundleId, Vec<(RollupId, TxHash)>> {
+    let mut legs: BTreeMap<BundleId, Vec<(u8, RollupId, TxHash)>> = BTreeMap::new();
+    for lane in lanes {
+        for item in lane.items() {
+            if let Some(leg) = item.place.leg {
+                legs.entry(leg.bundle).or_default().push((leg.position, lane.rollup(), keccak256(&item.data[..])));
+            }
+        }
+    }
+    let in_order = |mut legs: Vec<(u8, RollupId, TxHash)>| {
+        legs.sort_unstable();
+        legs.into_iter().map(|(_, rollup, hash)| (rollup, hash)).collect()
+    };
+    legs.into_iter().map(|(bundle, legs)| (bundle, in_order(legs))).collect()
+}
