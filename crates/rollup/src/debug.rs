@@ -18,16 +18,17 @@ use jsonrpsee::{
 use revm::{
     Inspector,
     context_interface::{ContextTr as _, context::ContextError},
-    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome},
+    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, interpreter_types::LoopControl as _},
 };
 use revm_inspectors::tracing::{DebugInspector, TraceLimitBehavior, TraceLimits, TracingInspector, TransactionContext};
 use serde::Deserialize;
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
 /// Calls of all transactions that one answer shows.
 const FRAMES_MAX: usize = 10_000;
-/// Steps of one transaction; those after them are left out, as with the option `limit`.
-const STEPS_MAX: NonZeroU64 = NonZeroU64::new(50_000).unwrap();
+/// Words of stack that one answer shows, and for each step besides them `STEP_WORDS`.
+const WORDS_MAX: usize = 1 << 20;
+const STEP_WORDS: usize = 8;
 /// Bytes of input and memory that are copied for one answer.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -89,7 +90,7 @@ impl DebugServer for Server {
         let CallOptions { tracing, state_overrides, block_overrides } = options.unwrap_or_default();
         let asked = Asked { state: state_overrides, block: block_overrides };
         let trace = move |ground: &mut Ground<'_>, call| {
-            let mut tracer = Tracer::new(tracing, FRAMES_MAX)?;
+            let mut tracer = Tracer::new(tracing, Left::default())?;
             let inspected = ground.inspect_call(&call, &mut tracer);
             tracer.result(inspected, ground, None)
         };
@@ -144,7 +145,7 @@ fn traces(
     let mut found = Vec::new();
     // All that is wanted, or why it cannot be had.
     let mut ended = None;
-    let mut frames_left = FRAMES_MAX;
+    let mut left = Left::default();
     let _ended = parent.replay(block, |index, transaction, mut ground| {
         if only.is_some_and(|only| only != index) {
             return Ok(());
@@ -152,9 +153,9 @@ fn traces(
         let hash = *transaction.inner().tx_hash();
         let context =
             TransactionContext { block_hash: Some(block.header.hash()), tx_index: Some(index), tx_hash: Some(hash) };
-        let traced = Tracer::new(options.clone(), frames_left).and_then(|mut tracer| {
+        let traced = Tracer::new(options.clone(), left).and_then(|mut tracer| {
             let inspected = ground.inspect(transaction, &mut tracer);
-            frames_left = tracer.frames_left;
+            left = tracer.left();
             tracer.result(inspected, &mut ground, Some(context))
         });
         match traced {
@@ -166,37 +167,64 @@ fn traces(
     ended.map_or(Ok(found), Err)
 }
 
+/// What an answer has room for.
+#[derive(Clone, Copy)]
+struct Left {
+    frames: usize,
+    words: usize,
+    bytes: usize,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { frames: FRAMES_MAX, words: WORDS_MAX, bytes: BYTES_MAX }
+    }
+}
+
 /// A tracer that takes no more memory than an answer may.
 struct Tracer {
     inner: DebugInspector,
-    frames_left: usize,
+    left: Left,
+    /// Steps that are still recorded; none if the tracer records none.
+    steps: u64,
 }
 
 impl Tracer {
-    fn new(mut options: GethDebugTracingOptions, frames_left: usize) -> RpcResult<Self> {
+    fn new(options: GethDebugTracingOptions, left: Left) -> RpcResult<Self> {
         // What is not a tracer's name is a program in JavaScript elsewhere.
         let unsupported = |error: &dyn std::fmt::Display| refused(INVALID_PARAMETERS, format!("tracer: {error}"));
-        let steps = options.config.limit.unwrap_or_default();
-        options.config.limit = Some(if steps == 0 { STEPS_MAX.get() } else { steps.min(STEPS_MAX.get()) });
         let limits =
-            TraceLimits::default().set_max_recorded_bytes(Some(BYTES_MAX)).set_behavior(TraceLimitBehavior::Halt);
-        let bounded = |mut tracer: TracingInspector| {
-            tracer.config_mut().step_limit.get_or_insert(STEPS_MAX);
-            tracer.with_limits(limits)
-        };
+            TraceLimits::default().set_max_recorded_bytes(Some(left.bytes)).set_behavior(TraceLimitBehavior::Halt);
+        let bounded = |tracer: TracingInspector| tracer.with_limits(limits);
+        let limit = options.config.limit.filter(|limit| *limit != 0).unwrap_or(u64::MAX);
+        let mut steps = 0;
         let inner = match DebugInspector::new(options).map_err(|error| unsupported(&error))? {
             DebugInspector::CallTracer(tracer, config) => DebugInspector::CallTracer(bounded(tracer), config),
             DebugInspector::PreStateTracer(tracer, config) => DebugInspector::PreStateTracer(bounded(tracer), config),
             DebugInspector::FlatCallTracer(tracer) => DebugInspector::FlatCallTracer(bounded(tracer)),
-            DebugInspector::Default(tracer, config) => DebugInspector::Default(bounded(tracer), config),
+            DebugInspector::Default(tracer, config) => {
+                steps = limit;
+                DebugInspector::Default(bounded(tracer), config)
+            }
             it @ (DebugInspector::FourByte(_) | DebugInspector::Noop(_)) => it,
             _ => {
-                return Err(unsupported(
-                    &"there are callTracer, flatCallTracer, prestateTracer, 4byteTracer, noopTracer",
-                ));
+                let known = "callTracer, flatCallTracer, prestateTracer, 4byteTracer, noopTracer";
+                return Err(unsupported(&format_args!("there are {known}")));
             }
         };
-        Ok(Self { inner, frames_left })
+        Ok(Self { inner, left, steps })
+    }
+
+    /// What there is room for after this one.
+    fn left(&self) -> Left {
+        let recorded = match &self.inner {
+            DebugInspector::CallTracer(tracer, _)
+            | DebugInspector::PreStateTracer(tracer, _)
+            | DebugInspector::FlatCallTracer(tracer)
+            | DebugInspector::Default(tracer, _) => tracer.recorded_bytes(),
+            _ => 0,
+        };
+        Left { bytes: self.left.bytes.saturating_sub(recorded), ..self.left }
     }
 
     fn result(
@@ -216,14 +244,16 @@ impl Tracer {
 
     /// Counts a call; one too many ends the transaction.
     fn count(&mut self, context: &mut InspectedContext<'_>) {
-        match self.frames_left.checked_sub(1) {
-            Some(left) => self.frames_left = left,
-            None => {
-                let message = format!("the trace has more than {FRAMES_MAX} calls");
-                *context.error() = Err(ContextError::Custom(message));
-            }
+        match self.left.frames.checked_sub(1) {
+            Some(left) => self.left.frames = left,
+            None => end(context, format!("the trace has more than {FRAMES_MAX} calls")),
         }
     }
+}
+
+/// Ends the transaction when the call under way does.
+fn end(context: &mut InspectedContext<'_>, why: String) {
+    *context.error() = Err(ContextError::Custom(why));
 }
 
 type Interpreter = revm::interpreter::Interpreter<revm::interpreter::interpreter::EthInterpreter>;
@@ -234,6 +264,18 @@ impl<'a> Inspector<InspectedContext<'a>> for Tracer {
     }
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut InspectedContext<'a>) {
+        if self.steps > 0 {
+            self.steps -= 1;
+            match self.left.words.checked_sub(STEP_WORDS + interpreter.stack.len()) {
+                Some(left) => self.left.words = left,
+                None => {
+                    end(context, "the trace has too many steps: ask for less of it with the option limit".to_owned());
+                    interpreter.bytecode.reset_action();
+                    interpreter.halt_fatal();
+                    return;
+                }
+            }
+        }
         self.inner.step(interpreter, context);
     }
 

@@ -17,4 +17,5 @@ mod ordering;
 mod partitions;
 mod rollup;
 mod servers;
+mod sessions;
 mod subscriptions;

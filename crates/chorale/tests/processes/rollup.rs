@@ -18,8 +18,8 @@ const LOGGING: &str = "0x61000a80600a5f395ff3365f5f374333365fa200";
 
 /// Where a rollup is served.
 #[derive(Clone)]
-struct Rollup {
-    url: String,
+pub(crate) struct Rollup {
+    pub(crate) url: String,
 }
 
 impl Rollup {
@@ -29,7 +29,7 @@ impl Rollup {
 }
 
 /// The executed rollups that a devnet serves.
-fn served(network: &Path) -> Vec<Rollup> {
+pub(crate) fn served(network: &Path) -> Vec<Rollup> {
     let text = std::fs::read_to_string(network.join("rollups/rollup.toml")).unwrap();
     let config: toml::Table = text.parse().unwrap();
     let rollups = config["rollups"].as_array().unwrap();
@@ -81,7 +81,7 @@ fn cast() -> Option<PathBuf> {
     installed("../../tools/node_modules/.bin/cast", "./x tools")
 }
 
-fn installed(path: &str, chore: &str) -> Option<PathBuf> {
+pub(crate) fn installed(path: &str, chore: &str) -> Option<PathBuf> {
     let path = PathBuf::from(path);
     if path.exists() {
         return Some(path);
@@ -90,7 +90,7 @@ fn installed(path: &str, chore: &str) -> Option<PathBuf> {
     None
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).trim().to_owned()

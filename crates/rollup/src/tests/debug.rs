@@ -56,7 +56,7 @@ async fn a_call_is_traced_with_what_is_different_for_it() {
 async fn what_cannot_be_traced_says_so() {
     let (mut network, wallet) = (Network::start().await, Wallet::first());
     let first = wallet.call(0, LOGGING, vec![]);
-    network.order(&[first.clone()]);
+    network.order(std::slice::from_ref(&first));
     let unknown = format!("{:#066x}", 1);
     for (method, params, code, words) in [
         ("debug_traceTransaction", json!([unknown, call_tracer()]), -32000, "transaction not found"),
@@ -74,6 +74,12 @@ async fn what_cannot_be_traced_says_so() {
         let (code, message) = network.fails("debug_traceCall", json!([{"to": LOGGING}, "latest", options])).await;
         assert!(code == -32000 && (message.contains("calls") || message.contains("limit")), "{message}");
     }
+    let steps = json!({"stateOverrides": {LOGGING.to_string(): {"code": "0x5b5f56"}}});
+    let (code, message) = network.fails("debug_traceCall", json!([{"to": LOGGING}, "latest", steps])).await;
+    assert!(code == -32000 && message.contains("too many steps"), "{message}");
+    let limited = json!({"limit": 10, "stateOverrides": {LOGGING.to_string(): {"code": "0x5b5f56"}}});
+    let trace = network.ask("debug_traceCall", json!([{"to": LOGGING, "gas": "0x186a0"}, "latest", limited])).await;
+    assert_eq!(trace["structLogs"].as_array().unwrap().len(), 10);
     // State is kept for the last blocks only.
     for nonce in 1..=128 {
         network.order(&[wallet.call(nonce, LOGGING, vec![])]);
