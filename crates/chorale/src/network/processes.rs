@@ -68,7 +68,10 @@ impl NodeProcess {
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        fs::write(pid_file(&self.config), child.id().to_string())?;
+        // Whole or not at all: somebody may read it at this moment.
+        let (pid, whole) = (pid_file(&self.config), self.config.with_file_name("node.pid.new"));
+        fs::write(&whole, child.id().to_string())?;
+        fs::rename(whole, pid)?;
         self.child = Some(child);
         Ok(())
     }
