@@ -9,9 +9,9 @@ use crate::{
     server::Server,
     subscriptions::HexIds,
 };
+use alloy_consensus::Header;
 use alloy_primitives::{B256, TxHash};
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, FilterChanges, Log};
-use chorale_evm::Block;
 use jsonrpsee::{
     core::{RpcResult, async_trait, traits::IdProvider as _},
     proc_macros::rpc,
@@ -19,6 +19,7 @@ use jsonrpsee::{
 };
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -163,7 +164,7 @@ impl FilteringServer for Server {
     async fn filter_changes(&self, id: String) -> RpcResult<FilterChanges> {
         let cursor = self.filters.find(&id, Instant::now())?;
         let server = self.clone();
-        self.heavy.run(move || server.news_of(&mut cursor.lock().unwrap_or_else(PoisonError::into_inner))).await
+        self.heavy.run(move || server.news_of(&mut cursor.lock().unwrap_or_else(PoisonError::into_inner))).await?
     }
 
     async fn filter_logs(&self, id: String) -> RpcResult<Vec<Log>> {
@@ -185,23 +186,26 @@ impl FilteringServer for Server {
 }
 
 impl Server {
-    fn news_of(&self, kind: &mut Kind) -> FilterChanges {
-        match kind {
+    fn news_of(&self, kind: &mut Kind) -> RpcResult<FilterChanges> {
+        Ok(match kind {
             Kind::Logs { filter, next } => {
                 let mut found = Vec::new();
-                for block in self.blocks_from(*next) {
-                    let logs = if within(&block, filter) { matching(&block, filter) } else { Vec::new() };
+                for number in self.numbers_from(*next) {
+                    let is_wanted = |header: &Header| within(header, filter) && filter.matches_bloom(header.logs_bloom);
+                    let block = self.block_if(number, is_wanted)?;
+                    let logs = block.map_or_else(Vec::new, |block| matching(&block, filter));
                     if !found.is_empty() && found.len() + logs.len() > LOGS_MAX {
                         break;
                     }
                     found.extend(logs);
-                    *next = block.header.number + 1;
+                    *next = number + 1;
                 }
                 FilterChanges::Logs(found)
             }
             Kind::Blocks { next } => {
-                let hashes: Vec<B256> = self.blocks_from(*next).iter().map(|block| block.header.hash()).collect();
-                *next += hashes.len() as u64;
+                let numbers = self.numbers_from(*next);
+                let hashes = numbers.clone().map(|number| self.hash_here(number)).collect::<RpcResult<Vec<B256>>>()?;
+                *next = numbers.end;
                 FilterChanges::Hashes(hashes)
             }
             Kind::Taken(receiver) => {
@@ -215,25 +219,24 @@ impl Server {
                 }
                 FilterChanges::Hashes(hashes)
             }
-        }
+        })
     }
 
-    fn blocks_from(&self, first: u64) -> Vec<Arc<Block>> {
-        let published = self.read();
-        let blocks = self.blocks_in(&published);
-        let last = blocks.head().number.min(first.saturating_add(BLOCKS_MAX - 1));
-        (first..=last).filter_map(|number| blocks.block(number)).cloned().collect()
+    /// Blocks that are shown, from a number on. Not all of them are in memory.
+    fn numbers_from(&self, first: u64) -> Range<u64> {
+        let head = self.latest().head().number;
+        first..(head + 1).min(first.saturating_add(BLOCKS_MAX)).max(first)
     }
 }
 
 /// Whether a new block is in the range of a filter. Tags stand for what is newest, so they leave nothing out.
-fn within(block: &Block, filter: &Filter) -> bool {
+fn within(header: &Header, filter: &Filter) -> bool {
     match filter.block_option {
-        FilterBlockOption::AtBlockHash(hash) => block.header.hash() == hash,
+        FilterBlockOption::AtBlockHash(hash) => header.hash_slow() == hash,
         FilterBlockOption::Range { from_block, to_block } => {
             let from = from_block.and_then(|tag| tag.as_number()).unwrap_or(0);
             let to = to_block.and_then(|tag| tag.as_number()).unwrap_or(u64::MAX);
-            (from..=to).contains(&block.header.number)
+            (from..=to).contains(&header.number)
         }
     }
 }

@@ -120,6 +120,15 @@ impl Server {
         Ok(number.filter(|number| *number <= head))
     }
 
+    /// The hash of a block that is shown. Reads from the disk.
+    pub(crate) fn hash_here(&self, number: u64) -> RpcResult<B256> {
+        if let Some(block) = self.blocks_in(&self.read()).block(number) {
+            return Ok(block.header.hash());
+        }
+        let header = self.store.header(self.rollup, number).map_err(|error| told(&error))?;
+        header.map(|header| header.hash()).ok_or_else(|| self.pruned(number))
+    }
+
     fn pruned(&self, number: u64) -> ErrorObjectOwned {
         let first = match self.store.first_block(self.rollup) {
             Ok(first) => first.unwrap_or_default(),

@@ -28,8 +28,13 @@ impl Server {
                 return Ok(answers::receipt(&block, index));
             }
             match tokio::time::timeout_at(end, news.recv()).await {
-                // What was missed is in the blocks.
-                Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+                Ok(Ok(_)) => {}
+                // What was missed may be in a block that is not in memory any more.
+                Ok(Err(RecvError::Lagged(_))) => {
+                    if let Some((block, index)) = self.transaction(hash).await? {
+                        return Ok(answers::receipt(&block, index));
+                    }
+                }
                 Ok(Err(RecvError::Closed)) | Err(_) => {
                     let message = format!(
                         "the transaction was added to the pool but was not processed in {}ms",

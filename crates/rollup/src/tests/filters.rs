@@ -40,6 +40,31 @@ async fn filters_tell_what_is_new_since_the_last_question() {
     assert_eq!(gone, (-32000, "filter not found".to_owned()));
 }
 
+/// Blocks leave the memory after a while; who asks later than that misses none of them.
+#[tokio::test]
+async fn filters_tell_what_is_only_on_the_disk_by_now() {
+    let (mut network, wallet) = (Network::start().await, Wallet::first());
+    let logs = network.ask("eth_newFilter", json!([{"address": LOGGING}])).await;
+    let blocks = network.ask("eth_newBlockFilter", json!([])).await;
+    let count = crate::blocks::STATES_MAX as u64 + 10;
+    for nonce in 0..count - 1 {
+        network.order(&[wallet.call(nonce, LOGGING, vec![1])]);
+    }
+    // The last one has many, so that their senders are found on all processors.
+    let many: Vec<_> = (count - 1..count + 63).map(|nonce| wallet.call(nonce, COUNTING, vec![])).collect();
+    network.order(&[&many[..], &[wallet.call(count + 63, LOGGING, vec![1])]].concat());
+    let numbers: Vec<Value> = (1..=count).map(|number| json!(format!("{number:#x}"))).collect();
+    let told = network.ask("eth_getFilterChanges", json!([logs])).await;
+    let of: Vec<Value> = told.as_array().unwrap().iter().map(|log| log["blockNumber"].clone()).collect();
+    assert_eq!(of, numbers);
+    let told = network.ask("eth_getFilterChanges", json!([blocks])).await;
+    let first = network.ask("eth_getBlockByNumber", json!(["0x1", false])).await["hash"].clone();
+    assert_eq!((told.as_array().unwrap().len() as u64, &told[0]), (count, &first));
+    for filter in [&logs, &blocks] {
+        assert_eq!(network.ask("eth_getFilterChanges", json!([filter])).await, json!([]));
+    }
+}
+
 #[tokio::test]
 async fn pending_filters_tell_what_this_node_took() {
     let (network, wallet) = (Network::start().await, Wallet::first());
