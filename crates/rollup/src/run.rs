@@ -192,7 +192,7 @@ fn pinned(genesis: &alloy_genesis::Genesis, execution: &ExecutedRollup) -> Resul
         (not_zero(execution.base_fee_change_denominator), not_zero(execution.base_fee_elasticity));
     let made = RollupGenesis::new(genesis).map_err(|error| RollupError::Genesis { rollup, error })?;
     let made = made.with_base_fee(denominator, elasticity);
-    let (found, expected) = (made.header.hash(), B256::new(execution.genesis));
+    let (found, expected) = (made.header.hash(), B256::new(execution.genesis.0));
     if found != expected {
         return Err(RollupError::OtherGenesis { rollup, expected, found });
     }

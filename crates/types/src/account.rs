@@ -1,8 +1,7 @@
 //! Accounts of the ledger: whoever pays for something, known by an Ethereum address.
 
-use crate::codec::{Buf, Error, Read, Write};
+use crate::codec_bytes;
 use alloy_primitives::{Address, eip191_hash_message};
-use chorale_foundation::{BufMut, codec::FixedSize};
 use secp256k1::{
     Message, Secp256k1,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -68,32 +67,4 @@ impl fmt::Debug for AccountSignature {
     }
 }
 
-macro_rules! fixed_bytes {
-    ($name:ident) => {
-        impl Write for $name {
-            fn write(&self, buf: &mut impl BufMut) {
-                buf.put_slice(&self.0);
-            }
-        }
-
-        impl FixedSize for $name {
-            const SIZE: usize = Self::BYTES;
-        }
-
-        impl Read for $name {
-            type Cfg = ();
-
-            fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
-                if buf.remaining() < Self::BYTES {
-                    return Err(Error::EndOfBuffer);
-                }
-                let mut bytes = [0; Self::BYTES];
-                buf.copy_to_slice(&mut bytes);
-                Ok(Self(bytes))
-            }
-        }
-    };
-}
-
-fixed_bytes!(AccountId);
-fixed_bytes!(AccountSignature);
+codec_bytes!(AccountId, AccountSignature);

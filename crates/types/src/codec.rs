@@ -272,6 +272,35 @@ macro_rules! codec_newtype {
     )*};
 }
 
+/// Implements the canonical codec for a tuple struct of a byte array, whose length is its `BYTES`.
+#[macro_export]
+macro_rules! codec_bytes {
+    ($($name:ident),* $(,)?) => {$(
+        impl $crate::codec::Write for $name {
+            fn write(&self, buf: &mut impl ::chorale_foundation::BufMut) {
+                buf.put_slice(&self.0);
+            }
+        }
+
+        impl ::chorale_foundation::codec::FixedSize for $name {
+            const SIZE: usize = Self::BYTES;
+        }
+
+        impl $crate::codec::Read for $name {
+            type Cfg = ();
+
+            fn read_cfg(buf: &mut impl $crate::codec::Buf, (): &()) -> Result<Self, $crate::codec::Error> {
+                if buf.remaining() < Self::BYTES {
+                    return Err($crate::codec::Error::EndOfBuffer);
+                }
+                let mut bytes = [0; Self::BYTES];
+                buf.copy_to_slice(&mut bytes);
+                Ok(Self(bytes))
+            }
+        }
+    )*};
+}
+
 /// Implements the canonical codec for an enum of one-field variants: a tag byte, then the field.
 #[macro_export]
 macro_rules! codec_enum {

@@ -13,8 +13,8 @@ pub use file::{EpochFile, EvmFile, GenesisFile, RollupFile, ValidatorFile};
 pub use parameters::{GenesisParameters, RevealWhen, VotesTo};
 
 use crate::{
-    BlockId, BlockReference, ChainId, ConsensusKey, DomainId, Epoch, EpochInfo, Height, NodeKey, RollupId, TimestampMs,
-    Validator, ValidatorSet, ValidatorSetError,
+    BlockId, BlockReference, ChainId, ConsensusKey, Digest, DomainId, Epoch, EpochInfo, Height, NodeKey, RollupId,
+    TimestampMs, Validator, ValidatorSet, ValidatorSetError,
     codec::{Blob, Encode, List},
     codec_struct,
     limits::{PAYLOAD_SECTIONS_MAX, VALIDATORS_MAX},
@@ -60,51 +60,13 @@ pub struct ExecutedRollup {
     /// The domain.
     pub domain: DomainId,
     /// The hash of its block 0.
-    pub genesis: [u8; 32],
+    pub genesis: Digest,
     /// The base fee changes by at most one part of so many from block to block (EIP-1559); Ethereum's is 8.
     pub base_fee_change_denominator: u64,
     /// The base fee stays where a block uses one part of so many of its gas (EIP-1559); Ethereum's is 2.
     pub base_fee_elasticity: u64,
 }
-
-mod encoding {
-    //! An executed rollup in the canonical encoding.
-
-    use super::ExecutedRollup;
-    use crate::{
-        Digest,
-        codec::{Buf, EncodeSize, Error, Read, ReadExt, Write},
-    };
-    use chorale_foundation::BufMut;
-
-    impl Write for ExecutedRollup {
-        fn write(&self, buf: &mut impl BufMut) {
-            self.domain.write(buf);
-            Digest::from(self.genesis).write(buf);
-            self.base_fee_change_denominator.write(buf);
-            self.base_fee_elasticity.write(buf);
-        }
-    }
-
-    impl EncodeSize for ExecutedRollup {
-        fn encode_size(&self) -> usize {
-            8 + 32 + 8 + 8
-        }
-    }
-
-    impl Read for ExecutedRollup {
-        type Cfg = ();
-
-        fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
-            Ok(Self {
-                domain: ReadExt::read(buf)?,
-                genesis: Digest::read(buf)?.0,
-                base_fee_change_denominator: ReadExt::read(buf)?,
-                base_fee_elasticity: ReadExt::read(buf)?,
-            })
-        }
-    }
-}
+codec_struct!(ExecutedRollup { domain, genesis, base_fee_change_denominator, base_fee_elasticity });
 
 /// Validators from an epoch on.
 #[derive(Clone, Debug, PartialEq, Eq)]

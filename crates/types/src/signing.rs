@@ -12,12 +12,9 @@
 
 use crate::{
     BlockId, BlockReference, ChainId, Commitment, Digest, Epoch, Height, Rank, Signers, ValidatorIndex, ValidatorSet,
-    View, codec::Write, codec_newtype,
+    View, codec::Write, codec_bytes, codec_newtype,
 };
-use chorale_foundation::{
-    BufMut,
-    codec::{Buf, Error, FixedSize, Read},
-};
+use chorale_foundation::BufMut;
 use std::fmt;
 
 /// A signature or an aggregate of signatures, as bytes. It has not been looked at: only a [`Scheme`] can say whether
@@ -38,28 +35,7 @@ impl fmt::Debug for Signature {
     }
 }
 
-impl Write for Signature {
-    fn write(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&self.0);
-    }
-}
-
-impl FixedSize for Signature {
-    const SIZE: usize = Self::BYTES;
-}
-
-impl Read for Signature {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, Error> {
-        if buf.remaining() < Self::BYTES {
-            return Err(Error::EndOfBuffer);
-        }
-        let mut bytes = [0; Self::BYTES];
-        buf.copy_to_slice(&mut bytes);
-        Ok(Self(bytes))
-    }
-}
+codec_bytes!(Signature);
 
 /// Who built a payload: the hash of the builder's public key (of a validator's consensus key, for its own payloads).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

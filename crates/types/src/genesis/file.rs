@@ -155,7 +155,7 @@ fn executed(name: &str, rollup: &RollupFile, evm: &EvmFile) -> Result<ExecutedRo
     };
     Ok(ExecutedRollup {
         domain: DomainId(range("domain", evm.domain, 1, u64::MAX)?),
-        genesis: hex_bytes(&format!("{name}.evm.genesis"), &evm.genesis)?,
+        genesis: hex_bytes::<32>(&format!("{name}.evm.genesis"), &evm.genesis)?.into(),
         base_fee_change_denominator: range(
             "base_fee_change_denominator",
             evm.base_fee_change_denominator,
