@@ -4,19 +4,14 @@
 //! one has succeeded are their changes applied, and that cannot fail.
 
 use crate::{
-    BlockBuilder, BoundLeg, Chain, Known, Marker, SignedTransaction, State, Terms, TransactionError, binding, block,
-    decode, mailbox::Messages, recover, transaction,
+    BlockBuilder, BoundLeg, Chain, Ground, Known, Marker, SignedTransaction, Terms, TransactionError, binding, decode,
+    mailbox::Messages, recover,
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::Bytes;
 use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
 use revm::{
-    Context, DatabaseCommit as _, ExecuteEvm as _, MainBuilder as _, MainContext as _,
-    context::{
-        BlockEnv, CfgEnv,
-        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
-    },
-    database::CacheDB,
+    context::result::{ExecutionResult, HaltReason, InvalidTransaction},
     state::EvmState,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -171,7 +166,7 @@ pub(crate) fn execute(
     if let Some((&rollup, _)) = limits.iter().find(|(rollup, limit)| **limit > builders[*rollup].bundle_gas_left()) {
         return Executed { effect: Effect::Unplaced { rollup }, burns: None };
     }
-    match run(&legs, |rollup| Overlay::on(&builders[&rollup])) {
+    match run(&legs, |rollup| Ground::on(&builders[&rollup])) {
         Err(failed) => {
             for (rollup, limit) in limits {
                 builders.get_mut(&rollup).expect("every leg's rollup has a block").spend_in_vain(limit);
@@ -277,18 +272,18 @@ pub fn simulate(
     let signed = |position: usize| recover(legs[position].1, legs[position].0.0);
     let (_, legs) = bound(terms, legs, signed).map_err(of_leg)?;
     fits(&limits(&legs), |rollup| chains[&rollup].rules().gas_limit).map_err(whole)?;
-    let staged = run(&legs, |rollup| Overlay::after(&chains[&rollup])).map_err(of_leg)?;
+    let staged = run(&legs, |rollup| Ground::after(&chains[&rollup])).map_err(of_leg)?;
     Ok(legs.into_iter().zip(staged).map(|((_, leg), staged)| (leg, staged.result)).collect())
 }
 
 /// Runs the legs on overlays.
-fn run<'a>(legs: &[SignedLeg], overlay: impl Fn(RollupId) -> Overlay<'a>) -> Result<Vec<Staged>, Failed> {
-    let mut overlays: BTreeMap<RollupId, Overlay<'_>> = BTreeMap::new();
+fn run<'a>(legs: &[SignedLeg], ground: impl Fn(RollupId) -> Ground<'a>) -> Result<Vec<Staged>, Failed> {
+    let mut overlays: BTreeMap<RollupId, Ground<'_>> = BTreeMap::new();
     let mut messages = Messages::default();
     let mut staged = Vec::with_capacity(legs.len());
     for (position, (rollup, leg)) in (0u8..).zip(legs) {
-        let state = overlays.entry(*rollup).or_insert_with(|| overlay(*rollup));
-        let done = state.run(leg).map_err(|reason| (position, reason))?;
+        let state = overlays.entry(*rollup).or_insert_with(|| ground(*rollup));
+        let done = step(state, leg).map_err(|reason| (position, reason))?;
         messages.follow(position, *rollup, done.result.logs()).map_err(|_| (position, AbortReason::Unsent))?;
         staged.push(done);
     }
@@ -298,54 +293,16 @@ fn run<'a>(legs: &[SignedLeg], overlay: impl Fn(RollupId) -> Overlay<'a>) -> Res
     }
 }
 
-/// The state of one rollup, with what the legs so far have made of it.
-struct Overlay<'a> {
-    state: CacheDB<&'a State>,
-    configuration: CfgEnv,
-    block: BlockEnv,
-}
-
-impl<'a> Overlay<'a> {
-    /// In a block under way.
-    fn on(builder: &'a BlockBuilder<'_>) -> Self {
-        let (configuration, block) = builder.environment();
-        Self { state: CacheDB::new(builder.state()), configuration, block }
-    }
-
-    /// In a block after the last one.
-    fn after(chain: &'a Chain) -> Self {
-        let mut block = block::environment(chain.head());
-        block.number += U256::ONE;
-        block.basefee = chain.next_base_fee();
-        Self { state: CacheDB::new(chain.state()), configuration: chain.rules().configuration(), block }
-    }
-
-    /// # Panics
-    ///
-    /// As [`BlockBuilder::execute`].
-    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
-    fn run(&mut self, leg: &SignedTransaction) -> Result<Staged, AbortReason> {
-        let mut evm = Context::mainnet()
-            .with_db(&mut self.state)
-            .with_cfg(self.configuration.clone())
-            .with_block(self.block.clone())
-            .build_mainnet();
-        let done = match evm.transact(transaction::environment(leg)) {
-            Ok(done) => done,
-            Err(EVMError::Transaction(invalid)) => return Err(AbortReason::Invalid(invalid)),
-            Err(error) => panic!("the EVM failed in a leg of block {}: {error:?}", self.block.number),
-        };
-        match done.result {
-            ExecutionResult::Success { .. } => {}
-            ExecutionResult::Revert { output, .. } => {
-                // A copy: what is kept must not be as large as a leg can pay for.
-                let output = Bytes::copy_from_slice(&output[..output.len().min(REVERT_BYTES_MAX)]);
-                return Err(AbortReason::Reverted { output });
-            }
-            ExecutionResult::Halt { reason, .. } => return Err(AbortReason::Halted(reason)),
+/// Runs a leg, so that the next one sees it.
+fn step(ground: &mut Ground<'_>, leg: &SignedTransaction) -> Result<Staged, AbortReason> {
+    let done = ground.execute(leg).map_err(AbortReason::Invalid)?;
+    match done.result {
+        ExecutionResult::Success { .. } => Ok(Staged { result: done.result, changes: done.state }),
+        ExecutionResult::Revert { output, .. } => {
+            // A copy: what is kept must not be as large as a leg can pay for.
+            let output = Bytes::copy_from_slice(&output[..output.len().min(REVERT_BYTES_MAX)]);
+            Err(AbortReason::Reverted { output })
         }
-        // The next leg sees it: one commit for each transaction, as the state's rules say.
-        self.state.commit(done.state.clone());
-        Ok(Staged { result: done.result, changes: done.state })
+        ExecutionResult::Halt { reason, .. } => Err(AbortReason::Halted(reason)),
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! Of one payload bundles that execute as a whole come first, so that no transaction beside them can make one fail (those
 //! that are only ordered together are transactions like others); and payloads in their order in the header, so that the
-//! leader's own stays behind the builder's. Between two transactions of different rollups there is
-//! no order: nothing but a bundle touches two of them.
+//! leader's own stays behind the builder's. Between two transactions of different rollups there is no order: nothing but a
+//! bundle touches two of them.
 
 use crate::{
     Block, Chain, Derived, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
@@ -146,11 +146,6 @@ impl Domain {
     #[must_use]
     pub fn chain(&self, rollup: RollupId) -> Option<&Chain> {
         self.chains.get(&rollup)
-    }
-
-    /// One of its rollups, to be asked what changes caches only.
-    pub fn chain_mut(&mut self, rollup: RollupId) -> Option<&mut Chain> {
-        self.chains.get_mut(&rollup)
     }
 
     /// Makes the blocks of a height.

@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy_primitives::{Address, U256};
 use revm::{
-    Context, ExecuteEvm as _, InspectEvm as _, Inspector, MainBuilder as _, MainContext as _,
+    Context, DatabaseCommit as _, ExecuteEvm as _, InspectEvm as _, Inspector, MainBuilder as _, MainContext as _,
     context::{
         BlockEnv, CfgEnv, TxEnv,
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
@@ -16,7 +16,7 @@ use revm::{
 };
 use std::convert::Infallible;
 
-/// What a call stands on. Calls change nothing of it: each finds it as the first one did.
+/// What a call or a leg of a bundle stands on. Calls change nothing of it: each finds it as the first one did.
 #[derive(Debug)]
 pub struct Ground<'a> {
     state: CacheDB<&'a State>,
@@ -70,6 +70,40 @@ impl<'a> Ground<'a> {
     pub(crate) fn on(builder: &'a BlockBuilder<'_>) -> Self {
         let (configuration, block) = builder.environment();
         Self { state: CacheDB::new(builder.state()), configuration, block, keeps_base_fee: true }
+    }
+
+    /// Where a transaction of the block after the last one stands.
+    pub(crate) fn after(chain: &'a Chain) -> Self {
+        let mut block = block::environment(chain.head());
+        block.number += U256::ONE;
+        block.basefee = chain.next_base_fee();
+        let configuration = chain.rules().configuration();
+        Self { state: CacheDB::new(chain.state()), configuration, block, keeps_base_fee: true }
+    }
+
+    /// Executes a transaction with all of Ethereum's checks. What comes after it stands on what it changed, if it succeeds;
+    /// otherwise nothing is different.
+    ///
+    /// # Panics
+    ///
+    /// As [`BlockBuilder::execute`].
+    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
+    pub(crate) fn execute(&mut self, signed: &SignedTransaction) -> Result<ResultAndState, InvalidTransaction> {
+        let mut evm = Context::mainnet()
+            .with_db(&mut self.state)
+            .with_cfg(self.configuration.clone())
+            .with_block(self.block.clone())
+            .build_mainnet();
+        let done = match evm.transact(transaction::environment(signed)) {
+            Ok(done) => done,
+            Err(EVMError::Transaction(invalid)) => return Err(invalid),
+            Err(error) => panic!("the EVM failed in block {}: {error:?}", self.block.number),
+        };
+        if done.result.is_success() {
+            // One commit for each transaction, as the state's rules say.
+            self.state.commit(done.state.clone());
+        }
+        Ok(done)
     }
 
     /// What an account owns.
