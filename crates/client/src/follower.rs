@@ -158,7 +158,8 @@ impl Follower {
                 Ok(Some(followed)) => return Ok(followed),
                 Ok(None) => {
                     (silent, pruned) = (0, 0);
-                    idle += 1;
+                    // Of what one rollup has ahead another may only not be known far enough.
+                    idle += usize::from(self.rollups.values().all(|watched| watched.ahead().is_none()));
                     if idle >= self.nodes.len() {
                         self.level.send_replace(true);
                     }

@@ -14,6 +14,7 @@ use jsonrpsee::{
     core::{RpcResult, client::Error as ClientError},
     http_client::HttpClient,
 };
+use std::sync::Arc;
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -62,7 +63,7 @@ impl Server {
         if blocks.transaction(hash).is_some() || pending.get(hash).is_some() {
             return refuse("already known".to_owned());
         }
-        let chain = blocks.latest();
+        let chain = Arc::clone(blocks.latest());
         let (sender, nonce) = (transaction.signer(), transaction.nonce());
         let account = chain.state().account(sender).copied().unwrap_or_default();
         if nonce < account.nonce {
@@ -87,6 +88,7 @@ impl Server {
                 "txpool is full: {PENDING_PER_SENDER_MAX} transactions of this sender wait already"
             ));
         }
+        drop(published);
         if transaction.gas_limit() > chain.rules().gas_limit {
             return refuse(format!("exceeds block gas limit of {}", chain.rules().gas_limit));
         }

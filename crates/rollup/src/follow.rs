@@ -7,13 +7,14 @@
 use crate::{
     published::Shared,
     record::Executed,
+    senders::known,
     store::{Store, StoreError},
 };
 use chorale_client::{FollowFailed, Followed, Follower};
 use chorale_evm::{Content, DerivedHeight, Domain, Effect, OutOfOrder};
 use std::{sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info};
+use tracing::debug;
 
 /// Heights that wait to be executed: as many are fetched ahead.
 const AHEAD_MAX: usize = 4;
@@ -95,7 +96,8 @@ fn execute_all(
     executed: &mpsc::Sender<Executed>,
 ) -> Result<(), OutOfOrder> {
     while let Some(Followed { attested, lanes, bundles }) = heights.blocking_recv() {
-        let derived = domain.derive(&Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles })?;
+        let content = Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles };
+        let derived = domain.derive_known(&content, &known(&lanes))?;
         report(&derived);
         if executed.blocking_send(Executed::new(&domain, derived, &lanes)).is_err() {
             // The writer says why.
@@ -131,6 +133,6 @@ fn report(derived: &DerivedHeight) {
     }
     if !derived.bundles.is_empty() {
         let committed = derived.bundles.iter().filter(|bundle| bundle.effect == Effect::Committed).count();
-        info!(%height, committed, without_effect = derived.bundles.len() - committed, "bundles");
+        debug!(%height, committed, without_effect = derived.bundles.len() - committed, "bundles");
     }
 }

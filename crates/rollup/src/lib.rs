@@ -51,6 +51,7 @@ mod record;
 mod reverts;
 mod rpc;
 mod run;
+mod senders;
 mod sending;
 mod server;
 mod store;
