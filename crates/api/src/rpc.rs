@@ -1,8 +1,9 @@
 //! The methods.
 
 use crate::{
-    Base64Bytes, BatchAnswer, BlockAnswer, BundleRequest, EvidenceAnswer, HeaderAnswer, HexBytes, LaneAnswer,
-    LastContentAnswer, MempoolAnswer, NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest, ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BlockAnswer, BundleRequest, DomainAnswer, EvidenceAnswer, HeaderAnswer, HexBytes,
+    LaneAnswer, LastContentAnswer, MempoolAnswer, NodeAnswer, RollupEvent, StatusAnswer, TransactionRequest,
+    ValidatorsAnswer,
 };
 use jsonrpsee::{
     core::{RpcResult, SubscriptionResult},
@@ -79,6 +80,15 @@ pub trait ChoraleApi {
     #[method(name = "attestation")]
     async fn attestation(&self, height: u64) -> RpcResult<HexBytes>;
 
+    /// Attestations of what the rollups of a domain became at heights with content, after this height: they rise, each in
+    /// the canonical encoding; at most [`EXECUTION_ATTESTATIONS_MAX`](crate::EXECUTION_ATTESTATIONS_MAX).
+    #[method(name = "executionAttestations")]
+    async fn execution_attestations(&self, domain: u64, after: u64) -> RpcResult<Vec<HexBytes>>;
+
+    /// The domains of executed rollups, and how far each is attested.
+    #[method(name = "domains")]
+    async fn domains(&self) -> RpcResult<Vec<DomainAnswer>>;
+
     /// The validators of an epoch.
     #[method(name = "validators")]
     async fn validators(&self, epoch: u64) -> RpcResult<ValidatorsAnswer>;
@@ -108,4 +118,14 @@ pub trait ChoraleApi {
     /// Answers "ready" when the node has committed something and is not behind with settling.
     #[method(name = "ready")]
     async fn ready(&self) -> RpcResult<String>;
+}
+
+/// What a node of a domain tells a validator that attests for it. Served at the address of each of its rollups.
+#[rpc(server, client, namespace = "chorale")]
+pub trait ExecutorApi {
+    /// What the rollups became at heights with content, after this height: outcomes (`ExecutionOutcome`) that rise, in the
+    /// canonical encoding, at most `max` (and at most [`EXECUTED_MAX`](crate::EXECUTED_MAX)). If there is none yet, waits up
+    /// to `wait_ms` for one.
+    #[method(name = "executed")]
+    async fn executed(&self, after: u64, max: u32, wait_ms: u64) -> RpcResult<Vec<HexBytes>>;
 }

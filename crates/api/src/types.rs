@@ -273,6 +273,9 @@ pub struct ValidatorAnswer {
     pub key: String,
     /// Its weight.
     pub weight: u16,
+    /// The domains of executed rollups that it attests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<u64>,
 }
 
 /// The validators of an epoch.
@@ -290,6 +293,27 @@ pub struct ValidatorsAnswer {
     /// The validators by index.
     pub validators: Vec<ValidatorAnswer>,
 }
+
+/// A domain of executed rollups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DomainAnswer {
+    /// The domain.
+    pub domain: u64,
+    /// Its rollups.
+    pub rollups: Vec<u64>,
+    /// The weight of the validators that attest it, in the current epoch.
+    pub weight: u64,
+    /// The weight that an attestation takes; 0 if nobody attests it.
+    pub quorum: u64,
+    /// The last height that this node has an attestation of; none if it has none.
+    pub attested: Option<u64>,
+}
+
+/// Attestations of executed rollups answered at once, at most.
+pub const EXECUTION_ATTESTATIONS_MAX: usize = 256;
+/// Outcomes of executed rollups answered at once, at most.
+pub const EXECUTED_MAX: usize = 256;
 
 /// Proof that a validator broke the rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use crate::{
 };
 use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes, LaneAnswer, LaneBundles, LastContentAnswer};
 use chorale_light::{Attested, Claim, FollowError, HandOver, Light};
-use chorale_types::{Attestation, BundleId, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode};
+use chorale_types::{Attestation, BundleId, Epoch, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode};
 use jsonrpsee::core::client::Error;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ pub enum FollowFailed {
 }
 
 /// What went wrong with one node.
-enum Fault {
+pub(crate) enum Fault {
     /// It does not answer, or cannot now.
     Silent(String),
     /// It does not keep this any more.
@@ -79,7 +79,7 @@ enum Fault {
 }
 
 impl Fault {
-    fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::Call(object) if object.code() == ErrorCode::Pruned.code() => {
                 Self::Pruned(object.message().to_owned())
@@ -255,12 +255,7 @@ impl Follower {
     async fn verify(&mut self, node: &Node, outcome: HexBytes, attestation: HexBytes) -> Result<Attested, Fault> {
         let outcome: Outcome = decoded("outcome", outcome)?;
         let attestation: Attestation = decoded("attestation", attestation)?;
-        while self.light.last().epoch < outcome.epoch {
-            let epoch = self.light.last().epoch;
-            let hand_over = node.client.hand_over(epoch.0).await.map_err(|error| Fault::of(&error))?;
-            let hand_over: HandOver = decoded("hand-over", hand_over)?;
-            self.light.hand_over(hand_over).map_err(|error| Fault::False(error.to_string()))?;
-        }
+        lead_to(&mut self.light, node, outcome.epoch).await?;
         self.light.verify(&outcome, &attestation).map_err(|error| Fault::False(error.to_string()))
     }
 
@@ -285,7 +280,18 @@ impl Follower {
     }
 }
 
-fn decoded<T: chorale_types::codec::Read<Cfg = ()>>(what: &str, bytes: HexBytes) -> Result<T, Fault> {
+/// Has a node lead to the validators of an epoch.
+pub(crate) async fn lead_to(light: &mut Light, node: &Node, epoch: Epoch) -> Result<(), Fault> {
+    while light.last().epoch < epoch {
+        let last = light.last().epoch;
+        let hand_over = node.client.hand_over(last.0).await.map_err(|error| Fault::of(&error))?;
+        let hand_over: HandOver = decoded("hand-over", hand_over)?;
+        light.hand_over(hand_over).map_err(|error| Fault::False(error.to_string()))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn decoded<T: chorale_types::codec::Read<Cfg = ()>>(what: &str, bytes: HexBytes) -> Result<T, Fault> {
     decode(bytes.0).map_err(|error| Fault::False(format!("{what}: {error}")))
 }
 

@@ -10,9 +10,11 @@
 //! Withhold. Every look at the tip goes to the next node, so that one that says "nothing yet" holds nobody up for longer
 //! than a turn, as long as one other node is honest and reachable.
 
+mod executed;
 mod follower;
 mod nodes;
 mod watched;
 
+pub use executed::AttestationFollower;
 pub use follower::{Config, FollowFailed, Followed, Follower};
 pub use nodes::{Dropped, Node, Nodes, UrlError};

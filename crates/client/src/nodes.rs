@@ -96,12 +96,14 @@ impl Nodes {
         self.turn = (self.turn + 1) % self.nodes.len().max(1);
     }
 
+    /// Takes the node whose turn it is out; none if there is none.
+    pub fn remove_current(&mut self) -> Option<Node> {
+        (self.turn < self.nodes.len()).then(|| self.nodes.remove(self.turn))
+    }
+
     /// The current node said something false: it is not asked again.
     pub fn drop_current(&mut self, reason: String) {
-        if self.turn >= self.nodes.len() {
-            return;
-        }
-        let Node { url, .. } = self.nodes.remove(self.turn);
+        let Some(Node { url, .. }) = self.remove_current() else { return };
         warn!(%url, %reason, "a node said something false and is not asked again");
         self.dropped.push(Dropped { url, reason });
         self.turn %= self.nodes.len().max(1);

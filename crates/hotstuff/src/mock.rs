@@ -86,7 +86,7 @@ fn hash(chain: ChainId, epoch: Epoch, statement: &Statement) -> Lanes {
         }
         Statement::Acknowledgement(all) => acknowledged(mix(start, 6), all),
         Statement::Outcome { domain, height, root } => {
-            absorb(mix(mix(mix(start, 7), *domain), height.0), root.as_ref())
+            absorb(mix(mix(mix(start, 7), domain.0), height.0), root.as_ref())
         }
     })
 }

@@ -1,9 +1,9 @@
 //! From epoch to epoch: who may attest what.
 
-use crate::Attested;
+use crate::{Attested, Executed};
 use chorale_types::{
-    Attestation, AttestationError, BlockReference, Bls, ChainId, Digest, Epoch, EpochInfo, Height, Outcome,
-    ValidatorSet, codec_struct,
+    Attestation, AttestationError, BlockReference, Bls, ChainId, Digest, DomainId, Epoch, EpochInfo, ExecutionOutcome,
+    Height, Outcome, ValidatorSet, codec_struct,
 };
 use std::collections::BTreeMap;
 
@@ -46,6 +46,14 @@ pub enum LightError {
         height: Height,
         /// Of the attestation.
         attested: Height,
+    },
+    /// The attestation is of another domain.
+    #[error("an attestation of domain {actual}, expected one of domain {expected}")]
+    Domain {
+        /// Of the outcome; 0 is ordering and ledger.
+        expected: DomainId,
+        /// Of the attestation.
+        actual: DomainId,
     },
     /// The attestation proves nothing.
     #[error("attestation of height {height}: {error}")]
@@ -121,16 +129,46 @@ impl Light {
         if outcome.chain != expected {
             return Err(LightError::Chain { expected, actual: outcome.chain });
         }
-        let epoch = outcome.epoch;
-        let info = self.epoch(epoch).ok_or(LightError::UnknownEpoch { epoch, last: self.last })?;
-        let height = outcome.height;
-        if attestation.height != height || attestation.root != outcome.root() {
-            return Err(LightError::OtherOutcome { height, attested: attestation.height });
+        if attestation.height != outcome.height || attestation.root != outcome.root() {
+            return Err(LightError::OtherOutcome { height: outcome.height, attested: attestation.height });
         }
-        attestation
-            .verify(&Bls::verifier(), info)
-            .map_err(|error| LightError::Attestation { height: attestation.height, error })?;
+        self.check(DomainId::ORDERING, outcome.epoch, attestation)?;
         Ok(Attested::new(outcome.clone()))
+    }
+
+    /// Checks that a quorum of those who attest the domain signed what its rollups became.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn verify_execution(
+        &self,
+        outcome: &ExecutionOutcome,
+        attestation: &Attestation,
+    ) -> Result<Executed, LightError> {
+        let expected = self.last().chain;
+        if outcome.chain != expected {
+            return Err(LightError::Chain { expected, actual: outcome.chain });
+        }
+        if attestation.height != outcome.height || attestation.root != outcome.root() {
+            return Err(LightError::OtherOutcome { height: outcome.height, attested: attestation.height });
+        }
+        self.check(outcome.domain, attestation.epoch, attestation)?;
+        Ok(Executed::new(outcome.clone(), attestation.epoch))
+    }
+
+    /// Checks an attestation of a domain against the validators of an epoch, whatever it is that they attest.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn check(&self, domain: DomainId, epoch: Epoch, attestation: &Attestation) -> Result<(), LightError> {
+        if attestation.domain != domain {
+            return Err(LightError::Domain { expected: domain, actual: attestation.domain });
+        }
+        let info = self.epoch(epoch).ok_or(LightError::UnknownEpoch { epoch, last: self.last })?;
+        let height = attestation.height;
+        attestation.verify(&Bls::verifier(), info).map_err(|error| LightError::Attestation { height, error })
     }
 
     /// Goes from the last epoch known to the next one.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! genesis -> validators of epoch 0 -> attested closing outcome -> validators of epoch 1 -> ...
+//!                                  -> attested execution of a height -> bundle with its effect, block of a rollup
 //!                                  -> attested outcome of a height -> lane, absence, registry, transaction, bundle
 //! ```
 //!
@@ -15,13 +16,17 @@
 //! shows that as well, as far as the tip is fresh: how old [`Attested::timestamp`] may be is the caller's to decide.
 
 mod attested;
+mod execution;
 mod follower;
 mod handover;
 mod proof_file;
 #[cfg(test)]
 mod tests;
 
-pub use attested::Attested;
+pub use attested::{Attested, Executed};
+pub use execution::{ExecutionClaim, ExecutionProofError, ProvenExecution};
 pub use follower::{FollowError, LaneFollower};
 pub use handover::{HandOver, Light, LightError};
-pub use proof_file::{Claim, LaneClaim, ProofFile, ProofFileError, Proven};
+pub use proof_file::{
+    Claim, ExecutionProof, LaneClaim, OrderProof, Proof, ProofFile, ProofFileError, Proven, Verified,
+};

@@ -1,20 +1,22 @@
-//! Proof files: a claim about the order, with everything between it and the genesis.
+//! Proof files: a claim about the order or about executed rollups, with everything between it and the genesis.
 //!
 //! ```text
-//! "CHORALEPROOF" | version (u8 = 1) | count (u32) | hand-overs | outcome | attestation | claim
+//! "CHORALEPROOF" | version (u8 = 3) | count (u32) | hand-overs | kind (u8) | outcome | attestation | claim
 //! ```
+//!
+//! Kind 0 is about the order, kind 1 about what executed rollups became.
 
-use crate::{Attested, HandOver, Light, LightError};
+use crate::{Attested, Executed, ExecutionClaim, ExecutionProofError, HandOver, Light, LightError, ProvenExecution};
 use chorale_foundation::BufMut;
 use chorale_types::{
-    Attestation, BundleId, BundleProof, Height, Lane, LaneAbsence, LaneProof, Outcome, ProofError, RegistryProof,
-    RollupId, TransactionProof, TxId,
+    Attestation, BundleId, BundleProof, ExecutionOutcome, Height, Lane, LaneAbsence, LaneProof, Outcome, ProofError,
+    RegistryProof, RollupId, TransactionProof, TxId,
     codec::{Buf, EncodeSize, Error, List, Read, ReadExt, Write, decode},
     codec_enum, codec_struct,
 };
 
 const MAGIC: [u8; 12] = *b"CHORALEPROOF";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Hand-overs of one file. A verifier that has followed further starts from where it is.
 const HAND_OVERS_MAX: usize = 4096;
 
@@ -84,17 +86,56 @@ pub enum Proven {
     },
 }
 
-/// A claim and what it takes to believe it.
+/// A claim about the order of a height.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProofFile {
-    /// From the first epoch, or from one that the verifier knows, to the one of the outcome.
-    pub hand_overs: List<HandOver, HAND_OVERS_MAX>,
+pub struct OrderProof {
     /// The outcome of the height.
     pub outcome: Outcome,
     /// Its attestation.
     pub attestation: Attestation,
     /// The claim.
     pub claim: Claim,
+}
+codec_struct!(OrderProof { outcome, attestation, claim });
+
+/// A claim about what executed rollups became at a height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionProof {
+    /// The outcome of the height.
+    pub outcome: ExecutionOutcome,
+    /// Its attestation, by those who execute the domain.
+    pub attestation: Attestation,
+    /// The claim.
+    pub claim: ExecutionClaim,
+}
+codec_struct!(ExecutionProof { outcome, attestation, claim });
+
+/// What is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// About the order.
+    Order(OrderProof),
+    /// About executed rollups.
+    Execution(ExecutionProof),
+}
+codec_enum!(Proof { 0 => Order, 1 => Execution });
+
+/// A claim and what it takes to believe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofFile {
+    /// From the first epoch, or from one that the verifier knows, to the one of the outcome.
+    pub hand_overs: List<HandOver, HAND_OVERS_MAX>,
+    /// The claim.
+    pub proof: Proof,
+}
+
+/// What a proof file proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// Of the order.
+    Order(Proven, Attested),
+    /// Of executed rollups.
+    Execution(ProvenExecution, Executed),
 }
 
 /// Why a proof file proves nothing.
@@ -113,6 +154,14 @@ pub enum ProofFileError {
         height: Height,
         /// Why.
         error: ProofError,
+    },
+    /// The claim does not follow from what executed rollups became.
+    #[error("the claim does not follow from what was executed at height {height}: {error}")]
+    ExecutionClaim {
+        /// The height.
+        height: Height,
+        /// Why.
+        error: ExecutionProofError,
     },
 }
 
@@ -133,16 +182,27 @@ impl ProofFile {
     /// # Errors
     ///
     /// The first thing that does not hold.
-    pub fn verify(&self, light: &mut Light) -> Result<(Proven, Attested), ProofFileError> {
+    pub fn verify(&self, light: &mut Light) -> Result<Verified, ProofFileError> {
         for hand_over in self.hand_overs.iter() {
             if hand_over.outcome.epoch >= light.last().epoch {
                 light.hand_over(hand_over.clone())?;
             }
         }
-        let attested = light.verify(&self.outcome, &self.attestation)?;
-        let height = self.outcome.height;
-        let proven = self.claim.verify(&attested).map_err(|error| ProofFileError::Claim { height, error })?;
-        Ok((proven, attested))
+        match &self.proof {
+            Proof::Order(OrderProof { outcome, attestation, claim }) => {
+                let attested = light.verify(outcome, attestation)?;
+                let height = outcome.height;
+                let proven = claim.verify(&attested).map_err(|error| ProofFileError::Claim { height, error })?;
+                Ok(Verified::Order(proven, attested))
+            }
+            Proof::Execution(ExecutionProof { outcome, attestation, claim }) => {
+                let executed = light.verify_execution(outcome, attestation)?;
+                let height = outcome.height;
+                let proven = claim.verify(&executed);
+                let proven = proven.map_err(|error| ProofFileError::ExecutionClaim { height, error })?;
+                Ok(Verified::Execution(proven, executed))
+            }
+        }
     }
 }
 
@@ -186,16 +246,13 @@ impl Write for ProofFile {
         buf.put_slice(&MAGIC);
         VERSION.write(buf);
         self.hand_overs.write(buf);
-        self.outcome.write(buf);
-        self.attestation.write(buf);
-        self.claim.write(buf);
+        self.proof.write(buf);
     }
 }
 
 impl EncodeSize for ProofFile {
     fn encode_size(&self) -> usize {
-        let head = MAGIC.len() + 1 + self.hand_overs.encode_size();
-        head + self.outcome.encode_size() + self.attestation.encode_size() + self.claim.encode_size()
+        MAGIC.len() + 1 + self.hand_overs.encode_size() + self.proof.encode_size()
     }
 }
 
@@ -215,11 +272,6 @@ impl Read for ProofFile {
             VERSION => {}
             version => return Err(Error::InvalidEnum(version)),
         }
-        Ok(Self {
-            hand_overs: ReadExt::read(buf)?,
-            outcome: ReadExt::read(buf)?,
-            attestation: ReadExt::read(buf)?,
-            claim: ReadExt::read(buf)?,
-        })
+        Ok(Self { hand_overs: ReadExt::read(buf)?, proof: ReadExt::read(buf)? })
     }
 }

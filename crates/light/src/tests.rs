@@ -8,8 +8,8 @@ use crate::{HandOver, Light};
 use chorale_ledger::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
     Acknowledged, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId, Commitment,
-    ConsensusSecret, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit, Promise,
-    QuorumCertificate, RollupId, Scheme, Signature, Signers, TimestampMs, Transaction, Unit, Validator, ValidatorIndex,
+    ConsensusSecret, DomainId, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit, Promise,
+    QuorumCertificate, RollupId, Scheme, Signature, Signers, Statement, TimestampMs, Transaction, Unit, Validator, ValidatorIndex,
     ValidatorSet, View,
     codec::{Blob, List},
     tagged_hash,
@@ -17,6 +17,8 @@ use chorale_types::{
 
 /// Heights of an epoch.
 const EPOCH_HEIGHTS: u64 = 5;
+/// A domain that all but the last validator execute.
+const DOMAIN: DomainId = DomainId(7);
 
 fn chain() -> ChainId {
     ChainId(tagged_hash("test", &[b"chain"]))
@@ -28,8 +30,11 @@ fn secret(epoch: u64, index: u16) -> ConsensusSecret {
 
 /// Four validators; other ones in every epoch.
 fn validators(epoch: u64) -> ValidatorSet {
-    let validator =
-        |index: u16| Validator { node: NodeKey([index as u8; 32]), key: secret(epoch, index).public(), weight: 1 };
+    let validator = |index: u16| {
+            let domains = if index < 3 { vec![DOMAIN] } else { Vec::new() };
+            let validator = Validator::new(NodeKey([index as u8; 32]), secret(epoch, index).public(), 1);
+            Validator { domains: List::new(domains).unwrap(), ..validator }
+        };
     ValidatorSet::new((0..4).map(validator).collect()).unwrap()
 }
 
@@ -48,18 +53,18 @@ fn light() -> Light {
 }
 
 fn attest(outcome: &Outcome, signers: &[u16]) -> Attestation {
-    let statement = outcome.statement();
+    attest_as(outcome.chain, outcome.epoch, outcome.statement(), signers)
+}
+
+fn attest_as(chain: ChainId, epoch: Epoch, statement: Statement, signers: &[u16]) -> Attestation {
+    let Statement::Outcome { domain, height, root } = statement else { panic!("{statement:?}") };
     let signatures: Vec<Signature> = signers
         .iter()
-        .map(|index| Bls::signer(secret(outcome.epoch.0, *index)).sign(outcome.chain, outcome.epoch, &statement))
+        .map(|index| Bls::signer(secret(epoch.0, *index)).sign(chain, epoch, &statement))
         .collect();
-    Attestation {
-        epoch: outcome.epoch,
-        height: outcome.height,
-        root: outcome.root(),
-        signers: Signers::of(4, signers.iter().copied().map(ValidatorIndex)),
-        signature: Bls::verifier().aggregate(&signatures).unwrap(),
-    }
+    let signers = Signers::of(4, signers.iter().copied().map(ValidatorIndex));
+    let signature = Bls::verifier().aggregate(&signatures).unwrap();
+    Attestation { domain, epoch, height, root, signers, signature }
 }
 
 fn transaction(rollup: u64, data: &str) -> Transaction {

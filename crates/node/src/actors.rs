@@ -5,7 +5,9 @@ use crate::{
     attestation,
     consensus::{self, Chain},
     dispersal::Manifests,
-    evidence, mempool,
+    evidence,
+    executor::Feed,
+    mempool,
     mesh::Mesh,
     payloads,
     ports::ChainHandle,
@@ -23,11 +25,15 @@ use chorale_foundation::{
 };
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
-    BlockReference, Bls, BuilderId, ConsensusSecret, Digest, Epoch, Genesis, NodeKey,
+    BlockReference, Bls, BuilderId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, NodeKey,
     genesis::{GenesisParameters, RevealWhen, VotesTo},
 };
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::mpsc;
+use tracing::error;
 
 /// What the proposer may tell consensus at a time.
 const UPDATES_MAX: usize = 64;
@@ -69,16 +75,22 @@ pub(crate) struct Handles {
     pub(crate) payloads: PayloadReader,
     pub(crate) settlement: settlement::Mailbox,
     pub(crate) attestation: attestation::Mailbox,
+    /// What is attested of executed rollups, by domain.
+    pub(crate) domains: Arc<BTreeMap<DomainId, attestation::Mailbox>>,
     pub(crate) evidence: evidence::Register,
 }
 
 /// A node that has read its disk. It votes and settles once it is started.
 pub(crate) struct Node<E: Context, N, R> {
     pub(crate) handles: Handles,
+    /// What executors have to be asked for.
+    pub(crate) feeds: Vec<Feed>,
     consensus: consensus::Actor<E, Bls, N, R>,
     settlement: settlement::Actor<E>,
     revealed: settlement::Connections,
-    attestation: attestation::Actor<E, Bls, N, R>,
+    outcomes: attestation::Router<R>,
+    attestation: attestation::Actor<E, Bls, N>,
+    domains: BTreeMap<DomainId, attestation::Actor<E, Bls, N>>,
     evidence: evidence::Actor<E, Bls, N, R>,
     mempool: mempool::Actor<E, N, R>,
     sync: sync::Actor<E, N, R>,
@@ -123,7 +135,8 @@ where
     N: Sender<PublicKey = PublicKey>,
     R: Receiver<PublicKey = PublicKey>,
 {
-    /// Reads what is on disk and connects the actors.
+    /// Reads what is on disk and connects the actors. `executed`: the domains for which this node has an executor, which is
+    /// to be asked for what [`Node::feeds`] says.
     ///
     /// # Errors
     ///
@@ -133,6 +146,7 @@ where
         genesis: &Genesis,
         identity: Identity,
         mesh: Mesh<N, R>,
+        executed: &BTreeSet<DomainId>,
     ) -> Result<Self, NodeError> {
         let Mesh { order, chunks, mempool, sync, attest, evidence, peers, membership } = mesh;
         let me = identity.me;
@@ -160,7 +174,9 @@ where
         let (settlement_actor, settlement) =
             settlement::Actor::open(context.child("settlement"), config, kept_reader.clone()).await?;
 
-        let connections = attestation::Connections {
+        let (to_attest, from_attest) = attest;
+        let mut outcomes = attestation::Router::new(from_attest, peers.clone());
+        let mut connections = |domain| attestation::Connections {
             me,
             signs,
             scheme: scheme.clone(),
@@ -168,16 +184,36 @@ where
             peers: peers.clone(),
             reporter: reporter.clone(),
             settlement: settlement.clone(),
-            channel: attest,
+            channel: (to_attest.clone(), outcomes.domain(domain)),
         };
-        let config = attestation::Config {
+        let config = |domain, partition: &str| attestation::Config {
+            domain,
             retention_heights: genesis.parameters().retention_heights,
             ask_after_ms: ATTESTATION_ASK_AFTER_MS,
-            partition: identity.partition("attestation"),
+            partition: identity.partition(partition),
         };
-        let restart = settlement_actor.restart();
-        let (attestation_actor, attestation) =
-            attestation::Actor::open(context.child("attestation"), config, restart, connections).await?;
+        let input = attestation::Input::settlement(settlement.clone(), settlement_actor.restart());
+        let ordering = config(DomainId::ORDERING, "attestation");
+        let opened =
+            attestation::Actor::open(context.child("attestation"), ordering, input, connections(DomainId::ORDERING));
+        let (attestation_actor, attestation) = opened.await?;
+        let (mut domain_actors, mut mailboxes, mut feeds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for domain in genesis.domains().iter().map(|domain| domain.id) {
+            let (computed, executor) = Feed::channel();
+            let input = if executed.contains(&domain) {
+                attestation::Input::executor(executor)
+            } else {
+                attestation::Input::nobody(handle.committed.clone())
+            };
+            let context = context.child("domain").with_attribute("domain", domain);
+            let config = config(domain, &format!("attestation-{domain}"));
+            let (actor, mailbox) = attestation::Actor::open(context, config, input, connections(domain)).await?;
+            if executed.contains(&domain) {
+                feeds.push(Feed { domain, after: actor.last(), computed });
+            }
+            domain_actors.insert(domain, actor);
+            mailboxes.insert(domain, mailbox);
+        }
 
         let connections = mempool::Connections {
             me,
@@ -236,14 +272,24 @@ where
             found,
         };
         let consensus = consensus::Actor::new(context.child("consensus"), chain, connections);
-        let handles =
-            Handles { chain: handle, pool, payloads: kept_reader, settlement, attestation, evidence: register };
+        let handles = Handles {
+            chain: handle,
+            pool,
+            payloads: kept_reader,
+            settlement,
+            attestation,
+            domains: Arc::new(mailboxes),
+            evidence: register,
+        };
         Ok(Self {
             handles,
+            feeds,
             consensus,
             settlement: settlement_actor,
             revealed: settlement::Connections { revealed },
+            outcomes,
             attestation: attestation_actor,
+            domains: domain_actors,
             evidence,
             mempool: mempool_actor,
             sync,
@@ -254,9 +300,18 @@ where
 
     /// Starts the actors.
     pub(crate) fn start(self, context: &E) -> Running {
-        let Self { consensus, settlement, revealed, attestation, evidence, mempool, sync, manifests, payloads, .. } =
-            self;
+        let Self { consensus, settlement, revealed, evidence, mempool, sync, manifests, payloads, .. } = self;
+        let (outcomes, attestation, domains) = (self.outcomes, self.attestation, self.domains);
         context.child("sync").spawn(move |_| sync.run());
+        context.child("outcomes").spawn(move |_| outcomes.run());
+        for (domain, actor) in domains {
+            context.child("domain").with_attribute("domain", domain).spawn(move |_| async move {
+                // Whatever is wrong with it, ordering and other domains go on.
+                if let Err(stopped) = actor.run().await {
+                    error!(%domain, %stopped, "this node attests nothing more of the domain");
+                }
+            });
+        }
         Running {
             settlement: context.child("settlement").spawn(move |_| settlement.run(revealed)),
             attestation: context.child("attestation").spawn(move |_| attestation.run()),

@@ -1,4 +1,8 @@
-//! Attestation: what this node signs about settled heights, and what a quorum signed.
+//! Attestation: what this node signs about heights, and what a quorum signed.
+//!
+//! One actor for each domain: ordering and ledger, of which settlement computes the outcome, and each domain of executed
+//! rollups. What executes those is beside this node (see [`executor`](crate::executor)); a node that does not execute a
+//! domain collects its signatures all the same, to serve attestations and to have them ordered.
 //!
 //! # Rules
 //!
@@ -20,21 +24,25 @@
 
 mod actor;
 mod hearing;
+mod input;
 mod keeper;
 mod message;
 mod missing;
+mod router;
 mod store;
 #[cfg(test)]
 mod tests;
 mod votes;
 
 pub use actor::{Actor, Connections, Stopped};
+pub use input::{Computed, Input};
 pub use keeper::{Keeper, Verified};
-pub use message::Message;
+pub use message::{Ask, Message};
+pub use router::{Messages, Router};
 pub use store::Error as StorageError;
 
 use crate::watch;
-use chorale_types::{Attestation, Epoch, Height, Outcome, codec_struct};
+use chorale_types::{Attestation, DomainId, Epoch, Height, Outcome, codec_struct};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -46,6 +54,8 @@ const EVENTS_MAX: usize = 1024;
 /// What the actor is told once.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Whose outcomes.
+    pub domain: DomainId,
     /// Heights whose attestations are kept.
     pub retention_heights: u64,
     /// How long after it was settled the attestation of a height is asked for.
@@ -76,6 +86,10 @@ codec_struct!(Closing { outcome, attestation });
 enum Request {
     /// The attestation of a height.
     Get { height: Height, reply: oneshot::Sender<Option<Attestation>> },
+    /// The first attestations above a height, which rise; so many at most.
+    After { height: Height, max: usize, reply: oneshot::Sender<Vec<Attestation>> },
+    /// The last one.
+    Latest { reply: oneshot::Sender<Option<Attestation>> },
     /// How an epoch ended.
     Closing { epoch: Epoch, reply: oneshot::Sender<Option<Closing>> },
 }
@@ -119,6 +133,22 @@ impl Mailbox {
     pub async fn get(&self, height: Height) -> Option<Attestation> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Get { height, reply }).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// The first attestations above a height, which rise; so many at most. None if the node is stopping.
+    pub async fn after(&self, height: Height, max: usize) -> Vec<Attestation> {
+        let (reply, answer) = oneshot::channel();
+        if self.requests.send(Request::After { height, max, reply }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// The last attestation; none if there is none yet, or the node is stopping.
+    pub async fn latest(&self) -> Option<Attestation> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Latest { reply }).await.ok()?;
         answer.await.ok()?
     }
 

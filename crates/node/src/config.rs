@@ -67,6 +67,16 @@ pub struct PeerConfig {
     pub bulk: SocketAddr,
 }
 
+/// What executes the rollups of a domain for this validator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutorConfig {
+    /// The domain.
+    pub domain: u64,
+    /// The address of one of its rollups at a `chorale rollup` that this validator trusts: its own.
+    pub url: String,
+}
+
 /// The configuration of a node. Relative paths are relative to the file's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +108,9 @@ pub struct NodeConfig {
     /// The other validators.
     #[serde(default)]
     pub peers: Vec<PeerConfig>,
+    /// What executes the rollups that this validator attests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub executors: Vec<ExecutorConfig>,
 }
 
 const fn default_rpc_requests_per_second() -> u64 {
@@ -186,6 +199,14 @@ impl NodeConfig {
                 "[[peers]]\nnode = \"{}\"\norder = \"{}\"\nbulk = \"{}\"\n\n",
                 peer.node, peer.order, peer.bulk
             ));
+        }
+        text.push_str(
+            "# What executes the rollups of the domains that this validator attests by the genesis: `url` is the address of\n\
+             # one of the rollups at a `chorale rollup`. The validator signs what it says was computed, so run your own.\n",
+        );
+        for executor in &self.executors {
+            let url = toml::Value::String(executor.url.clone());
+            text.push_str(&format!("[[executors]]\ndomain = {}\nurl = {url}\n\n", executor.domain));
         }
         text
     }

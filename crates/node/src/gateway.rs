@@ -8,6 +8,7 @@
 
 mod answers;
 mod backend;
+mod domains;
 mod limits;
 mod metrics;
 mod places;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod consensus;
 pub mod dispersal;
 pub mod evidence;
+pub mod executor;
 pub mod full;
 pub mod gateway;
 pub mod mempool;

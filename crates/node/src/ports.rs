@@ -88,6 +88,13 @@ impl Epochs {
     pub fn get(&self, epoch: Epoch) -> Option<Arc<EpochInfo>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&epoch).cloned()
     }
+
+    /// The epoch of a height, if it is known.
+    #[must_use]
+    pub fn at(&self, height: Height) -> Option<Arc<EpochInfo>> {
+        let epochs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        epochs.values().rev().find(|info| info.start.height < height && height <= info.closing).cloned()
+    }
 }
 
 /// The chain as consensus drives it.

@@ -3,15 +3,15 @@
 use crate::{
     actors::{Handles, Identity, Node, Running},
     attestation,
-    config::{ConfigError, Keys, NEW_NODE_FILE, NodeConfig},
-    consensus, evidence, full, gateway, mempool,
+    config::{ConfigError, ExecutorConfig, Keys, NEW_NODE_FILE, NodeConfig},
+    consensus, evidence, executor, full, gateway, mempool,
     mesh::{self, Mesh},
     payloads, settlement, store,
 };
 use chorale_foundation::runtime::{Metrics as _, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
-use chorale_types::Genesis;
+use chorale_types::{DomainId, Genesis};
 use jsonrpsee::server::ServerHandle;
-use std::{fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tracing::info;
 
 /// How long actors may take to finish when the node is shut down.
@@ -61,6 +61,9 @@ pub enum NodeError {
     /// Whom to follow.
     #[error("follow: {0}")]
     Follow(#[from] chorale_client::UrlError),
+    /// An executor.
+    #[error("executors: {0}")]
+    Executor(chorale_client::UrlError),
     /// Attestations on disk.
     #[error(transparent)]
     Attestations(#[from] attestation::StorageError),
@@ -122,8 +125,15 @@ async fn start(
     let mesh = Mesh::start(&context.child("mesh"), &mesh::Config::new(config, genesis, keys)?);
     let me = keys.node();
     let identity = Identity { me, consensus: keys.consensus.clone(), is_new, partition: String::new() };
-    let node = Node::open(context, genesis, identity, mesh).await?;
-    let Handles { chain, pool, payloads, settlement, attestation, evidence } = node.handles.clone();
+    let executed = executors(config, genesis)?;
+    let mut node = Node::open(context, genesis, identity, mesh, &executed.keys().copied().collect()).await?;
+    let Handles { chain, pool, payloads, settlement, attestation, domains, evidence } = node.handles.clone();
+    for feed in std::mem::take(&mut node.feeds) {
+        let Some(executor) = executed.get(&feed.domain).cloned() else { continue };
+        let client = executor::client(&executor.url).map_err(NodeError::Executor)?;
+        let (chain, settlement) = (genesis.chain(), settlement.clone());
+        context.child("executor").spawn(move |_| executor::follow(executor, client, chain, settlement, feed));
+    }
 
     let timeline = gateway::Timeline::default();
     let (seen, settled, attested) = (chain.clone(), settlement.settled(), attestation.attested());
@@ -137,6 +147,7 @@ async fn start(
         payloads,
         settlement,
         attestation,
+        domains,
         timeline,
         evidence,
         subscriptions: gateway::places_for_subscriptions(),
@@ -145,4 +156,23 @@ async fn start(
     let metrics = context.child("metrics");
     let gateway = gateway::start(config.listen_rpc, config.rpc_limits(), backend, move || metrics.encode()).await?;
     Ok((node.start(context), gateway))
+}
+
+/// The executors that are configured, by domain.
+fn executors(config: &NodeConfig, genesis: &Genesis) -> Result<BTreeMap<DomainId, executor::Config>, NodeError> {
+    let mut executors = BTreeMap::new();
+    for (index, ExecutorConfig { domain, url }) in config.executors.iter().enumerate() {
+        let problem = |problem: String| {
+            let problem = format!("executors[{index}].domain {problem}");
+            NodeError::Config(ConfigError::Content { path: config.genesis.clone(), problem })
+        };
+        let domain = DomainId(*domain);
+        if genesis.domain(domain).is_none() {
+            return Err(problem(format!("is {domain}, and by the genesis no rollup is in that domain")));
+        }
+        if executors.insert(domain, executor::Config { domain, url: url.clone() }).is_some() {
+            return Err(problem(format!("is {domain} again: one executor is asked for each domain")));
+        }
+    }
+    Ok(executors)
 }

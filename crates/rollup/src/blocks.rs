@@ -19,6 +19,8 @@ pub(crate) struct Blocks {
     transactions: B256Map<(u64, usize)>,
     /// The chain as it was after the last blocks; the newest at the end.
     views: VecDeque<Arc<Chain>>,
+    /// The last block that is attested by stake.
+    finalized: u64,
 }
 
 /// Why a block's state cannot be looked at.
@@ -40,6 +42,7 @@ impl Blocks {
             numbers: B256Map::default(),
             transactions: B256Map::default(),
             views: views.into_iter().map(Arc::new).collect(),
+            finalized: 0,
         };
         for block in recent {
             blocks.remember(Arc::new(block));
@@ -49,6 +52,11 @@ impl Blocks {
             "the last block and the last view are not the same"
         );
         blocks
+    }
+
+    /// Everything up to this block is attested by stake.
+    pub(crate) fn finalize(&mut self, number: u64) {
+        self.finalized = number;
     }
 
     /// Takes a block in, with the chain as it is after it.
@@ -122,7 +130,8 @@ impl Blocks {
     pub(crate) fn number(&self, tag: BlockNumberOrTag) -> u64 {
         match tag {
             BlockNumberOrTag::Number(number) => number,
-            BlockNumberOrTag::Earliest | BlockNumberOrTag::Finalized => 0,
+            BlockNumberOrTag::Earliest => 0,
+            BlockNumberOrTag::Finalized => self.finalized,
             BlockNumberOrTag::Latest | BlockNumberOrTag::Pending | BlockNumberOrTag::Safe => self.head().number,
         }
     }

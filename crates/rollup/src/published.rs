@@ -8,12 +8,12 @@ use crate::{
     record::{BundleRecord, Executed},
     store::Restored,
 };
-use chorale_types::{BundleId, DomainId, Height, RollupId};
+use chorale_types::{BundleId, DomainId, ExecutedHeight, Height, RollupId};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Heights that a subscriber may be behind.
 const NEWS_MAX: usize = 1_024;
@@ -26,6 +26,8 @@ pub(crate) const BUNDLES_MAX: usize = 1_024;
 pub(crate) struct Published {
     pub(crate) domain: DomainId,
     pub(crate) height: Height,
+    /// The last height of which it is attested what it became.
+    pub(crate) attested: Height,
     pub(crate) rollups: BTreeMap<RollupId, Blocks>,
     pub(crate) pending: BTreeMap<RollupId, Pending>,
     /// The last bundles.
@@ -34,10 +36,22 @@ pub(crate) struct Published {
     pub(crate) recent: VecDeque<BundleId>,
 }
 
+impl Published {
+    fn finalize(&mut self, executed: &ExecutedHeight) {
+        self.attested = executed.outcome.height;
+        for head in executed.heads.iter() {
+            if let Some(blocks) = self.rollups.get_mut(&head.rollup) {
+                blocks.finalize(head.number);
+            }
+        }
+    }
+}
+
 /// Shared by all servers. The lock is held for looking things up only, never while something is executed.
 #[derive(Debug)]
 pub(crate) struct Shared {
     published: RwLock<Published>,
+    height: watch::Sender<Height>,
     /// Tells of every height that was published, and which rollups have a block of it.
     news: broadcast::Sender<News>,
 }
@@ -48,8 +62,9 @@ pub(crate) type News = std::sync::Arc<BTreeMap<RollupId, u64>>;
 impl Shared {
     /// Shows what was written, and gives the domain to go on with.
     pub(crate) fn new(restored: Restored) -> (Self, chorale_evm::Domain) {
-        let Restored { domain, rollups, bundles } = restored;
-        let published = Published {
+        let Restored { domain, rollups, bundles, attested } = restored;
+        let mut published = Published {
+            attested: Height(0),
             domain: domain.id(),
             height: domain.height(),
             pending: rollups.keys().map(|rollup| (*rollup, Pending::default())).collect(),
@@ -57,7 +72,11 @@ impl Shared {
             recent: bundles.iter().map(|(id, _)| *id).collect(),
             bundles: bundles.into_iter().collect(),
         };
-        (Self { published: RwLock::new(published), news: broadcast::channel(NEWS_MAX).0 }, domain)
+        if let Some(attested) = attested {
+            published.finalize(&attested);
+        }
+        let height = watch::Sender::new(published.height);
+        (Self { published: RwLock::new(published), height, news: broadcast::channel(NEWS_MAX).0 }, domain)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Published> {
@@ -72,10 +91,20 @@ impl Shared {
         self.news.subscribe()
     }
 
+    /// The last height that is shown.
+    pub(crate) fn height(&self) -> watch::Receiver<Height> {
+        self.height.subscribe()
+    }
+
+    /// Shows that it is attested what a height became: that is on the disk.
+    pub(crate) fn finalize(&self, executed: &ExecutedHeight) {
+        self.write().finalize(executed);
+    }
+
     /// Shows a height that was executed, and written.
     pub(crate) fn publish(&self, executed: Executed) {
         let height = executed.height();
-        let Executed { derived, mut chains, bundles } = executed;
+        let Executed { derived, mut chains, bundles, .. } = executed;
         let news = {
             let mut published = self.write();
             let mut news = BTreeMap::new();
@@ -98,6 +127,7 @@ impl Shared {
             published.height = height;
             news
         };
+        self.height.send_replace(height);
         // Nobody has to listen.
         let _ = self.news.send(news.into());
     }

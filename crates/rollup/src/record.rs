@@ -2,7 +2,7 @@
 
 use alloy_primitives::{TxHash, keccak256};
 use chorale_evm::{Chain, DerivedHeight, Domain, Effect};
-use chorale_types::{BundleId, Height, Lane, RollupId};
+use chorale_types::{BundleId, ExecutedBundle, ExecutedHeight, Height, Lane, RollupId, codec::List};
 use std::collections::BTreeMap;
 
 /// A height that was executed.
@@ -13,6 +13,8 @@ pub(crate) struct Executed {
     pub(crate) chains: BTreeMap<RollupId, Chain>,
     /// Its bundles, in order.
     pub(crate) bundles: Vec<(BundleId, BundleRecord)>,
+    /// All that its outcome commits to.
+    pub(crate) attested: ExecutedHeight,
 }
 
 /// A bundle that was executed.
@@ -62,11 +64,22 @@ impl Executed {
             let legs = legs.remove(&bundle.id).unwrap_or_default();
             (bundle.id, BundleRecord { height, fate: Fate::from(&bundle.effect), legs })
         });
-        Self { chains: derived.blocks.keys().filter_map(chain).collect(), bundles: bundles.collect(), derived }
+        let (chains, bundles) = (derived.blocks.keys().filter_map(chain).collect(), bundles.collect());
+        Self { chains, bundles, attested: executed_height(&derived), derived }
     }
 
     pub(crate) const fn height(&self) -> Height {
         self.derived.outcome.height
+    }
+}
+
+fn executed_height(derived: &DerivedHeight) -> ExecutedHeight {
+    let effects = derived.bundles.iter();
+    let effects = effects.map(|bundle| ExecutedBundle { id: bundle.id, effect: bundle.effect.attested() });
+    ExecutedHeight {
+        outcome: derived.outcome.clone(),
+        heads: List::new(derived.heads.clone()).expect("a domain has few rollups"),
+        bundles: List::new(effects.collect()).expect("payloads have at most as many"),
     }
 }
 

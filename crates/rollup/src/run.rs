@@ -176,7 +176,7 @@ fn domain(config: &Config) -> Result<Domain, RollupError> {
         rollups.insert(rollup, (pinned(genesis, execution)?, execution.domain));
     }
     let domain = rollups.values().next().ok_or(RollupError::Nothing)?.1;
-    let expected: Vec<u64> = config.genesis.domain(domain).map(|(rollup, _)| rollup.0).collect();
+    let expected: Vec<u64> = config.genesis.rollups_of(domain).map(|(rollup, _)| rollup.0).collect();
     let given: Vec<u64> = rollups.keys().copied().collect();
     if given != expected || config.rollups.len() != expected.len() {
         return Err(RollupError::Domain { domain, expected, given });

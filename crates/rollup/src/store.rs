@@ -7,6 +7,7 @@
 //! itself at every start by its root, which the last header names. Everything else has a seal, or is looked at again when
 //! it is read.
 
+mod attested;
 mod errors;
 mod read;
 mod restore;
@@ -33,7 +34,7 @@ use std::{
 };
 
 /// The one format there is. What an older program wrote with another one is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The file in the data folder.
 const FILE: &str = "rollups.redb";
 /// Memory for pages that were read or written; the operating system keeps more.

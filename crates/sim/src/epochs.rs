@@ -57,7 +57,7 @@ impl Epochs {
         let turn = usize::try_from(epoch.0 % count as u64).unwrap_or_default();
         let members = (0..count).map(|node| {
             let (node_key, key) = keys(node);
-            Validator { node: node_key, key, weight: self.weights[(node + turn) % count] }
+            Validator::new(node_key, key, self.weights[(node + turn) % count])
         });
         let validators = ValidatorSet::new(members.collect()).expect("the plan draws valid weights");
         let closing = if self.length == 0 { Height(u64::MAX) } else { Height(start.height.0 + self.length) };

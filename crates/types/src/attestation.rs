@@ -1,13 +1,18 @@
 //! Attestations: a quorum's word for the outcome of a height, the one thing that followers, wallets and contracts trust.
+//!
+//! All validators attest ordering and ledger; what the rollups of a domain became, those who execute it. Of both a quorum is
+//! more than two thirds of the weight.
 
 use crate::{
-    ChainId, Claim, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Height, Scheme, Signatories, Signature, Signers,
-    Statement, ValidatorIndex, codec_struct,
+    ChainId, Claim, Digest, DomainId, Epoch, EpochInfo, Height, Scheme, Signatories, Signature, Signers, Statement,
+    ValidatorIndex, codec_struct,
 };
 
 /// One validator's signature on an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeVote {
+    /// What was computed.
+    pub domain: DomainId,
     /// The epoch.
     pub epoch: Epoch,
     /// The height.
@@ -16,34 +21,36 @@ pub struct OutcomeVote {
     pub root: Digest,
     /// Who signs.
     pub author: ValidatorIndex,
-    /// Over [`Statement::Outcome`] of domain 0.
+    /// Over [`OutcomeVote::statement`].
     pub signature: Signature,
 }
-codec_struct!(OutcomeVote { epoch, height, root, author, signature });
+codec_struct!(OutcomeVote { domain, epoch, height, root, author, signature });
 
 impl OutcomeVote {
     /// What the signature is over.
     #[must_use]
     pub const fn statement(&self) -> Statement {
-        Statement::Outcome { domain: DOMAIN_ORDERING, height: self.height, root: self.root }
+        Statement::Outcome { domain: self.domain, height: self.height, root: self.root }
     }
 }
 
 /// A quorum signed one root for a height.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attestation {
+    /// What was computed.
+    pub domain: DomainId,
     /// The epoch.
     pub epoch: Epoch,
     /// The height.
     pub height: Height,
     /// The outcome's root.
     pub root: Digest,
-    /// Who signed: at least a quorum of the epoch's weight.
+    /// Who signed: at least a quorum of the weight of those who attest the domain in the epoch.
     pub signers: Signers,
     /// The aggregate of their signatures.
     pub signature: Signature,
 }
-codec_struct!(Attestation { epoch, height, root, signers, signature });
+codec_struct!(Attestation { domain, epoch, height, root, signers, signature });
 
 /// Why an attestation proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +75,8 @@ pub enum AttestationError {
         /// Its last height.
         last: Height,
     },
-    /// Signers of another set, or too few.
-    #[error("the signers are of another validator set")]
+    /// Signers of another set, or of none that attests the domain.
+    #[error("the signers are of another validator set, or one of them does not attest the domain")]
     Signers,
     /// Too little weight.
     #[error("signers of weight {weight}; a quorum is {quorum}")]
@@ -88,7 +95,7 @@ impl Attestation {
     /// What the signatures are over.
     #[must_use]
     pub const fn statement(&self) -> Statement {
-        Statement::Outcome { domain: DOMAIN_ORDERING, height: self.height, root: self.root }
+        Statement::Outcome { domain: self.domain, height: self.height, root: self.root }
     }
 
     /// Checks it against its epoch. One pairing check.
@@ -106,8 +113,8 @@ impl Attestation {
             return Err(AttestationError::Height { height, epoch, first, last });
         }
         let validators = &info.validators;
-        let weight = validators.weight_of(&self.signers).ok_or(AttestationError::Signers)?;
-        let quorum = validators.quorum();
+        let weight = validators.weight_in(self.domain, &self.signers).ok_or(AttestationError::Signers)?;
+        let quorum = validators.quorum_of(self.domain);
         if weight < quorum {
             return Err(AttestationError::Weight { weight, quorum });
         }

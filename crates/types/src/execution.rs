@@ -1,9 +1,10 @@
 //! Execution outcomes: what a domain's rollups became at a height, under one root.
 
 use crate::{
-    BundleId, ChainId, Digest, DomainId, Height, RollupId, Statement,
-    codec::{Buf, Encode, EncodeSize, Error, Read, ReadExt, Write},
+    BundleId, ChainId, Digest, DomainId, Height, MerklePath, RollupId, Statement,
+    codec::{Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_struct,
+    limits::{DOMAIN_ROLLUPS_MAX, EXECUTED_BUNDLES_MAX},
     merkle::MerkleTree,
     tagged_hash,
 };
@@ -22,6 +23,12 @@ pub struct RollupHead {
     pub state: Digest,
 }
 codec_struct!(RollupHead { rollup, number, block, state });
+
+impl RollupHead {
+    fn digest(&self) -> Digest {
+        tagged_hash("chorale/rollup-head/v1", &[&self.encode()])
+    }
+}
 
 /// What became of a bundle that was promised to execute as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +98,12 @@ pub struct ExecutedBundle {
 }
 codec_struct!(ExecutedBundle { id, effect });
 
+impl ExecutedBundle {
+    fn digest(&self) -> Digest {
+        tagged_hash("chorale/executed-bundle/v1", &[&self.encode()])
+    }
+}
+
 /// What a domain became at a height with content for one of its rollups: a pure function of the order up to there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionOutcome {
@@ -121,19 +134,84 @@ impl ExecutionOutcome {
     /// What they sign.
     #[must_use]
     pub fn statement(&self) -> Statement {
-        Statement::Outcome { domain: self.domain.0, height: self.height, root: self.root() }
+        Statement::Outcome { domain: self.domain, height: self.height, root: self.root() }
     }
 
     /// The root over heads of rollups, which rise by rollup.
     #[must_use]
     pub fn rollups_root(heads: &[RollupHead]) -> Digest {
-        MerkleTree::new(heads.iter().map(|head| tagged_hash("chorale/rollup-head/v1", &[&head.encode()]))).root()
+        MerkleTree::new(heads.iter().map(RollupHead::digest)).root()
     }
 
     /// The root over the bundles of a height.
     #[must_use]
     pub fn bundles_root(bundles: &[ExecutedBundle]) -> Digest {
-        let digest = |bundle: &ExecutedBundle| tagged_hash("chorale/executed-bundle/v1", &[&bundle.encode()]);
-        MerkleTree::new(bundles.iter().map(digest)).root()
+        MerkleTree::new(bundles.iter().map(ExecutedBundle::digest)).root()
+    }
+}
+
+/// What a domain became at a height, with all that its outcome commits to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutedHeight {
+    /// The outcome.
+    pub outcome: ExecutionOutcome,
+    /// Where all rollups of the domain are, by rollup.
+    pub heads: List<RollupHead, DOMAIN_ROLLUPS_MAX>,
+    /// What became of the height's bundles, in the order in which they executed.
+    pub bundles: List<ExecutedBundle, EXECUTED_BUNDLES_MAX>,
+}
+codec_struct!(ExecutedHeight { outcome, heads, bundles });
+
+impl ExecutedHeight {
+    /// That a bundle is among them, if it is.
+    #[must_use]
+    pub fn prove_bundle(&self, id: BundleId) -> Option<BundleEffectProof> {
+        let index = self.bundles.iter().position(|bundle| bundle.id == id)?;
+        let path = MerkleTree::new(self.bundles.iter().map(ExecutedBundle::digest)).path(index, 1)?;
+        Some(BundleEffectProof { bundle: self.bundles[index], path })
+    }
+
+    /// That a rollup is where it is, if it is of the domain.
+    #[must_use]
+    pub fn prove_head(&self, rollup: RollupId) -> Option<RollupHeadProof> {
+        let index = self.heads.iter().position(|head| head.rollup == rollup)?;
+        let path = MerkleTree::new(self.heads.iter().map(RollupHead::digest)).path(index, 1)?;
+        Some(RollupHeadProof { head: self.heads[index], path })
+    }
+}
+
+/// That this became of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleEffectProof {
+    /// The bundle.
+    pub bundle: ExecutedBundle,
+    /// Its path.
+    pub path: MerklePath,
+}
+codec_struct!(BundleEffectProof { bundle, path });
+
+impl BundleEffectProof {
+    /// Whether it is under an outcome's root.
+    #[must_use]
+    pub fn holds(&self, outcome: &ExecutionOutcome) -> bool {
+        self.path.verify(&[self.bundle.digest()], &outcome.bundles)
+    }
+}
+
+/// That a rollup is at this block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupHeadProof {
+    /// The head.
+    pub head: RollupHead,
+    /// Its path.
+    pub path: MerklePath,
+}
+codec_struct!(RollupHeadProof { head, path });
+
+impl RollupHeadProof {
+    /// Whether it is under an outcome's root.
+    #[must_use]
+    pub fn holds(&self, outcome: &ExecutionOutcome) -> bool {
+        self.path.verify(&[self.head.digest()], &outcome.rollups)
     }
 }

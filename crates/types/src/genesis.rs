@@ -4,20 +4,22 @@
 //! So comments, order and spelling of the file are free, and nothing else is.
 
 mod comments;
+mod domains;
 mod file;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use domains::{BlockTimes, DomainFile, GenesisDomain};
 pub use file::{EpochFile, EvmFile, GenesisFile, RollupFile, ValidatorFile};
 pub use parameters::{GenesisParameters, RevealWhen, VotesTo};
 
 use crate::{
-    BlockId, BlockReference, ChainId, ConsensusKey, Digest, DomainId, Epoch, EpochInfo, Height, NodeKey, RollupId,
-    TimestampMs, Validator, ValidatorSet, ValidatorSetError,
+    AccountId, BlockId, BlockReference, ChainId, ConsensusKey, Digest, DomainId, Epoch, EpochInfo, Height, NodeKey,
+    RollupId, TimestampMs, Validator, ValidatorSet, ValidatorSetError,
     codec::{Blob, Encode, List},
     codec_struct,
-    limits::{PAYLOAD_SECTIONS_MAX, VALIDATORS_MAX},
+    limits::{DOMAINS_MAX, PAYLOAD_SECTIONS_MAX, VALIDATORS_MAX},
     quantise, tagged_hash,
 };
 
@@ -37,8 +39,10 @@ pub struct GenesisValidator {
     pub key: ConsensusKey,
     /// Its stake in wei.
     pub stake: u128,
+    /// The domains that it executes and attests, by id.
+    pub domains: List<DomainId, DOMAINS_MAX>,
 }
-codec_struct!(GenesisValidator { name, node, key, stake });
+codec_struct!(GenesisValidator { name, node, key, stake, domains });
 
 /// One rollup of the genesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +69,11 @@ pub struct ExecutedRollup {
     pub base_fee_change_denominator: u64,
     /// The base fee stays where a block uses one part of so many of its gas (EIP-1559); Ethereum's is 2.
     pub base_fee_elasticity: u64,
+    /// Who says that it goes on after it was suspended. If nobody is named it does so by itself, when its domain is attested
+    /// again.
+    pub owner: Option<AccountId>,
 }
-codec_struct!(ExecutedRollup { domain, genesis, base_fee_change_denominator, base_fee_elasticity });
+codec_struct!(ExecutedRollup { domain, genesis, base_fee_change_denominator, base_fee_elasticity, owner });
 
 /// Validators from an epoch on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +95,12 @@ pub struct Genesis {
     time: TimestampMs,
     parameters: GenesisParameters,
     rollups: List<GenesisRollup, PAYLOAD_SECTIONS_MAX>,
+    /// By id: all that rollups are in.
+    domains: List<GenesisDomain, DOMAINS_MAX>,
     /// By first epoch, rising; the first is of epoch 0.
     epochs: List<GenesisEpoch, EPOCHS_MAX>,
 }
-codec_struct!(Genesis { name, time, parameters, rollups, epochs });
+codec_struct!(Genesis { name, time, parameters, rollups, domains, epochs });
 
 /// Why a file is no genesis. Names the field, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +140,7 @@ impl Genesis {
     /// The chain id: H of the canonical encoding.
     #[must_use]
     pub fn chain(&self) -> ChainId {
-        ChainId(tagged_hash("chorale/genesis/v2", &[&self.encode()]))
+        ChainId(tagged_hash("chorale/genesis/v3", &[&self.encode()]))
     }
 
     /// The chain's name.
@@ -165,8 +174,27 @@ impl Genesis {
         self.rollups.get(position)
     }
 
+    /// The domains that rollups are executed in, by id.
+    #[must_use]
+    pub fn domains(&self) -> &[GenesisDomain] {
+        &self.domains
+    }
+
+    /// The rules of a domain, if a rollup is in it.
+    #[must_use]
+    pub fn domain(&self, id: DomainId) -> Option<&GenesisDomain> {
+        self.domains.iter().find(|domain| domain.id == id)
+    }
+
+    /// Whether validators attest a domain.
+    #[must_use]
+    pub fn is_attested(&self, id: DomainId) -> bool {
+        let rows = self.epochs.iter().flat_map(|row| row.validators.iter());
+        rows.into_iter().any(|validator| validator.domains.contains(&id))
+    }
+
     /// The rollups that are executed in a domain, by id.
-    pub fn domain(&self, domain: DomainId) -> impl Iterator<Item = (RollupId, &ExecutedRollup)> {
+    pub fn rollups_of(&self, domain: DomainId) -> impl Iterator<Item = (RollupId, &ExecutedRollup)> {
         let executed = self.rollups.iter().filter_map(|rollup| Some((rollup.id, rollup.execution.as_ref()?)));
         executed.filter(move |(_, execution)| execution.domain == domain)
     }
@@ -193,6 +221,14 @@ impl Genesis {
         EpochInfo { chain: self.chain(), epoch, validators, start, closing }
     }
 
+    /// An epoch as far as attestations are checked against it: its validators and its heights. The block it starts from is
+    /// none.
+    #[must_use]
+    pub fn attesting(&self, epoch: Epoch) -> EpochInfo {
+        let start = Height(epoch.0.saturating_mul(self.parameters.epoch_heights));
+        self.epoch(epoch, EpochInfo::start_block(start, self.block()))
+    }
+
     /// The name of a validator in an epoch.
     #[must_use]
     pub fn validator_name(&self, epoch: Epoch, node: &NodeKey) -> Option<String> {
@@ -208,7 +244,9 @@ fn text(name: &Name) -> String {
 fn set(row: &GenesisEpoch) -> Result<ValidatorSet, ValidatorSetError> {
     let stakes: Vec<u128> = row.validators.iter().map(|validator| validator.stake).collect();
     let members = row.validators.iter().zip(quantise(&stakes)).filter(|(_, weight)| *weight > 0);
-    let validator =
-        |(validator, weight): (&GenesisValidator, u16)| Validator { node: validator.node, key: validator.key, weight };
+    let validator = |(validator, weight): (&GenesisValidator, u16)| {
+        let GenesisValidator { node, key, domains, .. } = validator;
+        Validator { node: *node, key: *key, weight, domains: domains.clone() }
+    };
     ValidatorSet::new(members.map(validator).collect())
 }

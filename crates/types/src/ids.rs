@@ -47,6 +47,16 @@ number! {
     /// An attestation domain: a group of rollups that are executed together. 0 is ordering and ledger.
     DomainId(u64)
 }
+
+impl DomainId {
+    /// The domain of ordering and ledger, which all validators attest.
+    pub const ORDERING: Self = Self(0);
+}
+
+impl RollupId {
+    /// The chain itself: what stands in this lane is not for a rollup but for all nodes, [`SystemItem`](crate::SystemItem)s.
+    pub const SYSTEM: Self = Self(0);
+}
 number! {
     /// An epoch: a span of heights with one validator set. Counted from 0.
     Epoch(u64)

@@ -24,6 +24,7 @@ mod promise;
 mod proof;
 mod signers;
 mod signing;
+mod system;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,9 @@ pub use certificates::{
     CommitCertificate, High, QuorumCertificate, Rank, RankKind, TimeoutCertificate, TimeoutGroup, TimeoutQuorum, Tip,
 };
 pub use evidence::{Evidence, Fault};
-pub use execution::{BundleEffect, ExecutedBundle, ExecutionOutcome, RollupHead};
+pub use execution::{
+    BundleEffect, BundleEffectProof, ExecutedBundle, ExecutedHeight, ExecutionOutcome, RollupHead, RollupHeadProof,
+};
 pub use genesis::{Genesis, GenesisError};
 pub use ids::{
     BlockId, BundleId, ChainId, Commitment, Digest, DomainId, Epoch, Height, ParseIdError, RollupId, TimestampMs, TxId,
@@ -49,7 +52,7 @@ pub use lane::{ItemLeaf, Lane, LaneError, LaneItem, LaneLeaf, Leg, Place, Regist
 pub use manifest::{Manifest, ManifestRollup};
 pub use merkle::{MerklePath, SIBLINGS_MAX, merkle_root};
 pub use messages::{CommitPair, CommitProof, CommitVote, Entry, Message, Nudge, Proposal, Reproposal, Timeout, Vote};
-pub use outcome::{DOMAIN_ORDERING, Outcome, PayloadStatus};
+pub use outcome::{Outcome, PayloadStatus};
 pub use payload::{
     ENTRY_OVERHEAD_BYTES, MalformedPayload, PAYLOAD_OVERHEAD_BYTES, Payload, PayloadTooLarge, PayloadUnit,
     SECTION_OVERHEAD_BYTES,
@@ -60,6 +63,7 @@ pub use proof::{
 };
 pub use signers::Signers;
 pub use signing::{Acknowledged, BuilderId, Claim, Scheme, Signatories, Signature, Statement};
+pub use system::{Resume, SystemItem};
 pub use table::{HashKey, Table};
 pub use transaction::{Bundle, Transaction, Unit, UnitId, bundle_id};
 pub use trees::{LaneTree, OrderedBundle, OrderedLeg, RegistryTree, prove_bundle, prove_transaction};

@@ -14,6 +14,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const PAYLOAD_ENTRIES_MAX: usize = 128 * 1024;
 /// Bundles of one payload that are promised to execute as a whole: each has a signature that everybody checks.
 pub const PAYLOAD_PROMISES_MAX: usize = 4_096;
+/// Bundles that are executed as a whole at one height.
+pub const EXECUTED_BUNDLES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_PROMISES_MAX;
 /// Rollups with content in one payload.
 pub const PAYLOAD_SECTIONS_MAX: usize = 4096;
 /// Payloads that one header references.
@@ -26,6 +28,10 @@ pub const LANE_BYTES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_BYTES_MAX;
 pub const ROLLUPS_MAX: usize = 65_536;
 /// Rollups that are executed together: every node of a domain runs all of it.
 pub const DOMAIN_ROLLUPS_MAX: usize = 8;
+/// Domains of a chain.
+pub const DOMAINS_MAX: usize = 64;
+/// Heights by which the attestations of a domain may lag behind what it was given, at most.
+pub const ATTESTATION_LAG_HEIGHTS_MAX: u64 = 16_384;
 /// Heights between the one that orders a bundle and its expiry. Ids of ordered bundles are remembered that long, so
 /// that none is ordered twice.
 pub const BUNDLE_LIFETIME_HEIGHTS_MAX: u64 = 16_384;

@@ -1,16 +1,13 @@
 //! Outcomes: what validators found a height to have brought, in a few hundred bytes under one root.
 
 use crate::{
-    BlockId, ChainId, Digest, Epoch, Height, Statement, TimestampMs,
+    BlockId, ChainId, Digest, DomainId, Epoch, Height, Statement, TimestampMs,
     codec::{Buf, Encode, EncodeSize, Error, List, Read, ReadExt, Write},
     codec_struct,
     limits::HEADER_PAYLOADS_MAX,
     tagged_hash,
 };
 use chorale_foundation::BufMut;
-
-/// The attestation domain of ordering and ledger.
-pub const DOMAIN_ORDERING: u64 = 0;
 
 /// What became of a payload that a header references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +86,6 @@ impl Outcome {
     /// What validators sign.
     #[must_use]
     pub fn statement(&self) -> Statement {
-        Statement::Outcome { domain: DOMAIN_ORDERING, height: self.height, root: self.root() }
+        Statement::Outcome { domain: DomainId::ORDERING, height: self.height, root: self.root() }
     }
 }

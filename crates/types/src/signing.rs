@@ -11,8 +11,8 @@
 //! of another kind, chain or epoch.
 
 use crate::{
-    BlockId, BlockReference, ChainId, Commitment, Digest, Epoch, Height, Rank, Signers, ValidatorIndex, ValidatorSet,
-    View, codec::Write, codec_bytes, codec_newtype,
+    BlockId, BlockReference, ChainId, Commitment, Digest, DomainId, Epoch, Height, Rank, Signers, ValidatorIndex,
+    ValidatorSet, View, codec::Write, codec_bytes, codec_newtype,
 };
 use chorale_foundation::BufMut;
 use std::fmt;
@@ -103,8 +103,8 @@ pub enum Statement {
     Acknowledgement(Acknowledged),
     /// "This is the root I computed." Fields: domain, height, root.
     Outcome {
-        /// The attestation domain: 0 is ordering and ledger.
-        domain: u64,
+        /// The attestation domain.
+        domain: DomainId,
         /// The height.
         height: Height,
         /// The outcome root.

@@ -1,12 +1,12 @@
 //! The validators of an epoch: keys, weights, thresholds, leaders.
 
 use crate::{
-    BlockReference, BuilderId, ChainId, Digest, Epoch, Height, QuorumCertificate, Signature, Signers, ValidatorIndex,
-    View,
+    BlockReference, BuilderId, ChainId, Digest, DomainId, Epoch, Height, QuorumCertificate, Signature, Signers,
+    ValidatorIndex, View,
     bls::ConsensusKey,
     codec::{Encode, Error, List, Read, Write},
     codec_struct,
-    limits::{VALIDATORS_MAX, WEIGHT_TOTAL_MAX},
+    limits::{DOMAINS_MAX, VALIDATORS_MAX, WEIGHT_TOTAL_MAX},
     tagged_hash,
 };
 use chorale_foundation::{
@@ -34,10 +34,24 @@ pub struct Validator {
     pub key: ConsensusKey,
     /// Its integer weight: voting power, chunk count and weight on L1 alike. Never zero.
     pub weight: u16,
+    /// The domains that it executes and attests, besides ordering and ledger. They rise.
+    pub domains: List<DomainId, DOMAINS_MAX>,
 }
-codec_struct!(Validator { node, key, weight });
+codec_struct!(Validator { node, key, weight, domains });
 
 impl Validator {
+    /// A validator that attests ordering and ledger only.
+    #[must_use]
+    pub fn new(node: NodeKey, key: ConsensusKey, weight: u16) -> Self {
+        Self { node, key, weight, domains: List::default() }
+    }
+
+    /// Whether it attests a domain: ordering and ledger everybody, others those who opted in.
+    #[must_use]
+    pub fn attests(&self, domain: DomainId) -> bool {
+        domain == DomainId::ORDERING || self.domains.contains(&domain)
+    }
+
     /// The id under which it builds its own payloads.
     #[must_use]
     pub fn builder(&self) -> BuilderId {
@@ -72,6 +86,9 @@ pub enum ValidatorSetError {
     /// Too much weight in all.
     #[error("weights add up to {0}, at most {WEIGHT_TOTAL_MAX} are allowed")]
     TotalWeight(u64),
+    /// Domains in disorder, or ordering among them.
+    #[error("the domains of validator {0} have to rise, from 1 on")]
+    Domains(usize),
     /// One key twice.
     #[error("validator {0} repeats a key of an earlier one")]
     RepeatedKey(usize),
@@ -90,6 +107,10 @@ impl ValidatorSet {
         for (position, validator) in validators.iter().enumerate() {
             if validator.weight == 0 {
                 return Err(ValidatorSetError::Weightless(position));
+            }
+            let rise = validator.domains.is_sorted_by(|a, b| a < b);
+            if !rise || validator.domains.first() == Some(&DomainId::ORDERING) {
+                return Err(ValidatorSetError::Domains(position));
             }
             if !nodes.insert(validator.node) || !keys.insert(validator.key.encode()) {
                 return Err(ValidatorSetError::RepeatedKey(position));
@@ -169,6 +190,27 @@ impl ValidatorSet {
         (signers.validators() == self.len()).then(|| signers.iter().map(|index| self.weight(index)).sum())
     }
 
+    /// Total weight of those who attest a domain.
+    #[must_use]
+    pub fn total_of(&self, domain: DomainId) -> u64 {
+        let attesting = self.validators.iter().filter(|validator| validator.attests(domain));
+        attesting.map(|validator| u64::from(validator.weight)).sum()
+    }
+
+    /// Quorum of those who attest a domain, as [`ValidatorSet::quorum`]; more than there is if nobody does.
+    #[must_use]
+    pub fn quorum_of(&self, domain: DomainId) -> u64 {
+        2 * self.total_of(domain) / 3 + 1
+    }
+
+    /// The weight of all who signed, or `None` if the bitmap is of another set size, or one of them does not attest the
+    /// domain.
+    #[must_use]
+    pub fn weight_in(&self, domain: DomainId, signers: &Signers) -> Option<u64> {
+        let attest = |index| self.get(index).is_some_and(|validator| validator.attests(domain));
+        self.weight_of(signers).filter(|_| signers.iter().all(attest))
+    }
+
     /// Whether these signers are of this set and carry a quorum.
     #[must_use]
     pub fn is_quorum(&self, signers: &Signers) -> bool {
@@ -178,7 +220,7 @@ impl ValidatorSet {
     /// The hash that an outcome names the next set by.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        tagged_hash("chorale/validators/v1", &[&self.encode()])
+        tagged_hash("chorale/validators/v2", &[&self.encode()])
     }
 }
 

@@ -12,11 +12,8 @@ fn secret(index: u16) -> ConsensusSecret {
 }
 
 fn set(count: u16) -> ValidatorSet {
-    let validator = |index: u16| Validator {
-        node: NodeKey(tagged_hash("bench/node", &[&index.to_be_bytes()]).0),
-        key: secret(index).public(),
-        weight: 1,
-    };
+    let node = |index: u16| NodeKey(tagged_hash("bench/node", &[&index.to_be_bytes()]).0);
+    let validator = |index: u16| Validator::new(node(index), secret(index).public(), 1);
     ValidatorSet::new((0..count).map(validator).collect()).expect("distinct keys of weight 1")
 }
 

@@ -8,7 +8,7 @@ use chorale_node::config::{
 use chorale_rollup::{RollupConfig, ServedRollup};
 use chorale_types::{
     codec::Encode,
-    genesis::{EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
+    genesis::{DomainFile, EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
 };
 use std::{
     fs,
@@ -151,6 +151,7 @@ impl Layout {
                 genesis: hex::encode(chorale_rollup::genesis_hash(&genesis)?),
                 base_fee_change_denominator: 8,
                 base_fee_elasticity: 2,
+                owner: None,
             });
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
             rollups.push(ServedRollup { genesis: name.into(), listen });
@@ -239,13 +240,17 @@ pub(crate) fn validator(name: String, keys: &Keys, stake_wei: u128) -> Result<Va
         key: hex::encode(secret.public().encode()),
         possession: hex::encode(secret.prove_possession().0),
         stake: stake_wei.to_string(),
+        domains: Vec::new(),
     })
 }
 
 fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let domains = if executed.is_empty() { Vec::new() } else { vec![DOMAIN] };
     let validators = nodes.iter().zip(&plan.stakes).enumerate().map(|(index, (node, stake))| {
-        validator(format!("validator-{index}"), &node.keys, u128::from(*stake) * WEI_PER_ETHER)
+        let stake = u128::from(*stake) * WEI_PER_ETHER;
+        let validator = validator(format!("validator-{index}"), &node.keys, stake)?;
+        Ok(ValidatorFile { domains: domains.clone(), ..validator })
     });
     let evms = executed.iter().cloned().map(Some).chain(std::iter::repeat(None));
     let rollups = (FIRST_ROLLUP..).zip(0..plan.rollups).zip(evms).map(|((id, index), evm)| RollupFile {
@@ -259,6 +264,7 @@ fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<Strin
         time_ms: u64::try_from(now.as_millis())?,
         parameters: plan.parameters.clone(),
         rollups: rollups.collect(),
+        domains: if executed.is_empty() { Vec::new() } else { vec![DomainFile::new(DOMAIN)] },
         validators: validators.collect::<Result<_>>()?,
         epochs: Vec::new(),
     };

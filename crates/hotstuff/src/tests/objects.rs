@@ -18,7 +18,7 @@ pub(super) struct Maker {
 pub(super) fn validators(weights: &[u16]) -> ValidatorSet {
     let of = |(index, weight): (usize, &u16)| {
         let seed = tagged_hash("test/key", &[&index.to_be_bytes()]);
-        Validator { node: NodeKey(seed.0), key: ConsensusSecret::from_seed(seed.0).public(), weight: *weight }
+        Validator::new(NodeKey(seed.0), ConsensusSecret::from_seed(seed.0).public(), *weight)
     };
     ValidatorSet::new(weights.iter().enumerate().map(of).collect()).unwrap()
 }

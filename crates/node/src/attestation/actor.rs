@@ -1,10 +1,11 @@
 //! The attestation actor.
 
 use super::{
-    Closing, Config, Event, Ingress, Mailbox, Message, Request,
+    Ask, Closing, Computed, Config, Event, Ingress, Input, Mailbox, Message, Messages,
+    input::Batch,
     missing::{ASK_TURN_MS, Missing, Whom},
     store::{Attestations, Error as StorageError, Signed},
-    votes::{Quorum, Votes},
+    votes::{HEIGHTS_BEHIND_MAX, Quorum, Votes},
 };
 use crate::{
     dispersal::keys::{node_key, peer_of},
@@ -15,10 +16,10 @@ use crate::{
 };
 use chorale_foundation::{
     cryptography::ed25519::PublicKey,
-    p2p::{Receiver, Recipients, Sender},
+    p2p::{Recipients, Sender},
 };
 use chorale_types::{
-    Attestation, DOMAIN_ORDERING, Digest, Epoch, Height, NodeKey, OutcomeVote, Scheme, Statement, TimestampMs,
+    Attestation, Digest, DomainId, Epoch, EpochInfo, Height, NodeKey, OutcomeVote, Scheme, Statement, TimestampMs,
     ValidatorIndex, codec::Encode,
 };
 use std::{
@@ -28,10 +29,11 @@ use std::{
 };
 use tracing::{debug, error, warn};
 
-/// Heights that are signed together at most: one write to disk for all of them.
-const BATCH_MAX: u64 = 64;
 /// Heights behind the last committed one whose signatures are sent unasked.
 const RECENT_HEIGHTS: u64 = 64;
+/// Heights of executed rollups below the last attested one that are looked at again after a restart: one of them may be
+/// neither signed nor attested.
+const REOPENED_HEIGHTS: u64 = 1_024;
 /// Heights between syncs of attestations.
 const SYNC_HEIGHTS: u64 = 64;
 /// Why a validator whose signature does not hold is cut off.
@@ -53,10 +55,12 @@ pub enum Stopped {
     },
     /// This node found another outcome than a quorum.
     #[error(
-        "at height {height} this node found the outcome {ours}, and a quorum attested {attested}: this node, or a \
+        "of domain {domain} at height {height} this node found the outcome {ours}, and a quorum attested {attested}: this node, or a \
          quorum, is wrong. It stops; do not delete its data before you know which"
     )]
     Diverged {
+        /// The domain.
+        domain: DomainId,
         /// The height.
         height: Height,
         /// The root that this node computed.
@@ -66,9 +70,11 @@ pub enum Stopped {
     },
     /// This node found another outcome than it did before.
     #[error(
-        "at height {height} this node found the outcome {now}, and signed {signed} before: one history, two outcomes"
+        "of domain {domain} at height {height} this node found the outcome {now}, and signed {signed} before: one history, two outcomes"
     )]
     Inconsistent {
+        /// The domain.
+        domain: DomainId,
         /// The height.
         height: Height,
         /// The root computed now.
@@ -79,7 +85,7 @@ pub enum Stopped {
 }
 
 /// What the actor is connected to.
-pub struct Connections<S, N, R> {
+pub struct Connections<S, N> {
     /// This node on the mesh.
     pub me: NodeKey,
     /// Whether it has a consensus key to sign with.
@@ -94,14 +100,15 @@ pub struct Connections<S, N, R> {
     pub reporter: Reporter,
     /// What was settled.
     pub settlement: settlement::Mailbox,
-    /// [`channel::ATTEST`](crate::mesh::channel::ATTEST).
-    pub channel: (N, R),
+    /// To [`channel::ATTEST`](crate::mesh::channel::ATTEST), and from it what is about the domain.
+    pub channel: (N, Messages),
 }
 
 /// See the [module](super).
-pub struct Actor<E: Context, S, N, R> {
+pub struct Actor<E: Context, S, N> {
     pub(super) context: E,
     config: Config,
+    pub(super) input: Input,
     me: NodeKey,
     signs: bool,
     pub(super) scheme: S,
@@ -110,14 +117,14 @@ pub struct Actor<E: Context, S, N, R> {
     pub(super) reporter: Reporter,
     settlement: settlement::Mailbox,
     pub(super) sender: N,
-    receiver: R,
+    messages: Messages,
     ingress: Ingress,
     pub(super) signed: Signed<E>,
     pub(super) attestations: Attestations<E>,
     pub(super) votes: Votes,
-    /// The last settled height that was looked at.
+    /// The last height that was looked at.
     pub(super) last: Height,
-    /// The last height that was settled before the node was started.
+    /// The last height that was computed before the node was started.
     restart: Height,
     pub(super) missing: Missing,
     /// Attestations of heights that are not settled here yet, not verified.
@@ -126,15 +133,13 @@ pub struct Actor<E: Context, S, N, R> {
     synced: Height,
 }
 
-impl<E, S, N, R> Actor<E, S, N, R>
+impl<E, S, N> Actor<E, S, N>
 where
     E: Context,
     S: Scheme + Send + Sync + 'static,
     N: Sender<PublicKey = PublicKey>,
-    R: Receiver<PublicKey = PublicKey>,
 {
-    /// Reads what was signed and attested. `restart` is settlement's: up to there, only what is not attested is looked at
-    /// again.
+    /// Reads what was signed and attested. What comes from `input` below [`Actor::last`] is looked at if it is not attested.
     ///
     /// # Errors
     ///
@@ -142,17 +147,23 @@ where
     pub async fn open(
         context: E,
         config: Config,
-        restart: Height,
-        connections: Connections<S, N, R>,
+        input: Input,
+        connections: Connections<S, N>,
     ) -> Result<(Self, Mailbox), Stopped> {
         let Connections { me, signs, scheme, chain, peers, reporter, settlement, channel } = connections;
         let signed = Signed::open(context.child("signed"), &config.partition).await?;
         let attestations = Attestations::open(context.child("attestations"), &config.partition).await?;
         let (mailbox, ingress) = Mailbox::new();
-        let (sender, receiver) = channel;
+        let (sender, messages) = channel;
+        let domain = config.domain;
+        let restart = match &input {
+            Input::Settlement(settled) => settled.restart(),
+            Input::Executor(_) | Input::Nobody(_) => attestations.last(),
+        };
         let mut actor = Self {
             context,
             config,
+            input,
             me,
             signs,
             scheme,
@@ -161,11 +172,11 @@ where
             reporter,
             settlement,
             sender,
-            receiver,
+            messages,
             ingress,
             signed,
             attestations,
-            votes: Votes::default(),
+            votes: Votes::new(domain),
             last: restart,
             restart,
             missing: Missing::default(),
@@ -181,9 +192,23 @@ where
     fn reopen(&mut self) {
         let attested: BTreeSet<u64> = self.attestations.heights().into_iter().collect();
         let oldest = self.restart.0.saturating_sub(self.config.retention_heights).max(1);
-        let missing = (oldest..=self.restart.0).find(|height| !attested.contains(height));
-        self.last = missing.map_or(self.restart, |height| Height(height - 1));
+        self.last = match &self.input {
+            Input::Settlement(_) => {
+                let missing = (oldest..=self.restart.0).find(|height| !attested.contains(height));
+                missing.map_or(self.restart, |height| Height(height - 1))
+            }
+            // Which heights there are only the executor knows.
+            Input::Executor(_) => Height(self.restart.0.saturating_sub(REOPENED_HEIGHTS)),
+            Input::Nobody(_) => self.restart,
+        };
+        self.input.begin_after(self.last);
         self.publish(self.last);
+    }
+
+    /// What comes after this height is wanted from the [`Input`].
+    #[must_use]
+    pub const fn last(&self) -> Height {
+        self.last
     }
 
     /// Runs until the node is shut down.
@@ -193,23 +218,20 @@ where
     /// See [`Stopped`]. After any of them the node has to stop.
     pub async fn run(mut self) -> Result<(), Stopped> {
         let mut stopped = self.context.stopped();
-        let mut settled = self.settlement.settled();
         loop {
-            let last = *settled.borrow_and_update();
-            self.look(last).await?;
+            while let Some(batch) = self.input.ready().await? {
+                self.take(batch).await?;
+            }
             let pause_ms = if self.missing.is_empty() { self.config.ask_after_ms.max(1) } else { ASK_TURN_MS };
             let wake = self.context.sleep(Duration::from_millis(pause_ms));
             tokio::select! {
                 biased;
                 _ = &mut stopped => return self.shut_down().await,
-                changed = settled.changed() => if changed.is_err() { return self.shut_down().await },
-                Some(request) = self.ingress.requests.recv() => match request {
-                    Request::Get { height, reply } => drop(reply.send(self.attestations.get(height).await?)),
-                    Request::Closing { epoch, reply } => drop(reply.send(self.attestations.closing(epoch).await?)),
-                },
-                message = self.receiver.recv() => match message {
-                    Ok((peer, bytes)) => self.receive(peer, bytes.into()).await?,
-                    Err(_) => return self.shut_down().await,
+                more = self.input.changed() => if !more { return self.shut_down().await },
+                Some(request) = self.ingress.requests.recv() => self.attestations.answer(request).await?,
+                message = self.messages.recv() => match message {
+                    Some((peer, message)) => self.receive(&peer, message).await?,
+                    None => return self.shut_down().await,
                 },
                 () = wake => {}
             }
@@ -222,49 +244,34 @@ where
         Ok(self.attestations.sync().await?.await.map_err(StorageError::from)?)
     }
 
-    /// Looks at heights that were settled since the last time: signs them, and checks what others say about them.
-    async fn look(&mut self, settled: Height) -> Result<(), Stopped> {
-        while self.last < settled {
-            let from = self.last.next();
-            let until = Height(settled.0.min(self.last.0.saturating_add(BATCH_MAX)));
-            let mut fresh = Vec::new();
-            while self.last < until {
-                let height = self.last.next();
-                if height <= self.restart && self.attestations.get(height).await?.is_some() {
-                    self.last = height;
-                    continue;
-                }
-                let record = match self.settlement.record(height).await {
-                    // Below retention nobody asks this node any more: it is late, which is no reason to stop.
-                    Err(settlement::Unavailable::Pruned { first }) if height <= self.restart || height < first => {
-                        self.last = height;
-                        self.votes.remove(height);
-                        self.early.remove(&height);
-                        continue;
-                    }
-                    record => record.map_err(|error| Stopped::Record { height, error })?,
-                };
-                self.last = height;
-                let outcome = record.outcome();
-                if let Some(vote) = self.sign(height, outcome.epoch, outcome.root()).await? {
-                    fresh.push(vote);
-                }
-                self.wait_for(height, outcome.root(), outcome.epoch);
+    /// Takes what this node computed: signs it, and checks what others say about it.
+    async fn take(&mut self, Batch { computed, until }: Batch) -> Result<(), Stopped> {
+        let mut fresh = Vec::new();
+        for Computed { height, epoch, root } in &computed {
+            if *height <= self.restart && self.attestations.get(*height).await?.is_some() {
+                continue;
             }
-            // Durable before sent: one write for the whole batch.
-            self.signed.sync().await?;
-            // What is long settled elsewhere is attested there. If it is not, this node's signature is asked for.
-            let recent = self.chain.committed.borrow().0.saturating_sub(RECENT_HEIGHTS);
-            for vote in fresh {
-                if vote.height.0 >= recent {
-                    self.broadcast(&Message::Vote(vote));
-                }
-                self.votes.insert(vote);
-            }
-            for height in from.0..=until.0 {
-                self.conclude(Height(height)).await?;
-            }
+            fresh.extend(self.sign(*height, *epoch, *root).await?);
+            self.wait_for(*height, *root, *epoch);
         }
+        // Durable before sent: one write for the whole batch.
+        self.signed.sync().await?;
+        self.last = self.last.max(until);
+        // What is long settled elsewhere is attested there. If it is not, this node's signature is asked for.
+        let recent = self.chain.committed.borrow().0.saturating_sub(RECENT_HEIGHTS);
+        for vote in fresh {
+            if vote.height.0 >= recent {
+                self.broadcast(&Message::Vote(vote));
+            }
+            self.votes.insert(vote);
+        }
+        for computed in &computed {
+            self.conclude(computed.height).await?;
+        }
+        let first = self.missing.first().map_or(until, |missing| missing.min(until));
+        self.votes.prune(Height(first.0.saturating_sub(HEIGHTS_BEHIND_MAX)));
+        self.early = self.early.split_off(&first);
+        self.publish(self.last);
         Ok(())
     }
 
@@ -272,7 +279,8 @@ where
     async fn sign(&mut self, height: Height, epoch: Epoch, root: Digest) -> Result<Option<OutcomeVote>, Stopped> {
         if let Some(vote) = self.signed.get(height) {
             if vote.root != root {
-                let stopped = Stopped::Inconsistent { height, now: root, signed: vote.root };
+                let stopped =
+                    Stopped::Inconsistent { domain: self.config.domain, height, now: root, signed: vote.root };
                 error!(%stopped, "stopping");
                 return Err(stopped);
             }
@@ -280,9 +288,13 @@ where
         }
         let Some(info) = self.chain.epoch(epoch).filter(|_| self.signs) else { return Ok(None) };
         let Some(author) = info.validators.index_of(&self.me) else { return Ok(None) };
-        let statement = Statement::Outcome { domain: DOMAIN_ORDERING, height, root };
+        let domain = self.config.domain;
+        if !info.validators.get(author).is_some_and(|validator| validator.attests(domain)) {
+            return Ok(None);
+        }
+        let statement = Statement::Outcome { domain, height, root };
         let signature = self.scheme.sign(info.chain, epoch, &statement);
-        let vote = OutcomeVote { epoch, height, root, author, signature };
+        let vote = OutcomeVote { domain, epoch, height, root, author, signature };
         self.signed.append(vote).await?;
         Ok(Some(vote))
     }
@@ -296,13 +308,21 @@ where
         }
     }
 
-    /// Attests a settled height if there are enough signatures, or somebody sent the attestation early.
+    /// Whose validators attest a height that is not attested yet; none if nothing is computed of it that others could
+    /// attest, or not yet.
+    pub(super) fn expected(&self, height: Height) -> Option<Arc<EpochInfo>> {
+        match &self.input {
+            Input::Nobody(_) => self.chain.epochs.at(height),
+            Input::Settlement(_) | Input::Executor(_) => self.chain.epoch(self.missing.get(height)?.epoch),
+        }
+    }
+
+    /// Attests a height if there are enough signatures, or somebody sent the attestation early.
     pub(super) async fn conclude(&mut self, height: Height) -> Result<(), Stopped> {
-        let Some(waiting) = self.missing.get(height) else { return Ok(()) };
+        let Some(info) = self.expected(height) else { return Ok(()) };
         if let Some(known) = self.attestations.get(height).await? {
             return self.attested(known, false).await;
         }
-        let Some(info) = self.chain.epoch(waiting.epoch) else { return Ok(()) };
         let early = self.early.remove(&height);
         if let Some(early) = early.filter(|early| early.verify(&self.scheme, &info).is_ok()) {
             return self.attested(early, false).await;
@@ -322,21 +342,23 @@ where
         }
     }
 
-    /// A verified attestation of a settled height.
+    /// A verified attestation of a height that was expected.
     pub(super) async fn attested(&mut self, attestation: Attestation, is_new: bool) -> Result<(), Stopped> {
         let height = attestation.height;
-        let Some(waiting) = self.missing.remove(height) else { return Ok(()) };
+        let (waiting, domain) = (self.missing.remove(height), self.config.domain);
         self.votes.remove(height);
         self.early.remove(&height);
-        if attestation.root != waiting.root {
-            let stopped = Stopped::Diverged { height, ours: waiting.root, attested: attestation.root };
+        if let Some(ours) = waiting.map(|waiting| waiting.root).filter(|ours| *ours != attestation.root) {
+            let stopped = Stopped::Diverged { domain, height, ours, attested: attestation.root };
             error!(%stopped, "stopping");
             return Err(stopped);
         }
-        self.close(&attestation, waiting.epoch).await?;
+        if domain == DomainId::ORDERING {
+            self.close(&attestation).await?;
+        }
         self.attestations.put(&attestation).await?;
         if is_new {
-            debug!(%height, signers = attestation.signers.count(), "attested");
+            debug!(%domain, %height, signers = attestation.signers.count(), "attested");
         }
         let _ = self.ingress.events.send(Event::Attested(Arc::new(attestation)));
         self.publish(self.last);
@@ -352,9 +374,9 @@ where
     }
 
     /// Keeps the outcome of a closing height with its attestation.
-    async fn close(&mut self, attestation: &Attestation, epoch: Epoch) -> Result<(), Stopped> {
+    async fn close(&mut self, attestation: &Attestation) -> Result<(), Stopped> {
         let height = attestation.height;
-        if self.chain.epoch(epoch).is_none_or(|info| info.closing != height) {
+        if self.chain.epoch(attestation.epoch).is_none_or(|info| info.closing != height) {
             return Ok(());
         }
         // It was settled before it was waited for; kept longer than attestations take, unless the chain was stuck.
@@ -368,6 +390,8 @@ where
     /// Says up to where everything is attested.
     fn publish(&self, last: Height) {
         let first_missing = self.missing.first();
+        // Who executes nothing does not know what is missing.
+        let last = if matches!(self.input, Input::Nobody(_)) { self.attestations.last() } else { last };
         let up_to = first_missing.map_or(last, |height| Height(height.0.saturating_sub(1)));
         self.ingress.attested.send_if_modified(|attested| {
             let advanced = up_to > *attested;
@@ -394,7 +418,7 @@ where
             if let Some(vote) = self.signed.get(height).copied() {
                 let _ = self.sender.send(of.clone(), Message::Vote(vote).encode(), false);
             }
-            let _ = self.sender.send(of, Message::Ask(height).encode(), false);
+            let _ = self.sender.send(of, Message::Ask(Ask { domain: self.config.domain, height }).encode(), false);
         }
     }
 

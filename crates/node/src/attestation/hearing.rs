@@ -1,52 +1,39 @@
 //! What peers say about outcomes.
 
 use super::{
-    Message,
+    Input, Message,
     actor::{Actor, SIGNED_FALSELY, Stopped},
-    votes::{HEIGHTS_AHEAD_MAX, evidence, holds},
+    votes::{HEIGHTS_AHEAD_MAX, HEIGHTS_BEHIND_MAX, evidence, holds},
 };
 use crate::{dispersal::keys::node_key, runtime::Context};
 use chorale_foundation::{
-    Bytes,
     cryptography::ed25519::PublicKey,
-    p2p::{Receiver, Recipients, Sender},
+    p2p::{Recipients, Sender},
 };
-use chorale_types::{
-    Attestation, EpochInfo, Height, OutcomeVote, Scheme,
-    codec::{Encode, decode},
-};
+use chorale_types::{Attestation, EpochInfo, Height, OutcomeVote, Scheme, codec::Encode};
 
-/// Bytes of the largest message.
-const MESSAGE_BYTES_MAX: usize = 1024;
 /// Answers to one peer in a second.
 const ANSWERS_PER_SECOND_MAX: u32 = 64;
 
-impl<E, S, N, R> Actor<E, S, N, R>
+impl<E, S, N> Actor<E, S, N>
 where
     E: Context,
     S: Scheme + Send + Sync + 'static,
     N: Sender<PublicKey = PublicKey>,
-    R: Receiver<PublicKey = PublicKey>,
 {
-    pub(super) async fn receive(&mut self, peer: PublicKey, bytes: Bytes) -> Result<(), Stopped> {
-        if bytes.len() > MESSAGE_BYTES_MAX {
-            self.peers.block(&peer, "sent too long a message about outcomes");
-            return Ok(());
-        }
-        match decode(bytes) {
-            Ok(Message::Vote(vote)) => self.vote(&peer, vote).await,
-            Ok(Message::Attestation(attestation)) => self.offered(&peer, attestation).await,
-            Ok(Message::Ask(height)) => self.asked(&peer, height).await,
-            Err(_) => {
-                self.peers.block(&peer, "sent bytes that are no message about outcomes");
-                Ok(())
-            }
+    pub(super) async fn receive(&mut self, peer: &PublicKey, message: Message) -> Result<(), Stopped> {
+        match message {
+            Message::Vote(vote) => self.vote(peer, vote).await,
+            Message::Attestation(attestation) => self.offered(peer, attestation).await,
+            Message::Ask(ask) => self.asked(peer, ask.height).await,
         }
     }
 
     fn is_wanted(&self, height: Height) -> bool {
-        let ahead = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
-        self.missing.get(height).is_some() || (height > self.last && height.0 <= ahead)
+        let behind = if matches!(self.input, Input::Nobody(_)) { HEIGHTS_BEHIND_MAX } else { 0 };
+        let first = self.last.0.saturating_sub(behind).saturating_add(1);
+        let last = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
+        self.missing.get(height).is_some() || (first..=last).contains(&height.0)
     }
 
     async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {
@@ -56,6 +43,15 @@ where
         let Some(info) = self.chain.epoch(vote.epoch) else { return Ok(()) };
         if info.validators.index_of(&node_key(peer)) != Some(vote.author) {
             self.peers.block(peer, "sent another validator's signature on an outcome");
+            return Ok(());
+        }
+        if !info.validators.get(vote.author).is_some_and(|validator| validator.attests(vote.domain)) {
+            self.peers.block(peer, "signed an outcome of a domain that it does not attest");
+            return Ok(());
+        }
+        // Of what is attested no signature is kept, or a node that does not execute the domain would count them again.
+        let nobody = matches!(self.input, Input::Nobody(_));
+        if nobody && self.attestations.get(vote.height).await?.is_some() {
             return Ok(());
         }
         if let Some(first) = self.votes.insert(vote) {
@@ -82,12 +78,11 @@ where
         if !self.is_wanted(height) {
             return Ok(());
         }
-        let Some(waiting) = self.missing.get(height) else {
-            // Verified once the height is settled here; nothing is done with it before.
+        let Some(info) = self.expected(height) else {
+            // Verified once the height is computed here; nothing is done with it before.
             self.early.insert(height, attestation);
             return Ok(());
         };
-        let Some(info) = self.chain.epoch(waiting.epoch) else { return Ok(()) };
         if let Err(reason) = attestation.verify(&self.scheme, &info) {
             self.peers.block(peer, &format!("sent an attestation that does not hold: {reason}"));
             return Ok(());

@@ -1,7 +1,7 @@
 //! Attestations on a node that signs none: kept, and answered from.
 
 use super::{
-    Closing, Event, Ingress, Mailbox, Request,
+    Closing, Event, Ingress, Mailbox,
     store::{Attestations, Error},
 };
 use crate::runtime::Context;
@@ -115,10 +115,7 @@ impl<E: Context> Keeper<E> {
             tokio::select! {
                 biased;
                 _ = &mut stopped => return Ok(()),
-                Some(request) = self.ingress.requests.recv() => match request {
-                    Request::Get { height, reply } => drop(reply.send(self.attestations.get(height).await?)),
-                    Request::Closing { epoch, reply } => drop(reply.send(self.attestations.closing(epoch).await?)),
-                },
+                Some(request) = self.ingress.requests.recv() => self.attestations.answer(request).await?,
                 told = self.told.recv() => match told {
                     Some(Told::Keep { attestation, closing, kept }) => {
                         self.keep(&attestation, closing.as_deref()).await?;
@@ -157,11 +154,18 @@ mod tests {
     use super::{Closing, Keeper};
     use crate::settlement::tests::{EPOCH_HEIGHTS, Node, config, revealed, run};
     use chorale_foundation::runtime::{Spawner as _, Supervisor as _};
-    use chorale_types::{Attestation, Height, Outcome, Signature, Signers};
+    use chorale_types::{Attestation, DomainId, Height, Outcome, Signature, Signers};
 
     fn attestation(height: u64, outcome: &Outcome) -> Attestation {
         let (root, signers) = (outcome.root(), Signers::none(4));
-        Attestation { epoch: outcome.epoch, height: Height(height), root, signers, signature: Signature::NONE }
+        Attestation {
+            domain: DomainId::ORDERING,
+            epoch: outcome.epoch,
+            height: Height(height),
+            root,
+            signers,
+            signature: Signature::NONE,
+        }
     }
 
     /// A full node that ended after it had settled the closing height of an epoch, and before it had kept what attests it,

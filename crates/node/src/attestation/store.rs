@@ -1,6 +1,6 @@
 //! Own signatures and attestations on disk.
 
-use super::Closing;
+use super::{Closing, Request};
 use crate::{runtime::Context, store::Vault};
 use chorale_foundation::{
     runtime::{Error as RuntimeError, Handle, ReadOptions, buffer::paged::CacheRef},
@@ -147,6 +147,33 @@ impl<E: Context> Attestations<E> {
 
     pub(super) async fn prune(&mut self, below: Height) -> Result<(), Error> {
         Ok(self.vault.prune(below.0).await?)
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request) -> Result<(), Error> {
+        match request {
+            Request::Get { height, reply } => drop(reply.send(self.get(height).await?)),
+            Request::After { height, max, reply } => drop(reply.send(self.after(height, max).await?)),
+            Request::Latest { reply } => drop(reply.send(match self.vault.last_number() {
+                Some(last) => self.get(Height(last)).await?,
+                None => None,
+            })),
+            Request::Closing { epoch, reply } => drop(reply.send(self.closing(epoch).await?)),
+        }
+        Ok(())
+    }
+
+    async fn after(&self, height: Height, max: usize) -> Result<Vec<Attestation>, Error> {
+        let mut found = Vec::new();
+        for height in self.vault.numbers_above(height.0).take(max) {
+            found.extend(self.get(Height(height)).await?);
+        }
+        Ok(found)
+    }
+
+    /// The last height that is attested.
+    pub(super) fn last(&self) -> Height {
+        Height(self.vault.last_number().unwrap_or_default())
     }
 
     /// All heights that are attested.

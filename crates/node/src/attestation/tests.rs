@@ -1,6 +1,6 @@
 //! Four validators that settle the same heights, by hand, and attest them on a simulated network.
 
-use super::{Actor, Config, Connections, Mailbox, Message, Stopped};
+use super::{Actor, Computed, Config, Connections, Input, Mailbox, Message, Messages, Router, Stopped};
 use crate::{
     dispersal::keys::node_key,
     evidence::Reporter,
@@ -25,20 +25,29 @@ use chorale_foundation::{
     utils::NZU32,
 };
 use chorale_types::{
-    Attestation, BlockId, Bls, ConsensusSecret, DOMAIN_ORDERING, Digest, Epoch, EpochInfo, Evidence, Fault, Height,
+    Attestation, BlockId, Bls, ConsensusSecret, Digest, DomainId, Epoch, EpochInfo, Evidence, Fault, Height,
     OutcomeVote, Scheme as _, Signature, Signers, Statement, Validator, ValidatorIndex, ValidatorSet, View,
-    tagged_hash,
+    codec::List, tagged_hash,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 
 const VALIDATORS: u16 = 4;
 
+/// A domain of executed rollups.
+const DOMAIN: DomainId = DomainId(7);
+
 struct Node {
     settlement: Settlement,
     mailbox: Mailbox,
     evidence: mpsc::Receiver<Evidence>,
     handle: Handle<Result<(), Stopped>>,
+    /// What is attested of executed rollups.
+    domain: Mailbox,
+    domain_handle: Handle<Result<(), Stopped>>,
+    /// What executes them; none if nothing does.
+    executor: Option<mpsc::Sender<Vec<Computed>>>,
+    router: Handle<()>,
 }
 
 struct World {
@@ -60,11 +69,16 @@ fn units(height: u64) -> Vec<chorale_types::Unit> {
 
 impl World {
     async fn new(context: Context) -> Self {
+        Self::with_members(context, VALIDATORS).await
+    }
+
+    /// So many validators attest the domain.
+    async fn with_members(context: Context, members: u16) -> Self {
         let keys: Vec<PrivateKey> = (0..u64::from(VALIDATORS)).map(PrivateKey::from_seed).collect();
-        let validators = (0..).zip(&keys).map(|(index, key)| Validator {
-            node: node_key(&key.public_key()),
-            key: secret(index).public(),
-            weight: 1,
+        let validators = (0..).zip(&keys).map(|(index, key)| {
+            let domains = if index < members { vec![DOMAIN] } else { Vec::new() };
+            let validator = Validator::new(node_key(&key.public_key()), secret(index).public(), 1);
+            Validator { domains: List::new(domains).unwrap(), ..validator }
         });
         let epoch = Arc::new(EpochInfo {
             chain: chain(),
@@ -98,32 +112,64 @@ impl World {
     }
 
     async fn start(&mut self, index: u16) {
+        self.start_with(index, true).await;
+    }
+
+    async fn start_with(&mut self, index: u16, executes: bool) {
         let context = self.context.child("node").with_attribute("index", index);
         let settlement = Settlement::start(&context, config(&format!("settlement-{index}"))).await;
         let control = self.oracle.control(self.peer(index));
         let (reporter, evidence) = Reporter::new();
-        let connections = Connections {
+        let (sender, receiver) = control.register(channel::ATTEST, Quota::per_second(NZU32!(10_000))).await.unwrap();
+        let (peers, chain) = (Peers::new([control.clone()]), self.chain(index).await);
+        let mut router = Router::new(receiver, peers.clone());
+        let connections = |messages: Messages| Connections {
             me: node_key(&self.peer(index)),
             signs: true,
             scheme: Bls::signer(secret(index)),
-            chain: self.chain(index).await,
-            peers: Peers::new([control.clone()]),
-            reporter,
+            chain: chain.clone(),
+            peers: peers.clone(),
+            reporter: reporter.clone(),
             settlement: settlement.mailbox.clone(),
-            channel: control.register(channel::ATTEST, Quota::per_second(NZU32!(10_000))).await.unwrap(),
+            channel: (sender.clone(), messages),
         };
-        let config = Config { retention_heights: 1_000, ask_after_ms: 200, partition: format!("attestation-{index}") };
-        let (actor, mailbox) =
-            Actor::open(context.child("attestation"), config, settlement.restart, connections).await.unwrap();
-        let handle = context.child("attest").spawn(move |_| actor.run());
-        self.nodes.insert(index, Node { settlement, mailbox, evidence, handle });
+        let config = |domain: DomainId| Config {
+            domain,
+            retention_heights: 1_000,
+            ask_after_ms: 200,
+            partition: format!("attestation-{index}-{domain}"),
+        };
+        let input = Input::settlement(settlement.mailbox.clone(), settlement.restart);
+        let connected = connections(router.domain(DomainId::ORDERING));
+        let opened = Actor::open(context.child("attestation"), config(DomainId::ORDERING), input, connected).await;
+        let (actor, mailbox) = opened.unwrap();
+        let (executor, computed) = mpsc::channel(16);
+        let input = if executes { Input::executor(computed) } else { Input::nobody(settlement.mailbox.settled()) };
+        let connected = connections(router.domain(DOMAIN));
+        let opened = Actor::open(context.child("executed"), config(DOMAIN), input, connected).await;
+        let (domain_actor, domain) = opened.unwrap();
+        let node = Node {
+            settlement,
+            mailbox,
+            evidence,
+            handle: context.child("attest").spawn(move |_| actor.run()),
+            domain,
+            domain_handle: context.child("attest_executed").spawn(move |_| domain_actor.run()),
+            executor: executes.then_some(executor),
+            router: context.child("router").spawn(move |_| router.run()),
+        };
+        self.nodes.insert(index, node);
     }
 
     /// What was not synced is lost.
     async fn crash(&mut self, index: u16) {
         let node = self.nodes.remove(&index).unwrap();
-        node.handle.abort();
-        let _ = node.handle.await;
+        for handle in [node.handle, node.domain_handle] {
+            handle.abort();
+            let _ = handle.await;
+        }
+        node.router.abort();
+        let _ = node.router.await;
         node.settlement.crash().await;
     }
 
@@ -153,9 +199,13 @@ impl World {
     }
 
     fn vote(&self, index: u16, height: u64, root: Digest) -> OutcomeVote {
-        let statement = Statement::Outcome { domain: DOMAIN_ORDERING, height: Height(height), root };
+        self.vote_on(DomainId::ORDERING, index, height, root)
+    }
+
+    fn vote_on(&self, domain: DomainId, index: u16, height: u64, root: Digest) -> OutcomeVote {
+        let statement = Statement::Outcome { domain, height: Height(height), root };
         let signature = Bls::signer(secret(index)).sign(self.epoch.chain, Epoch(0), &statement);
-        OutcomeVote { epoch: Epoch(0), height: Height(height), root, author: ValidatorIndex(index), signature }
+        OutcomeVote { domain, epoch: Epoch(0), height: Height(height), root, author: ValidatorIndex(index), signature }
     }
 
     /// A validator whose node the test plays.
@@ -185,12 +235,18 @@ impl Puppet {
     }
 
     async fn hear_vote(&mut self, from: &PublicKey, height: u64) -> OutcomeVote {
+        self.hear_vote_on(DomainId::ORDERING, from, height).await
+    }
+
+    async fn hear_vote_on(&mut self, domain: DomainId, from: &PublicKey, height: u64) -> OutcomeVote {
         use chorale_foundation::p2p::Receiver as _;
         loop {
             let (peer, bytes) = self.receiver.recv().await.unwrap();
             let message = chorale_types::codec::decode(chorale_foundation::Bytes::from(bytes)).unwrap();
             match message {
-                Message::Vote(vote) if peer == *from && vote.height == Height(height) => return vote,
+                Message::Vote(vote) if (peer == *from, vote.domain, vote.height) == (true, domain, Height(height)) => {
+                    return vote;
+                }
                 _ => {}
             }
         }
@@ -315,7 +371,7 @@ fn a_node_that_finds_another_root_than_a_quorum_stops_and_does_not_adopt_it() {
         world.settle(3..=3).await;
         let theirs = world.root(0, 3).await;
         match wrong.handle.await.unwrap().unwrap_err() {
-            Stopped::Diverged { height, ours: mine, attested } => {
+            Stopped::Diverged { height, ours: mine, attested, .. } => {
                 assert_eq!((height, mine, attested), (Height(3), ours, theirs));
             }
             other => panic!("{other}"),
@@ -418,7 +474,8 @@ fn strangers_bytes_and_others_signatures_are_refused() {
             let signers = Signers::of(4, (0..4).map(ValidatorIndex));
             let signature = world.vote(3, 1, root).signature;
             let (epoch, height) = (Epoch(0), Height(1));
-            puppet.say(&Message::Attestation(Attestation { epoch, height, root, signers, signature }));
+            let domain = DomainId::ORDERING;
+            puppet.say(&Message::Attestation(Attestation { domain, epoch, height, root, signers, signature }));
         },
     ];
     for (index, lie) in lies.into_iter().enumerate() {
@@ -452,4 +509,139 @@ fn the_end_of_an_epoch_is_kept() {
         world.start(0).await;
         assert_eq!(world.nodes[&0].mailbox.closing(Epoch(0)).await, Some(closing));
     });
+}
+
+mod executed {
+    //! What is attested of executed rollups: heights with content only, by those who opted in.
+
+    use super::*;
+
+    fn executed(name: &str) -> Digest {
+        tagged_hash("test/executed", &[name.as_bytes()])
+    }
+
+    impl World {
+        /// The executor of a node has computed these heights.
+        async fn execute(&self, index: u16, heights: &[u64], name: &str) {
+            let computed = |height: &u64| Computed { height: Height(*height), epoch: Epoch(0), root: executed(name) };
+            let executor = self.nodes[&index].executor.as_ref().unwrap();
+            executor.send(heights.iter().map(computed).collect()).await.unwrap();
+        }
+
+        async fn executed_and_attested(&self, index: u16, height: u64) -> Attestation {
+            let domain = &self.nodes[&index].domain;
+            let mut attested = domain.attested();
+            tokio::select! {
+                reached = attested.wait_for(|attested| attested.0 >= height) => drop(reached.unwrap()),
+                () = self.sleep_ms(60_000) => panic!("height {height} is not attested on node {index}"),
+            }
+            domain.get(Height(height)).await.unwrap()
+        }
+    }
+
+    #[test]
+    fn heights_with_content_are_attested_also_on_nodes_that_execute_nothing() {
+        run(41, async |context| {
+            let mut world = World::new(context).await;
+            for index in 0..3 {
+                world.start(index).await;
+            }
+            world.start_with(3, false).await;
+            world.settle(1..=20).await;
+            for index in 0..3 {
+                world.execute(index, &[3, 7], "a").await;
+                world.execute(index, &[20], "a").await;
+            }
+            for index in 0..VALIDATORS {
+                let attestation = world.executed_and_attested(index, 20).await;
+                attestation.verify(&Bls::verifier(), &world.epoch).unwrap();
+                assert_eq!((attestation.domain, attestation.root), (DOMAIN, executed("a")));
+                let domain = &world.nodes[&index].domain;
+                let heights: Vec<u64> = domain.after(Height(3), 9).await.iter().map(|it| it.height.0).collect();
+                assert_eq!(heights, [7, 20], "node {index}");
+                assert_eq!(domain.latest().await, Some(attestation));
+                assert!(domain.get(Height(4)).await.is_none(), "no content, no attestation");
+                // Ordering has attestations of its own.
+                world.attested(index, 20).await;
+                assert_eq!(world.nodes[&index].mailbox.get(Height(7)).await.unwrap().domain, DomainId::ORDERING);
+            }
+            assert!(world.cut_off().await.is_empty());
+        });
+    }
+
+    #[test]
+    fn what_was_signed_before_a_crash_is_signed_no_other_way_after_it() {
+        run(42, async |context| {
+            let mut world = World::new(context).await;
+            world.start(0).await;
+            world.settle(1..=5).await;
+            let mut puppet = world.puppet(3).await;
+            world.execute(0, &[5], "a").await;
+            let vote = puppet.hear_vote_on(DOMAIN, &world.peer(0), 5).await;
+            world.crash(0).await;
+            world.start(0).await;
+            world.execute(0, &[5], "b").await;
+            let node = world.nodes.remove(&0).unwrap();
+            match node.domain_handle.await.unwrap() {
+                Err(Stopped::Inconsistent { domain, signed, now, .. }) => {
+                    assert_eq!((domain, signed, now), (DOMAIN, vote.root, executed("b")));
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+    }
+
+    #[test]
+    fn an_executor_that_disagrees_stops_its_domain_and_nothing_else() {
+        run(43, async |context| {
+            let mut world = World::new(context).await;
+            for index in 0..VALIDATORS {
+                world.start(index).await;
+            }
+            world.settle(1..=5).await;
+            world.execute(0, &[5], "other").await;
+            for index in 1..VALIDATORS {
+                world.execute(index, &[5], "a").await;
+            }
+            world.executed_and_attested(1, 5).await;
+            let node = world.nodes.get_mut(&0).unwrap();
+            match (&mut node.domain_handle).await.unwrap() {
+                Err(Stopped::Diverged { domain, height, ours, attested }) => {
+                    assert_eq!((domain, height), (DOMAIN, Height(5)));
+                    assert_eq!((ours, attested), (executed("other"), executed("a")));
+                }
+                other => panic!("{other:?}"),
+            }
+            world.settle(6..=10).await;
+            world.attested(0, 10).await;
+        });
+    }
+
+    #[test]
+    fn who_did_not_opt_in_is_cut_off_for_signing() {
+        run(44, async |context| {
+            let mut world = World::with_members(context, 3).await;
+            let mut puppet = world.puppet(3).await;
+            world.start(0).await;
+            world.settle(1..=1).await;
+            puppet.say(&Message::Vote(world.vote_on(DOMAIN, 3, 1, executed("a"))));
+            world.sleep_ms(200).await;
+            assert_eq!(world.cut_off().await, [(world.peer(0), world.peer(3))]);
+        });
+    }
+
+    #[test]
+    fn a_validator_that_signs_two_outcomes_of_a_domain_is_evidence() {
+        run(45, async |context| {
+            let mut world = World::new(context).await;
+            let mut puppet = world.puppet(3).await;
+            world.start_with(0, false).await;
+            world.settle(1..=5).await;
+            for name in ["a", "b"] {
+                puppet.say(&Message::Vote(world.vote_on(DOMAIN, 3, 5, executed(name))));
+            }
+            let evidence = world.nodes.get_mut(&0).unwrap().evidence.recv().await.unwrap();
+            assert_eq!(evidence.proves(&Bls::verifier(), &world.epoch), Some(Fault::DoubleOutcome));
+        });
+    }
 }

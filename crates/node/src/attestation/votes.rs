@@ -1,16 +1,20 @@
 //! Signatures of others, until there is a quorum for a height.
 
 use chorale_types::{
-    Attestation, Claim, Epoch, EpochInfo, Evidence, Height, OutcomeVote, Scheme, Signatories, Signers, ValidatorIndex,
+    Attestation, Claim, DomainId, Epoch, EpochInfo, Evidence, Height, OutcomeVote, Scheme, Signatories, Signers,
+    ValidatorIndex,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Heights above the last settled one for which signatures are kept.
 pub(super) const HEIGHTS_AHEAD_MAX: u64 = 256;
+/// Heights below the last one for which they are kept on a node that does not know itself which there are.
+pub(super) const HEIGHTS_BEHIND_MAX: u64 = 1_024;
 
 /// Signatures by height and validator: one of each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Votes {
+    domain: DomainId,
     heights: BTreeMap<Height, OfHeight>,
 }
 
@@ -32,6 +36,11 @@ pub(super) enum Quorum {
 }
 
 impl Votes {
+    /// No signatures yet, on outcomes of this domain.
+    pub(super) const fn new(domain: DomainId) -> Self {
+        Self { domain, heights: BTreeMap::new() }
+    }
+
     /// Keeps a signature, not verified. Returns the one that the same validator signed for another root of the height: once,
     /// what contradicts it after that is dropped.
     pub(super) fn insert(&mut self, vote: OutcomeVote) -> Option<OutcomeVote> {
@@ -53,6 +62,13 @@ impl Votes {
         self.heights.entry(vote.height).or_default().kept.insert((vote.epoch, vote.author), vote);
     }
 
+    /// Forgets all heights below this one.
+    pub(super) fn prune(&mut self, below: Height) {
+        if self.heights.first_key_value().is_some_and(|(first, _)| *first < below) {
+            self.heights = self.heights.split_off(&below);
+        }
+    }
+
     /// Forgets a height.
     pub(super) fn remove(&mut self, height: Height) {
         self.heights.remove(&height);
@@ -67,20 +83,29 @@ impl Votes {
         scheme: &S,
         bad: &mut Vec<ValidatorIndex>,
     ) -> Quorum {
+        let domain = self.domain;
         let Some(OfHeight { kept: votes, caught }) = self.heights.get_mut(&height) else { return Quorum::NotYet };
-        votes.retain(|(epoch, author), _| *epoch == info.epoch && info.validators.weight(*author) > 0);
+        let attests = |author| info.validators.get(author).is_some_and(|validator| validator.attests(domain));
+        votes.retain(|(epoch, author), _| *epoch == info.epoch && attests(*author));
         let roots: BTreeSet<_> = votes.values().map(|vote| vote.root).collect();
         for root in roots {
             // Once with all, and once more without those that do not hold.
             for _ in 0..2 {
                 let same: Vec<OutcomeVote> = votes.values().filter(|vote| vote.root == root).copied().collect();
                 let signers = Signers::of(info.validators.len(), same.iter().map(|vote| vote.author));
-                if !info.validators.is_quorum(&signers) {
+                let weight = info.validators.weight_in(domain, &signers);
+                if weight.is_none_or(|weight| weight < info.validators.quorum_of(domain)) {
                     break;
                 }
                 let signature = scheme.aggregate(same.iter().map(|vote| &vote.signature));
-                let attestation =
-                    signature.map(|signature| Attestation { epoch: info.epoch, height, root, signers, signature });
+                let attestation = signature.map(|signature| Attestation {
+                    domain,
+                    epoch: info.epoch,
+                    height,
+                    root,
+                    signers,
+                    signature,
+                });
                 match attestation.filter(|attestation| attestation.verify(scheme, info).is_ok()) {
                     Some(attestation) => return Quorum::Attestation(attestation),
                     None => {
@@ -126,10 +151,11 @@ pub(super) fn evidence<S: Scheme>(
 #[cfg(test)]
 mod tests {
     use super::Votes;
-    use chorale_types::{Epoch, Height, OutcomeVote, Signature, ValidatorIndex, tagged_hash};
+    use chorale_types::{DomainId, Epoch, Height, OutcomeVote, Signature, ValidatorIndex, tagged_hash};
 
     fn vote(author: u16, height: u64, root: &str) -> OutcomeVote {
         OutcomeVote {
+            domain: DomainId::ORDERING,
             epoch: Epoch(0),
             height: Height(height),
             root: tagged_hash("test/root", &[root.as_bytes()]),
@@ -140,7 +166,7 @@ mod tests {
 
     #[test]
     fn one_contradiction_of_a_validator_is_looked_at_for_a_height() {
-        let mut votes = Votes::default();
+        let mut votes = Votes::new(DomainId::ORDERING);
         let first = vote(3, 1, "one");
         assert_eq!(votes.insert(first), None);
         assert_eq!(votes.insert(first), None, "the same again is no contradiction");

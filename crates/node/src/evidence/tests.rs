@@ -261,7 +261,7 @@ fn who_accuses_himself_without_end_fills_no_disk() {
         let hidden = [votes[0], timeouts[0]];
         let commit = [Statement::CommitVote { view: View(5), block: block("a") }, timeouts[0]];
         let outcomes = ["a", "b"].map(|name| Statement::Outcome {
-            domain: 0,
+            domain: chorale_types::DomainId::ORDERING,
             height: Height(5),
             root: tagged_hash("test/root", &[name.as_bytes()]),
         });

@@ -102,6 +102,7 @@ async fn follow(context: &runtime::Context, config: &FullNodeConfig, genesis: Ge
         payloads: reader,
         settlement: settlement.clone(),
         attestation,
+        domains: Arc::default(),
         timeline,
         evidence: Register::default(),
         subscriptions: gateway::places_for_subscriptions(),

@@ -9,13 +9,13 @@ use crate::{
     watch,
 };
 use chorale_api::{
-    Base64Bytes, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, ChoraleApiServer, EVIDENCE_MAX,
-    ErrorCode, EvidenceAnswer, ExecutionRequest, HeaderAnswer, HexBytes, LaneAnswer, LaneBundles, LastContentAnswer,
-    MempoolAnswer, NodeAnswer, OpenedPayload, State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer,
-    ValidatorsAnswer,
+    Base64Bytes, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, ChoraleApiServer, DomainAnswer,
+    EVIDENCE_MAX, ErrorCode, EvidenceAnswer, ExecutionRequest, HeaderAnswer, HexBytes, LaneAnswer, LaneBundles,
+    LastContentAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, State, StatusAnswer, TransactionRequest, UnitBatch,
+    ValidatorAnswer, ValidatorsAnswer,
 };
 use chorale_ledger::SkipReason;
-use chorale_light::{Claim, HandOver, ProofFile};
+use chorale_light::{Claim, HandOver, OrderProof, Proof, ProofFile};
 use chorale_types::{
     AccountId, AccountSignature, Bundle, DomainId, Epoch, EpochInfo, Execution, Genesis, Height, NodeKey,
     PaidExecution, Promise, PromiseError, RollupId, Transaction, Unit, UnitId,
@@ -26,7 +26,7 @@ use jsonrpsee::{
     core::{RpcResult, SubscriptionResult, async_trait},
     types::ErrorObjectOwned,
 };
-use std::{str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use super::{Places, Pool, throttle::ONLY_ALONE, timeline::Timeline};
 
@@ -52,6 +52,8 @@ pub struct Backend {
     pub settlement: settlement::Mailbox,
     /// What is attested of it.
     pub attestation: attestation::Mailbox,
+    /// What is attested of executed rollups, by domain; empty on a full node.
+    pub domains: Arc<BTreeMap<DomainId, attestation::Mailbox>>,
     /// When heights passed their states.
     pub timeline: Timeline,
     /// Who broke the rules.
@@ -148,7 +150,8 @@ impl Backend {
         let attestation =
             attestation.ok_or_else(|| ErrorCode::NotYet.with(format!("height {height} is not attested yet")))?;
         let hand_overs = self.hand_overs(from_epoch, proof.outcome.epoch).await?;
-        let file = ProofFile { hand_overs, outcome: proof.outcome, attestation, claim: proof.claim };
+        let proof = OrderProof { outcome: proof.outcome, attestation, claim: proof.claim };
+        let file = ProofFile { hand_overs, proof: Proof::Order(proof) };
         Ok(HexBytes(file.encode().to_vec()))
     }
 
@@ -376,6 +379,7 @@ impl ChoraleApiServer for Backend {
             node: format!("0x{}", validator.node),
             key: format!("0x{}", hex::encode(validator.key.encode())),
             weight: validator.weight,
+            domains: validator.domains.iter().map(|domain| domain.0).collect(),
         };
         Ok(ValidatorsAnswer {
             epoch,
@@ -384,6 +388,14 @@ impl ChoraleApiServer for Backend {
             quorum: info.validators.quorum(),
             validators: info.validators.iter().map(|(_, it)| validator(it)).collect(),
         })
+    }
+
+    async fn execution_attestations(&self, domain: u64, after: u64) -> RpcResult<Vec<HexBytes>> {
+        self.attestations_after(domain, after).await
+    }
+
+    async fn domains(&self) -> RpcResult<Vec<DomainAnswer>> {
+        Ok(self.all_domains().await)
     }
 
     async fn hand_over(&self, epoch: u64) -> RpcResult<HexBytes> {

@@ -103,6 +103,18 @@ impl<E: Context, V: Stored> Vault<E, V> {
         self.archive().ranges().flat_map(|(first, last)| first..=last).collect()
     }
 
+    /// The numbers in use above this one, rising.
+    pub fn numbers_above(&self, number: u64) -> impl Iterator<Item = u64> {
+        let ranges = self.archive().ranges().filter(move |(_, last)| *last > number);
+        ranges.flat_map(move |(first, last)| first.max(number.saturating_add(1))..=last)
+    }
+
+    /// The greatest number in use.
+    #[must_use]
+    pub fn last_number(&self) -> Option<u64> {
+        self.archive().ranges().map(|(_, last)| last).max()
+    }
+
     /// Forgets values below a number, as far as files allow.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ pub(crate) fn node_key(i: usize) -> NodeKey {
 
 /// The first epoch of `n` validators of equal stake.
 pub(crate) fn first_epoch(n: usize, epoch_heights: u64) -> EpochInfo {
-    let validators = (0..n).map(|i| Validator { node: node_key(i), key: secret(i).public(), weight: 1 }).collect();
+    let validators = (0..n).map(|i| Validator::new(node_key(i), secret(i).public(), 1)).collect();
     EpochInfo {
         chain: ChainId(Sha256::hash(&[b"a chain for tests"])),
         epoch: Epoch(0),

@@ -19,8 +19,8 @@ use crate::{
 use chorale_dispersal::{Malformed, Opened, Sealed, seal};
 use chorale_foundation::Bytes;
 use chorale_types::{
-    Attestation, BlockId, Bls, BuilderId, Epoch, Header, Height, Manifest, OutcomeVote, Payload, PayloadUnit, RollupId,
-    Scheme as _, Signature, Signers, Statement, TimestampMs, Transaction, Unit, ValidatorIndex, View,
+    Attestation, BlockId, Bls, BuilderId, DomainId, Epoch, Header, Height, Manifest, OutcomeVote, Payload, PayloadUnit,
+    RollupId, Scheme as _, Signature, Signers, Statement, TimestampMs, Transaction, Unit, ValidatorIndex, View,
     codec::{Blob, Encode as _, List, decode},
     tagged_hash,
 };
@@ -106,8 +106,23 @@ fn messages_of_consensus_sync_and_attestation_are_as_they_were() {
     };
     let root = tagged_hash("test/root", &[]);
     let (author, signers) = (ValidatorIndex(1), Signers::of(4, [0, 1, 3].map(ValidatorIndex)));
-    let vote = OutcomeVote { epoch: Epoch(0), height: Height(2), root, author, signature: signature() };
-    let attestation = Attestation { epoch: Epoch(0), height: Height(2), root, signers, signature: signature() };
+    let ask = attestation::Ask { domain: DomainId::ORDERING, height: Height(2) };
+    let vote = OutcomeVote {
+        domain: DomainId::ORDERING,
+        epoch: Epoch(0),
+        height: Height(2),
+        root,
+        author,
+        signature: signature(),
+    };
+    let attestation = Attestation {
+        domain: DomainId::ORDERING,
+        epoch: Epoch(0),
+        height: Height(2),
+        root,
+        signers,
+        signature: signature(),
+    };
     golden(
         "mesh.txt",
         &[
@@ -123,7 +138,7 @@ fn messages_of_consensus_sync_and_attestation_are_as_they_were() {
             ),
             ("outcome-vote", attestation::Message::Vote(vote).encode()),
             ("outcome-attestation", attestation::Message::Attestation(attestation).encode()),
-            ("outcome-ask", attestation::Message::Ask(Height(2)).encode()),
+            ("outcome-ask", attestation::Message::Ask(ask).encode()),
         ],
     );
 }

@@ -23,7 +23,10 @@ use chorale_types::{
     codec::Blob,
     genesis::{GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// The channel of consensus; those of the bulk network count from 0.
@@ -52,6 +55,7 @@ fn genesis(n: usize, parameters: GenesisParameters) -> Genesis {
         key: hex::encode(secret(i).public().encode()),
         possession: hex::encode(secret(i).prove_possession().0),
         stake: "32000000000000000000".to_owned(),
+        domains: Vec::new(),
     };
     let rollup = |id| RollupFile { id, name: format!("rollup-{id}"), has_nonces: false, evm: None };
     let file = GenesisFile {
@@ -59,6 +63,7 @@ fn genesis(n: usize, parameters: GenesisParameters) -> Genesis {
         time_ms: 0,
         parameters,
         rollups: (1..=ROLLUPS).map(rollup).collect(),
+        domains: Vec::new(),
         validators: (0..n).map(validator).collect(),
         epochs: Vec::new(),
     };
@@ -147,7 +152,7 @@ impl Nodes {
         let (opened, is_open) = oneshot::channel();
         let context = self.context.child("node").with_attribute("index", i);
         let task = context.spawn(move |context| async move {
-            let node = match Node::open(&context, &genesis, identity, mesh).await {
+            let node = match Node::open(&context, &genesis, identity, mesh, &BTreeSet::new()).await {
                 Ok(node) => node,
                 Err(error) => return error,
             };

@@ -10,7 +10,7 @@ use alloy_consensus::Header;
 use alloy_eips::eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use chorale_evm::{Block, Chain, Domain, RollupRules, State};
-use chorale_types::{BundleId, Digest, Height, RollupId};
+use chorale_types::{BundleId, Digest, ExecutedHeight, Height, RollupId};
 use redb::{Key, ReadTransaction, TableDefinition, Value};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -24,6 +24,8 @@ pub(crate) struct Restored {
     pub(crate) rollups: BTreeMap<RollupId, RestoredRollup>,
     /// The last bundles, the newest at the end.
     pub(crate) bundles: Vec<(BundleId, BundleRecord)>,
+    /// The last height that is attested; none if none is.
+    pub(crate) attested: Option<ExecutedHeight>,
 }
 
 /// What was written of a rollup.
@@ -59,7 +61,7 @@ impl Store {
         let burnt = self.burnt(&transaction)?;
         let chains = rollups.values().filter_map(|rollup: &RestoredRollup| rollup.views.last().cloned());
         let domain = Domain::restore(genesis.chain_id(), genesis.id(), chains, head.height, burnt);
-        Ok(Restored { domain, rollups, bundles: self.last_bundles(BUNDLES_MAX)? })
+        Ok(Restored { domain, rollups, bundles: self.last_bundles(BUNDLES_MAX)?, attested: self.last_attested()? })
     }
 
     fn read_rollup(

@@ -30,6 +30,10 @@ pub(super) const TRANSACTIONS: TableDefinition<'_, (u64, &[u8; 32]), (u64, u32)>
 pub(super) const BUNDLES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("bundles");
 /// Height and index of a bundle there: its id.
 pub(super) const BUNDLE_ORDER: TableDefinition<'_, (u64, u32), &[u8; 32]> = TableDefinition::new("bundle_order");
+/// Height with content: what the rollups became, with all that the outcome commits to.
+pub(super) const EXECUTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("executed");
+/// Height: the attestation of that outcome.
+pub(super) const ATTESTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("attested");
 /// The last height of a bundle, and its binding, which nobody can have again until then: a seal, as nothing else would
 /// tell a damaged one.
 pub(super) const BURNT: TableDefinition<'_, (u64, &[u8; 32]), &[u8; 8]> = TableDefinition::new("burnt");

@@ -1,12 +1,14 @@
 //! Writing: what heights made, and what is not kept any longer.
 
 use super::{
-    FORMAT, FORMAT_ROW, HEAD_ROW, IDENTITY_ROW, Identity, Store, StoreError, bytes_of, place,
+    FORMAT, FORMAT_ROW, HEAD_ROW, IDENTITY_ROW, Identity, Store, StoreError,
+    attested::put_executed,
+    bytes_of, place,
     rows::{self, BadRow, Head, block_key, seal_of, sealed},
     sealed_meta,
     tables::{
-        ACCOUNTS, BLOCK_HASHES, BODIES, BUNDLE_ORDER, BUNDLES, BURNT, CHANGES, CODES, HEADERS, META, NUMBERS, SLOTS,
-        TRANSACTIONS,
+        ACCOUNTS, ATTESTED, BLOCK_HASHES, BODIES, BUNDLE_ORDER, BUNDLES, BURNT, CHANGES, CODES, EXECUTED, HEADERS, META,
+        NUMBERS, SLOTS, TRANSACTIONS,
     },
 };
 use crate::{blocks::STATES_MAX, record::Executed};
@@ -29,6 +31,7 @@ impl Store {
         self.transact(|transaction| {
             for executed in heights {
                 write_height(transaction, executed)?;
+                put_executed(transaction, &executed.attested, self.retain_blocks)?;
             }
             let rollups = last.derived.heads.iter().map(|head| {
                 let RollupHead { rollup, number, block, .. } = head;
@@ -60,6 +63,8 @@ impl Store {
             transaction.open_table(BUNDLES)?;
             transaction.open_table(BUNDLE_ORDER)?;
             transaction.open_table(BURNT)?;
+            transaction.open_table(EXECUTED)?;
+            transaction.open_table(ATTESTED)?;
             transaction.open_table(CHANGES)?;
             put_head(transaction, &Head { height: genesis.height(), rollups: heads })?;
             let mut meta = transaction.open_table(META)?;
@@ -69,7 +74,7 @@ impl Store {
         })
     }
 
-    fn transact(&self, write: impl FnOnce(&WriteTransaction) -> Result<(), Failed>) -> Result<(), StoreError> {
+    pub(super) fn transact(&self, write: impl FnOnce(&WriteTransaction) -> Result<(), Failed>) -> Result<(), StoreError> {
         let begin = || {
             let mut transaction = self.database.begin_write()?;
             // After a crash the start is then as quick as after a proper end, however much there is.
@@ -113,7 +118,7 @@ impl Store {
 }
 
 /// Why a transaction cannot be made.
-enum Failed {
+pub(super) enum Failed {
     Database(Box<redb::Error>),
     Row(String, BadRow),
 }

@@ -1,6 +1,6 @@
 //! A genesis file with a comment on everything in it.
 
-use super::{EvmFile, GenesisFile, GenesisParameters, RevealWhen, ValidatorFile, VotesTo};
+use super::{BlockTimes, DomainFile, EvmFile, GenesisFile, GenesisParameters, RevealWhen, ValidatorFile, VotesTo};
 use std::fmt::Write as _;
 
 impl GenesisFile {
@@ -22,18 +22,22 @@ impl GenesisFile {
              # that one transaction may be ordered again (false: never twice within `dedup_window_heights`).\n\
              # `[rollups.evm]`: it is an EVM rollup that nodes of its domain execute, with the block 0 of this hash\n\
              # (`chorale rollup genesis` prints it). Bundles that touch only rollups of one domain take effect on all of\n\
-             # them or on none.\n",
+             # them or on none. `owner`: the Ethereum address whose key lets it go on after it was suspended (left out: it\n\
+             # goes on by itself, when its domain is attested again).\n",
         );
         for rollup in &self.rollups {
             let (id, name, has_nonces) = (rollup.id, quoted(&rollup.name), rollup.has_nonces);
             push(&mut text, &format!("[[rollups]]\nid = {id}\nname = {name}\nhas_nonces = {has_nonces}\n"));
-            if let Some(EvmFile { domain, genesis, base_fee_change_denominator, base_fee_elasticity }) = &rollup.evm {
+            if let Some(EvmFile { domain, genesis, base_fee_change_denominator, base_fee_elasticity, owner }) =
+                &rollup.evm
+            {
+                let owner = owner.as_ref().map_or_else(String::new, |owner| format!("owner = {}\n", quoted(owner)));
                 push(
                     &mut text,
                     &format!(
                         "[rollups.evm]\ndomain = {domain}\ngenesis = {}\n\
                          base_fee_change_denominator = {base_fee_change_denominator}\n\
-                         base_fee_elasticity = {base_fee_elasticity}\n",
+                         base_fee_elasticity = {base_fee_elasticity}\n{owner}",
                         quoted(genesis)
                     ),
                 );
@@ -41,9 +45,29 @@ impl GenesisFile {
             text.push('\n');
         }
         text.push_str(
+            "# The domains. `blocks = \"height\"`: a block for each height with content, whose timestamps may repeat;\n\
+             # \"second\": one for all heights of a second, as unmodified execution clients want it. `synchronous_calls`:\n\
+             # legs of bundles may call contracts of other rollups, which no unmodified client can follow.\n\
+             # `attestation_lag_max`: rollups are suspended when content that old, in heights, is not attested.\n",
+        );
+        for DomainFile { id, blocks, synchronous_calls, attestation_lag_max } in &self.domains {
+            let blocks = match blocks {
+                BlockTimes::Height => "height",
+                BlockTimes::Second => "second",
+            };
+            push(
+                &mut text,
+                &format!(
+                    "[[domains]]\nid = {id}\nblocks = \"{blocks}\"\nsynchronous_calls = {synchronous_calls}\n\
+                     attestation_lag_max = {attestation_lag_max}\n\n"
+                ),
+            );
+        }
+        text.push_str(
             "# The validators. `node` is the mesh identity (ed25519), `key` the consensus key (BLS12-381), `possession`\n\
              # the proof that somebody has its secret: `chorale keys show` prints all three. `stake` in wei decides voting\n\
-             # power, chunks to store and turns to lead; it is scaled to small whole weights.\n",
+             # power, chunks to store and turns to lead; it is scaled to small whole weights. `domains`: whose rollups it\n\
+             # executes and attests; more than a third of the weight, or nobody.\n",
         );
         for one in &self.validators {
             push(&mut text, &format!("[[validators]]\n{}\n", validator(one)));
@@ -70,8 +94,12 @@ fn quoted(text: &str) -> toml::Value {
 }
 
 fn validator(validator: &ValidatorFile) -> String {
+    let domains = match validator.domains.as_slice() {
+        [] => String::new(),
+        domains => format!("domains = {domains:?}\n"),
+    };
     format!(
-        "name = {}\nnode = {}\nkey = {}\npossession = {}\nstake = {}\n",
+        "name = {}\nnode = {}\nkey = {}\npossession = {}\nstake = {}\n{domains}",
         quoted(&validator.name),
         quoted(&validator.node),
         quoted(&validator.key),

@@ -1,16 +1,15 @@
 //! The genesis as people write it, and the checks on the way to what counts.
 
 use super::{
-    ExecutedRollup, Genesis, GenesisEpoch, GenesisError, GenesisParameters, GenesisRollup, GenesisValidator,
-    NAME_BYTES_MAX, Name, set,
+    DomainFile, ExecutedRollup, Genesis, GenesisDomain, GenesisEpoch, GenesisError, GenesisParameters, GenesisRollup,
+    GenesisValidator, NAME_BYTES_MAX, Name, domains, set,
 };
 use crate::{
-    ConsensusKey, DomainId, Epoch, NodeKey, RollupId, Signature, TimestampMs,
+    AccountId, ConsensusKey, DomainId, Epoch, NodeKey, RollupId, Signature, TimestampMs,
     codec::{List, decode},
-    limits::DOMAIN_ROLLUPS_MAX,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A validator as people write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +25,9 @@ pub struct ValidatorFile {
     pub possession: String,
     /// Its stake in wei, in decimal digits.
     pub stake: String,
+    /// The domains whose rollups it executes and attests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<u64>,
 }
 
 /// A rollup as people write it.
@@ -58,6 +60,10 @@ pub struct EvmFile {
     /// One part of so many of its gas is what a block uses when the base fee stays.
     #[serde(default = "base_fee_elasticity")]
     pub base_fee_elasticity: u64,
+    /// The Ethereum address whose key says that the rollup goes on after it was suspended, 40 hexadecimal digits; left out if
+    /// it does so by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// Ethereum's.
@@ -94,6 +100,9 @@ pub struct GenesisFile {
     /// The rollups.
     #[serde(default)]
     pub rollups: Vec<RollupFile>,
+    /// The rules of domains; one that is left out has the default ones.
+    #[serde(default)]
+    pub domains: Vec<DomainFile>,
     /// The validators of epoch 0, and of the epochs after it until another set is given.
     pub validators: Vec<ValidatorFile>,
     /// Validators of later epochs.
@@ -124,20 +133,25 @@ impl GenesisFile {
         if let Some(pair) = rollups.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(field("rollups", format!("name id {} twice; every rollup has an id of its own", pair[0].id)));
         }
-        check_domains(&rollups)?;
-        let mut epochs = vec![epoch_row("validators", 0, &self.validators)?];
+        if rollups.first().is_some_and(|rollup| rollup.id == RollupId::SYSTEM) {
+            return Err(field("rollups", "use id 0, which is the chain's own; ids of rollups begin with 1"));
+        }
+        let domains = domains::checked(&self.domains, &rollups)?;
+        let mut epochs = vec![epoch_row("validators", 0, &self.validators, &domains)?];
         for (index, row) in self.epochs.iter().enumerate() {
             let name = format!("epochs[{index}]");
             if row.from <= epochs.last().map_or(0, |last| last.from.0) {
                 return Err(field(format!("{name}.from"), "must be later than that of the set before".to_owned()));
             }
-            epochs.push(epoch_row(&format!("{name}.validators"), row.from, &row.validators)?);
+            epochs.push(epoch_row(&format!("{name}.validators"), row.from, &row.validators, &domains)?);
         }
+        domains::check_attested(&domains, &epochs)?;
         Ok(Genesis {
             name: checked_name("name", &self.name)?,
             time: TimestampMs(self.time_ms),
             parameters: self.parameters.clone(),
             rollups: List::new(rollups).map_err(|long| field("rollups", long.to_string()))?,
+            domains,
             epochs: List::new(epochs).map_err(|long| field("epochs", long.to_string()))?,
         })
     }
@@ -163,23 +177,11 @@ fn executed(name: &str, rollup: &RollupFile, evm: &EvmFile) -> Result<ExecutedRo
             u64::from(u32::MAX),
         )?,
         base_fee_elasticity: range("base_fee_elasticity", evm.base_fee_elasticity, 1, u64::from(u32::MAX))?,
+        owner: match &evm.owner {
+            Some(owner) => Some(AccountId(hex_bytes(&format!("{name}.evm.owner"), owner)?)),
+            None => None,
+        },
     })
-}
-
-fn check_domains(rollups: &[GenesisRollup]) -> Result<(), GenesisError> {
-    let mut domains: BTreeMap<DomainId, usize> = BTreeMap::new();
-    for execution in rollups.iter().filter_map(|rollup| rollup.execution) {
-        let count = domains.entry(execution.domain).or_default();
-        *count += 1;
-        if *count > DOMAIN_ROLLUPS_MAX {
-            let domain = execution.domain;
-            let problem = format!(
-                "put more than {DOMAIN_ROLLUPS_MAX} into domain {domain}; every node of a domain runs all of it"
-            );
-            return Err(field("rollups", problem));
-        }
-    }
-    Ok(())
 }
 
 fn checked_name(name: &str, value: &str) -> Result<Name, GenesisError> {
@@ -189,10 +191,15 @@ fn checked_name(name: &str, value: &str) -> Result<Name, GenesisError> {
     Ok(Name::new(value.as_bytes().to_vec()).expect("its length is checked"))
 }
 
-fn epoch_row(name: &str, from: u64, validators: &[ValidatorFile]) -> Result<GenesisEpoch, GenesisError> {
+fn epoch_row(
+    name: &str,
+    from: u64,
+    validators: &[ValidatorFile],
+    domains: &[GenesisDomain],
+) -> Result<GenesisEpoch, GenesisError> {
     let checked = validators.iter().enumerate().map(|(index, validator)| {
         let name = format!("{name}[{index}]");
-        validator.check(&name)
+        validator.check(&name, domains)
     });
     let checked = checked.collect::<Result<Vec<_>, _>>()?;
     let names: BTreeSet<&Name> = checked.iter().map(|validator| &validator.name).collect();
@@ -208,7 +215,7 @@ fn epoch_row(name: &str, from: u64, validators: &[ValidatorFile]) -> Result<Gene
 }
 
 impl ValidatorFile {
-    fn check(&self, name: &str) -> Result<GenesisValidator, GenesisError> {
+    fn check(&self, name: &str, domains: &[GenesisDomain]) -> Result<GenesisValidator, GenesisError> {
         let node = NodeKey(hex_bytes(&format!("{name}.node"), &self.node)?);
         let key: [u8; 96] = hex_bytes(&format!("{name}.key"), &self.key)?;
         let key: ConsensusKey = decode(key.to_vec())
@@ -220,7 +227,8 @@ impl ValidatorFile {
         }
         let problem = || field(format!("{name}.stake"), "must be a number of wei in decimal digits, as text");
         let stake = self.stake.parse::<u128>().map_err(|_| problem())?;
-        Ok(GenesisValidator { name: checked_name(&format!("{name}.name"), &self.name)?, node, key, stake })
+        let domains = domains::opted_in(name, &self.domains, domains)?;
+        Ok(GenesisValidator { name: checked_name(&format!("{name}.name"), &self.name)?, node, key, stake, domains })
     }
 }
 

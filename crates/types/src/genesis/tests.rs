@@ -17,11 +17,12 @@ fn validator(name: &str, seed: u8, stake: &str) -> ValidatorFile {
         key: hex::encode(secret.public().encode()),
         possession: hex::encode(secret.prove_possession().0),
         stake: stake.to_owned(),
+        domains: Vec::new(),
     }
 }
 
 fn evm(domain: u64) -> EvmFile {
-    EvmFile { domain, genesis: "0b".repeat(32), base_fee_change_denominator: 8, base_fee_elasticity: 2 }
+    EvmFile { domain, genesis: "0b".repeat(32), base_fee_change_denominator: 8, base_fee_elasticity: 2, owner: None }
 }
 
 /// Making a proof of possession costs milliseconds; the file is made once.
@@ -33,6 +34,7 @@ static EXAMPLE: LazyLock<GenesisFile> = LazyLock::new(|| GenesisFile {
         RollupFile { id: 1001, name: "one".to_owned(), has_nonces: false, evm: None },
         RollupFile { id: 1002, name: "two \"quoted\"".to_owned(), has_nonces: true, evm: Some(evm(7)) },
     ],
+    domains: Vec::new(),
     validators: vec![validator("a", 1, "1000"), validator("b", 2, "1000"), validator("c", 3, "2000")],
     epochs: vec![EpochFile { from: 3, validators: vec![validator("a", 1, "1"), validator("d", 4, "1")] }],
 });

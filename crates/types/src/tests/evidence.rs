@@ -34,7 +34,7 @@ fn timeout(view: u64, rank: u64, kind: RankKind) -> Statement {
 fn contradictions_are_faults() {
     let tip = |name| Statement::Tip { view: View(9), id: id(name) };
     let again = |name| Statement::Reproposal { view: View(9), id: id(name), timeout: digest("timeout") };
-    let outcome = |name| Statement::Outcome { domain: 0, height: Height(6), root: digest(name) };
+    let outcome = |name| Statement::Outcome { domain: DomainId::ORDERING, height: Height(6), root: digest(name) };
     let commit = Statement::CommitVote { view: View(9), block: reference("a") };
     use RankKind::{Certified, Voted};
     assert_eq!(fault(tip("a"), tip("b")), Some(Fault::DoubleHeader));
@@ -50,7 +50,11 @@ fn contradictions_are_faults() {
 
 #[test]
 fn what_honest_validators_sign_is_no_fault() {
-    let outcome = |domain, height, name| Statement::Outcome { domain, height: Height(height), root: digest(name) };
+    let outcome = |domain, height, name| Statement::Outcome {
+        domain: DomainId(domain),
+        height: Height(height),
+        root: digest(name),
+    };
     let commit = Statement::CommitVote { view: View(9), block: reference("a") };
     use RankKind::{Certified, Voted};
     let pairs = [

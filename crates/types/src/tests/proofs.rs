@@ -190,11 +190,12 @@ fn a_bundle_with_a_leg_less_or_other_terms_is_refused() {
 }
 
 fn attestation(signers: &[u8], root: Digest) -> Attestation {
-    let statement = Statement::Outcome { domain: DOMAIN_ORDERING, height: Height(6), root };
+    let statement = Statement::Outcome { domain: DomainId::ORDERING, height: Height(6), root };
     let chain = super::samples::chain();
     let signatures: Vec<Signature> =
         signers.iter().map(|index| Bls::signer(secret(*index)).sign(chain, Epoch(0), &statement)).collect();
     Attestation {
+        domain: DomainId::ORDERING,
         epoch: Epoch(0),
         height: Height(6),
         root,

@@ -33,11 +33,7 @@ pub(super) fn secret(index: u8) -> ConsensusSecret {
 
 /// Validators with the given weights; `secret(i)` signs for validator `i`.
 pub(super) fn validators(weights: &[u16]) -> ValidatorSet {
-    let validator = |(index, weight): (u8, &u16)| Validator {
-        node: NodeKey([index; 32]),
-        key: secret(index).public(),
-        weight: *weight,
-    };
+    let validator = |(index, weight): (u8, &u16)| Validator::new(NodeKey([index; 32]), secret(index).public(), *weight);
     ValidatorSet::new((0..).zip(weights).map(validator).collect()).unwrap()
 }
 
@@ -246,7 +242,10 @@ pub(super) fn statements() -> Vec<(&'static str, Statement)> {
         ("statement/commit-vote", Statement::CommitVote { view, block }),
         ("statement/timeout", Statement::Timeout { view, rank: rank(RankKind::Voted) }),
         ("statement/acknowledgement", Statement::Acknowledgement(acknowledged())),
-        ("statement/outcome", Statement::Outcome { domain: 0, height: Height(6), root: digest("root") }),
+        (
+            "statement/outcome",
+            Statement::Outcome { domain: DomainId::ORDERING, height: Height(6), root: digest("root") },
+        ),
     ]
 }
 
@@ -275,8 +274,11 @@ fn consensus() -> Vec<Sample> {
     };
     let pair = CommitProof::Pair(CommitPair { block: certificate(1), child: certificate(2) });
     let direct = CommitCertificate { epoch, view, block, signers: Signers::of(1, []), signature: signature(8) };
-    let [first, second] =
-        [digest("one"), digest("two")].map(|root| Statement::Outcome { domain: 0, height: Height(6), root });
+    let [first, second] = [digest("one"), digest("two")].map(|root| Statement::Outcome {
+        domain: DomainId::ORDERING,
+        height: Height(6),
+        root,
+    });
     vec![
         sample("header", &header()),
         sample("quorum-certificate", &certificate(1)),
@@ -342,9 +344,16 @@ fn proofs() -> Vec<Sample> {
     let lanes = lanes();
     let by_rollup = lanes.iter().map(|lane| (lane.rollup(), lane.clone())).collect();
     let (epoch, height, root) = (Epoch(3), Height(6), digest("root"));
-    let vote = OutcomeVote { epoch, height, root, author: ValidatorIndex(2), signature: signature(1) };
+    let vote = OutcomeVote {
+        domain: DomainId::ORDERING,
+        epoch,
+        height,
+        root,
+        author: ValidatorIndex(2),
+        signature: signature(1),
+    };
     let signers = Signers::of(9, [ValidatorIndex(0), ValidatorIndex(8)]);
-    let attestation = Attestation { epoch, height, root, signers, signature: signature(2) };
+    let attestation = Attestation { domain: DomainId(7), epoch, height, root, signers, signature: signature(2) };
     let first = transaction(7, b"first").id();
     vec![
         sample("outcome", &outcome(&tree, &registry)),

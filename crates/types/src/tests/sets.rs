@@ -20,7 +20,7 @@ fn weights_are_exact_where_they_can_be() {
 
 #[test]
 fn sets_are_checked() {
-    let row = |index: u8, weight| Validator { node: NodeKey([index; 32]), key: secret(index).public(), weight };
+    let row = |index: u8, weight| Validator::new(NodeKey([index; 32]), secret(index).public(), weight);
     assert_eq!(ValidatorSet::new(Vec::new()).unwrap_err(), ValidatorSetError::Count(0));
     assert_eq!(ValidatorSet::new(vec![row(0, 1), row(1, 0)]).unwrap_err(), ValidatorSetError::Weightless(1));
     assert_eq!(ValidatorSet::new(vec![row(0, 1000), row(1, 25)]).unwrap_err(), ValidatorSetError::TotalWeight(1025));
@@ -30,7 +30,8 @@ fn sets_are_checked() {
     let set = validators(&[1, 2]);
     assert_eq!(decode::<ValidatorSet>(set.encode()).unwrap(), set);
     let mut weightless = set.encode().to_vec();
-    let last = weightless.len() - 1;
+    let domains = codec::List::<DomainId, { limits::DOMAINS_MAX }>::default().encode().len();
+    let last = weightless.len() - domains - 1;
     weightless[last] = 0;
     assert!(decode::<ValidatorSet>(weightless).is_err());
 }
@@ -47,6 +48,29 @@ fn thresholds_are_those_of_a_third_and_two() {
     assert!(!set.is_quorum(&signers(&[0, 1])));
     assert!(!set.is_quorum(&Signers::of(5, (0..5).map(ValidatorIndex))), "a bitmap of another set");
     assert_eq!(set.weight(ValidatorIndex(4)), 0);
+}
+
+#[test]
+fn who_attests_a_domain_has_a_quorum_of_its_own() {
+    let domain = DomainId(7);
+    let row = |index: u8, weight, domains: &[u64]| {
+        let domains = domains.iter().copied().map(DomainId).collect();
+        let validator = Validator::new(NodeKey([index; 32]), secret(index).public(), weight);
+        Validator { domains: codec::List::new(domains).unwrap(), ..validator }
+    };
+    let set = ValidatorSet::new(vec![row(0, 3, &[7]), row(1, 1, &[7, 9]), row(2, 1, &[9]), row(3, 2, &[7])]).unwrap();
+    let signers = |members: &[u16]| Signers::of(4, members.iter().copied().map(ValidatorIndex));
+    assert_eq!((set.total_of(domain), set.quorum_of(domain)), (6, 5));
+    assert_eq!((set.total_of(DomainId::ORDERING), set.quorum_of(DomainId::ORDERING)), (7, set.quorum()));
+    assert_eq!(set.weight_in(domain, &signers(&[0, 3])), Some(5));
+    assert_eq!(set.weight_in(domain, &signers(&[0, 2, 3])), None, "validator 2 does not attest it");
+    assert_eq!(set.weight_in(domain, &Signers::of(5, [])), None, "a bitmap of another set");
+    assert_eq!((set.total_of(DomainId(8)), set.quorum_of(DomainId(8))), (0, 1), "nobody is no quorum");
+    let wrong = |domains| ValidatorSet::new(vec![row(0, 1, domains)]).unwrap_err();
+    for domains in [&[9, 7][..], &[7, 7], &[0, 7]] {
+        assert_eq!(wrong(domains), ValidatorSetError::Domains(0), "{domains:?}");
+    }
+    assert_eq!(decode::<ValidatorSet>(set.encode()).unwrap(), set);
 }
 
 #[test]
