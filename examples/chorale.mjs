@@ -176,6 +176,23 @@ export async function waitForBundle(client, id, { timeoutMs = 60_000, onState = 
   }
 }
 
+/**
+ * The proof of what became of a bundle, as soon as it is attested: a file that `chorale verify` checks from the genesis
+ * alone.
+ */
+export async function proveEffect(client, id, { timeoutMs = 60_000 } = {}) {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    try {
+      return hexToBytes(await client.request({ method: "chorale_proveBundleEffect", params: [id] }));
+    } catch (error) {
+      if (!UNKNOWN_YET.includes(error.code)) throw error;
+      if (Date.now() >= deadline) throw new Error(`after ${timeoutMs} ms nothing of bundle ${id} is attested`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
 function isMailbox({ address }) {
   return address.toLowerCase() === MAILBOX;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What the examples share: arguments, connections, tokens, and how they are shown.
 
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { createPublicClient, encodeFunctionData, formatUnits, http, parseEther, parseUnits, walletActions } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
-import { chainStatus, payBundle, randomSalt, sendBundle, waitForBundle } from "./chorale.mjs";
+import { chainStatus, payBundle, proveEffect, randomSalt, sendBundle, waitForBundle } from "./chorale.mjs";
 
 const MNEMONIC = "test test test test test test test test test test test junk";
 const DEFAULT_URLS = ["http://127.0.0.1:9545", "http://127.0.0.1:9546"];
@@ -31,19 +32,24 @@ RPC_A and RPC_B are the JSON-RPC of the two rollups, by default
 ${DEFAULT_URLS.join(" and ")}.
 The bundle is sent to RPC_A.
 
+  --proofs FOLDER    write a proof of what became of each bundle there, for \`chorale verify\`
   --timeout SECONDS  how long a step may take at most (60)
   --help             this text`;
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { help: { type: "boolean", short: "h" }, timeout: { type: "string", default: "60" } },
+      options: {
+        help: { type: "boolean", short: "h" },
+        proofs: { type: "string" },
+        timeout: { type: "string", default: "60" },
+      },
     });
     if (values.help) return console.log(usage);
     const timeoutMs = Number(values.timeout) * 1000;
     if (!(timeoutMs > 0)) throw new Error(`--timeout is ${values.timeout}, and must be a number of seconds`);
     if (![0, 2].includes(positionals.length)) throw new Error("give both RPC_A and RPC_B, or none");
     const urls = positionals.length ? positionals : DEFAULT_URLS;
-    const [a, b] = await Promise.all(urls.map((url, i) => connect("AB"[i], url, timeoutMs)));
+    const [a, b] = await Promise.all(urls.map((url, i) => connect("AB"[i], url, { timeoutMs, proofs: values.proofs })));
     const { rollups } = await chainStatus(a.client);
     for (const { name, id, url } of [a, b]) {
       if (!rollups.some(({ rollup }) => rollup === id)) {
@@ -61,10 +67,10 @@ The bundle is sent to RPC_A.
   }
 }
 
-async function connect(name, url, timeoutMs) {
+async function connect(name, url, options) {
   const client = createPublicClient({ transport: http(url), pollingInterval: 200 }).extend(walletActions);
   try {
-    return { name, url, timeoutMs, client, id: await client.getChainId() };
+    return { name, url, ...options, client, id: await client.getChainId() };
   } catch (error) {
     throw new Error(`no rollup answers at ${url}: ${error.details ?? error.shortMessage}`);
   }
@@ -120,6 +126,12 @@ export async function settle(rollup, account, terms, legs, expected) {
   });
   if (status.reason) console.log(`  reason${status.leg === undefined ? "" : ` (leg ${status.leg})`}: ${status.reason}`);
   if (status.state !== expected) throw new Error(`the bundle is ${status.state}, and should be ${expected}`);
+  if (rollup.proofs) {
+    const path = join(rollup.proofs, `${expected}-${id.slice(2, 10)}.proof`);
+    mkdirSync(rollup.proofs, { recursive: true });
+    writeFileSync(path, await proveEffect(rollup.client, id, { timeoutMs: rollup.timeoutMs }));
+    console.log(`  attested: check it by  chorale verify --genesis devnet/genesis.toml ${path}`);
+  }
 }
 
 /** The receipt of each leg, in the order of `rollups`. */

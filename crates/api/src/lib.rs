@@ -16,12 +16,12 @@ pub use base64_bytes::Base64Bytes;
 pub use error::ErrorCode;
 pub use hex_bytes::HexBytes;
 pub use rpc::{
-    ChoraleApiClient, ChoraleApiServer, ExecutorApiClient, ExecutorApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD,
-    UNSUBSCRIBE_METHOD,
+    ChoraleApiClient, ChoraleApiServer, ExecutionProofsApiClient, ExecutionProofsApiServer, ExecutorApiClient,
+    ExecutorApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD,
 };
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, DomainAnswer, EVIDENCE_MAX,
     EXECUTED_MAX, EXECUTION_ATTESTATIONS_MAX, EvidenceAnswer, ExecutionRequest, HeaderAnswer, HeaderHint, LaneAnswer,
     LaneBundles, LastContentAnswer, MempoolAnswer, NodeAnswer, OpenedPayload, Passed, RollupEvent, RollupFigures,
-    State, StatusAnswer, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
+    State, StatusAnswer, SuspendedRollup, TransactionRequest, UnitBatch, ValidatorAnswer, ValidatorsAnswer,
 };

@@ -129,3 +129,16 @@ pub trait ExecutorApi {
     #[method(name = "executed")]
     async fn executed(&self, after: u64, max: u32, wait_ms: u64) -> RpcResult<Vec<HexBytes>>;
 }
+
+/// Proofs of what executed rollups became. Served by a node of their domain, at the address of each of its rollups.
+#[rpc(server, client, namespace = "chorale")]
+pub trait ExecutionProofsApi {
+    /// A proof file of what became of a bundle: everything that shows it, from the genesis alone; or from an epoch whose
+    /// validators the caller knows.
+    #[method(name = "proveBundleEffect")]
+    async fn prove_bundle_effect(&self, id: String, from_epoch: Option<u64>) -> RpcResult<HexBytes>;
+
+    /// A proof file of the block, with its state root, that the rollup has after the last height that is attested.
+    #[method(name = "proveHead")]
+    async fn prove_head(&self, from_epoch: Option<u64>) -> RpcResult<HexBytes>;
+}

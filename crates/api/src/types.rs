@@ -308,6 +308,23 @@ pub struct DomainAnswer {
     pub quorum: u64,
     /// The last height that this node has an attestation of; none if it has none.
     pub attested: Option<u64>,
+    /// The height of the last attestation that was ordered; 0 if there was none.
+    pub ordered: u64,
+    /// The first height with content that no ordered attestation covers; none if all is covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
+    /// Its rollups for which nothing is ordered at present.
+    pub suspended: Vec<SuspendedRollup>,
+}
+
+/// A rollup for which nothing is ordered, because what its domain became was not attested in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuspendedRollup {
+    /// The rollup.
+    pub rollup: u64,
+    /// Since this height.
+    pub since: u64,
 }
 
 /// Attestations of executed rollups answered at once, at most.

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod devnet;
+pub(crate) mod domain;
 pub(crate) mod follow;
 pub(crate) mod init;
 pub(crate) mod keys;

@@ -36,6 +36,8 @@ enum Command {
     Tx(commands::tx::Command),
     #[command(subcommand)]
     Bundle(commands::bundle::Command),
+    #[command(subcommand)]
+    Domain(commands::domain::Command),
     Follow(commands::follow::Arguments),
     Status(commands::status::Arguments),
     Verify(commands::verify::Arguments),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Devnet(arguments) => commands::devnet::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Tx(command) => commands::tx::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Bundle(command) => commands::bundle::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Domain(command) => commands::domain::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Follow(arguments) => commands::follow::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Status(arguments) => commands::status::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Verify(arguments) => commands::verify::run(&arguments),

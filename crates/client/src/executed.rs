@@ -59,7 +59,8 @@ impl AttestationFollower {
             let attestation: Attestation = decoded("attestation", bytes)?;
             let height = attestation.height;
             if height <= last {
-                let reason = format!("attestations above height {last} are asked for, and one of height {height} is given");
+                let reason =
+                    format!("attestations above height {last} are asked for, and one of height {height} is given");
                 return Err(Fault::False(reason));
             }
             lead_to(&mut self.light, &node, attestation.epoch).await?;

@@ -6,7 +6,9 @@ use crate::{
 };
 use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes, LaneAnswer, LaneBundles, LastContentAnswer};
 use chorale_light::{Attested, Claim, FollowError, HandOver, Light};
-use chorale_types::{Attestation, BundleId, Epoch, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode};
+use chorale_types::{
+    Attestation, BundleId, Epoch, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode,
+};
 use jsonrpsee::core::client::Error;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;

@@ -1,9 +1,15 @@
 //! The ledger: state, and how a height changes it.
 
-use crate::{Config, Settled, references::References, units::Collector, window::Window};
+use crate::{
+    Config, Settled, Standing,
+    domains::{Domains, SystemItems},
+    references::References,
+    units::Collector,
+    window::Window,
+};
 use chorale_types::{
-    ChainId, Digest, Epoch, Header, Height, Lane, LaneLeaf, LaneTree, Outcome, Payload, PayloadStatus, RegistryLeaf,
-    RegistryTree, RollupId, TimestampMs, codec::List, tagged_hash,
+    Attestation, ChainId, Digest, Epoch, Header, Height, Lane, LaneLeaf, LaneTree, Outcome, Payload, PayloadStatus,
+    RegistryLeaf, RegistryTree, RollupId, TimestampMs, codec::List, tagged_hash,
 };
 use std::collections::BTreeMap;
 
@@ -62,6 +68,7 @@ pub struct Ledger {
     pub(crate) registry: BTreeMap<RollupId, Height>,
     pub(crate) window: Window,
     pub(crate) references: References,
+    pub(crate) domains: Domains,
 }
 
 impl Ledger {
@@ -71,7 +78,8 @@ impl Ledger {
         let registry = config.rollups.keys().map(|rollup| (*rollup, Height(0))).collect();
         let timestamp = config.start;
         let (window, references) = (Window::new(config.hash_key), References::default());
-        Self { config, height: Height(0), timestamp, registry, window, references }
+        let domains = Domains::new(&config);
+        Self { config, height: Height(0), timestamp, registry, window, references, domains }
     }
 
     /// What it was made with.
@@ -105,17 +113,39 @@ impl Ledger {
         RegistryTree::new(rows.collect())
     }
 
-    /// Settles the next height. `contents` belong to the header's payloads, in their order. `next_validators` is the
-    /// digest of the next epoch's set if this is the closing height of an epoch.
+    /// Where the domains that are attested stand.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        self.domains.standings(&self.config)
+    }
+
+    /// Settles the next height where no attestation of executed rollups holds: see [`Ledger::settle_attested`].
     ///
     /// # Errors
     ///
-    /// The header is not the next one, or contents do not belong to it. The state is unchanged.
+    /// As there.
     pub fn settle(
         &mut self,
         header: &Header,
         contents: Vec<Content>,
         next_validators: Option<Digest>,
+    ) -> Result<Settled, SettleError> {
+        self.settle_attested(header, contents, next_validators, &|_| false)
+    }
+
+    /// Settles the next height. `contents` belong to the header's payloads, in their order. `next_validators` is the
+    /// digest of the next epoch's set if this is the closing height of an epoch. `attests`: whether an attestation of
+    /// executed rollups holds, by the validators of its epoch.
+    ///
+    /// # Errors
+    ///
+    /// The header is not the next one, or contents do not belong to it. The state is unchanged.
+    pub fn settle_attested(
+        &mut self,
+        header: &Header,
+        contents: Vec<Content>,
+        next_validators: Option<Digest>,
+        attests: &dyn Fn(&Attestation) -> bool,
     ) -> Result<Settled, SettleError> {
         self.check(header, contents.len())?;
         self.height = header.height;
@@ -123,7 +153,9 @@ impl Ledger {
         self.window.forget(header.height, self.config.window_heights());
         self.references.advance(header);
 
-        let mut collector = Collector::new(&self.config, &self.window, header.height);
+        self.domains.suspend(&self.config, header.height);
+        let system = SystemItems::new(&self.domains, attests);
+        let mut collector = Collector::new(&self.config, &self.window, header.height, system);
         let mut statuses = Vec::with_capacity(contents.len());
         for (index, (certificate, content)) in (0u8..).zip(header.payloads.iter().zip(contents)) {
             statuses.push(match (self.references.insert(certificate), content) {
@@ -136,8 +168,10 @@ impl Ledger {
             });
         }
         let (ordered, lanes) = (collector.ordered(), collector.lanes());
-        let Collector { bundles, included, skipped, .. } = collector;
+        let Collector { bundles, included, skipped, system, .. } = collector;
+        let items = system.taken;
         self.window.insert(header.height, ordered);
+        self.domains.apply(&self.config, header.height, items, &lanes);
         let lane_tree = self.register(&lanes);
         let registry_tree = self.registry_tree();
         let outcome = Outcome {
@@ -197,6 +231,6 @@ impl Ledger {
         let mut window = Vec::new();
         self.window.write_digest(&mut window);
         let length = u64::try_from(references.len()).expect("few megabytes").to_be_bytes();
-        tagged_hash("chorale/ledger/v1", &[&length, &references, &window])
+        tagged_hash("chorale/ledger/v2", &[self.domains.digest().as_ref(), &length, &references, &window])
     }
 }

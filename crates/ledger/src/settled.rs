@@ -1,5 +1,6 @@
 //! What settling a height yields.
 
+use crate::Refused;
 use chorale_foundation::BufMut;
 use chorale_types::{
     AccountId, Height, Lane, LaneTree, OrderedBundle, Outcome, Place, PromiseError, RegistryTree, RollupId, UnitId,
@@ -70,6 +71,17 @@ pub enum SkipReason {
     /// What the bundle wants to be promised cannot be.
     #[error(transparent)]
     Promise(#[from] PromiseError),
+    /// What the rollup became is not attested in the order, and nothing is ordered for it until it is.
+    #[error("rollup {rollup} is suspended since height {since}: what its domain became is not attested in time")]
+    Suspended {
+        /// The rollup.
+        rollup: RollupId,
+        /// The first height.
+        since: Height,
+    },
+    /// It is for the chain itself, and has no effect.
+    #[error(transparent)]
+    System(#[from] Refused),
     /// Nobody would read it.
     #[error("the chain has no rollup {0}")]
     UnknownRollup(RollupId),
@@ -85,6 +97,8 @@ impl Write for SkipReason {
             Self::UnknownRollup(rollup) => (4u8, rollup.0).write(buf),
             Self::Promise(PromiseError::Domain { rollup, domain }) => (5u8, rollup.0, domain.0).write(buf),
             Self::Promise(PromiseError::Signature { payer }) => (6u8, *payer).write(buf),
+            Self::Suspended { rollup, since } => (7u8, rollup.0, since.0).write(buf),
+            Self::System(refused) => (8u8, *refused as u8).write(buf),
         }
     }
 }
@@ -93,7 +107,8 @@ impl EncodeSize for SkipReason {
     fn encode_size(&self) -> usize {
         1 + match self {
             Self::Repeated { .. } | Self::Burnt { .. } | Self::Expired { .. } | Self::UnknownRollup(_) => 8,
-            Self::ExpiryTooFar { .. } | Self::Promise(PromiseError::Domain { .. }) => 16,
+            Self::ExpiryTooFar { .. } | Self::Promise(PromiseError::Domain { .. }) | Self::Suspended { .. } => 16,
+            Self::System(_) => 1,
             Self::Promise(PromiseError::Signature { .. }) => AccountId::BYTES,
         }
     }
@@ -111,6 +126,12 @@ impl Read for SkipReason {
             4 => Self::UnknownRollup(ReadExt::read(buf)?),
             5 => Self::Promise(PromiseError::Domain { rollup: ReadExt::read(buf)?, domain: ReadExt::read(buf)? }),
             6 => Self::Promise(PromiseError::Signature { payer: ReadExt::read(buf)? }),
+            7 => Self::Suspended { rollup: ReadExt::read(buf)?, since: ReadExt::read(buf)? },
+            8 => {
+                let code: u8 = ReadExt::read(buf)?;
+                let refused = Refused::ALL.into_iter().find(|refused| *refused as u8 == code);
+                Self::System(refused.ok_or(Error::InvalidEnum(code))?)
+            }
             tag => return Err(Error::InvalidEnum(tag)),
         })
     }

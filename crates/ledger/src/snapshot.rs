@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Ledger, OrderedTransactions,
+    domains::{DomainRow, Domains, SuspendedRow},
     references::{Reference, References},
     window::{Ordered, OrderedBundles, Window},
 };
@@ -9,7 +10,7 @@ use chorale_types::{
     Digest, Epoch, Height, Outcome, RegistryLeaf, RegistryTree, TimestampMs,
     codec::List,
     codec_struct,
-    limits::{BUNDLE_LIFETIME_HEIGHTS_MAX, DEDUP_WINDOW_HEIGHTS_MAX, ROLLUPS_MAX},
+    limits::{BUNDLE_LIFETIME_HEIGHTS_MAX, DEDUP_WINDOW_HEIGHTS_MAX, DOMAINS_MAX, ROLLUPS_MAX},
 };
 use std::collections::BTreeMap;
 
@@ -28,10 +29,12 @@ pub struct Head {
     epoch: Epoch,
     references: List<Reference, REFERENCES_MAX>,
     bundles: List<OrderedBundles, ROWS_MAX>,
+    domains: List<DomainRow, DOMAINS_MAX>,
+    suspended: List<SuspendedRow, ROLLUPS_MAX>,
     /// The ledger's digest, of the transactions too.
     digest: Digest,
 }
-codec_struct!(Head { height, timestamp, registry, epoch, references, bundles, digest });
+codec_struct!(Head { height, timestamp, registry, epoch, references, bundles, domains, suspended, digest });
 
 /// The state of a [`Ledger`] at a height.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +87,7 @@ impl Ledger {
     #[must_use]
     pub fn head(&self) -> Head {
         let registry = self.registry.iter().map(|(rollup, last)| RegistryLeaf { rollup: *rollup, last: *last });
+        let (domains, suspended) = self.domains.rows();
         Head {
             height: self.height,
             timestamp: self.timestamp,
@@ -91,6 +95,8 @@ impl Ledger {
             epoch: self.references.epoch(),
             references: List::new(self.references.iter().collect()).expect("an epoch has fewer headers"),
             bundles: List::new(self.window.all_bundles().cloned().collect()).expect("lifetimes are shorter"),
+            domains,
+            suspended,
             digest: self.digest(),
         }
     }
@@ -141,7 +147,9 @@ impl Ledger {
         for (height, ordered) in rows {
             window.insert(height, ordered);
         }
+        let domains = Domains::restore(&config, (head.domains, head.suspended)).ok_or(RestoreError::Rollups(height))?;
         let ledger = Self {
+            domains,
             config,
             height,
             timestamp: head.timestamp,

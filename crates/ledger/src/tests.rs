@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests fail by panicking")]
 
+mod domains;
 mod promises;
 mod properties;
 mod rules;
@@ -18,7 +19,7 @@ const START: u64 = 1_000_000;
 
 /// Rollups 1 to 3 have no nonces of their own, 4 has; the window is 4 heights.
 fn config() -> Config {
-    let rules = |id| (RollupId(id), RollupRules { has_nonces: id == 4, domain: None });
+    let rules = |id| (RollupId(id), RollupRules { has_nonces: id == 4, ..RollupRules::default() });
     Config {
         chain: chain(),
         start: TimestampMs(START),
@@ -26,6 +27,7 @@ fn config() -> Config {
         dedup_window_heights: 4,
         hash_key: Default::default(),
         rollups: [1, 2, 3, 4].map(rules).into(),
+        domains: Default::default(),
     }
 }
 

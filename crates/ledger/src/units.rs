@@ -1,7 +1,8 @@
 //! From units to lanes: what is left out, and where the rest goes.
 
 use crate::{
-    Config, Included, SkipReason, Skipped,
+    Config, Included, Refused, SkipReason, Skipped,
+    domains::SystemItems,
     window::{Burnt, Ordered, Window},
 };
 use chorale_types::{
@@ -18,6 +19,7 @@ pub(crate) struct Collector<'a> {
     here: Table<UnitId, ()>,
     transactions: Vec<TxId>,
     burnt: Vec<Burnt>,
+    pub(crate) system: SystemItems<'a>,
     items: BTreeMap<RollupId, Vec<LaneItem>>,
     pub(crate) bundles: Vec<OrderedBundle>,
     pub(crate) included: Vec<Included>,
@@ -25,7 +27,7 @@ pub(crate) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) fn new(config: &'a Config, window: &'a Window, height: Height) -> Self {
+    pub(crate) fn new(config: &'a Config, window: &'a Window, height: Height, system: SystemItems<'a>) -> Self {
         Self {
             config,
             window,
@@ -33,6 +35,7 @@ impl<'a> Collector<'a> {
             here: Table::new(config.hash_key),
             transactions: Vec::new(),
             burnt: Vec::new(),
+            system,
             items: BTreeMap::new(),
             bundles: Vec::new(),
             included: Vec::new(),
@@ -44,7 +47,7 @@ impl<'a> Collector<'a> {
     pub(crate) fn add(&mut self, payload: u8, content: Payload) {
         for (unit, placed) in (0u32..).zip(content.into_units()) {
             let id = placed.id();
-            if let Err(reason) = self.admit(&placed) {
+            if let Err(reason) = self.admit(payload, &placed) {
                 self.skipped.push(Skipped { id, reason });
                 continue;
             }
@@ -82,17 +85,30 @@ impl<'a> Collector<'a> {
     }
 
     /// Whether a unit takes effect.
-    fn admit(&self, unit: &PayloadUnit) -> Result<(), SkipReason> {
+    fn admit(&mut self, payload: u8, unit: &PayloadUnit) -> Result<(), SkipReason> {
         let unknown = |transaction: &&Transaction| !self.config.rollups.contains_key(&transaction.rollup);
         if let Some(transaction) = unit.transactions().iter().find(unknown) {
             return Err(SkipReason::UnknownRollup(transaction.rollup));
         }
+        let suspended = |transaction: &Transaction| {
+            let since = self.system.domains().suspended(transaction.rollup)?;
+            Some(SkipReason::Suspended { rollup: transaction.rollup, since })
+        };
+        if let Some(reason) = unit.transactions().iter().find_map(suspended) {
+            return Err(reason);
+        }
         let here = self.here.contains_key(&unit.id()).then_some(self.height);
         match unit {
-            PayloadUnit::Transaction { id, .. } => match here.or_else(|| self.window.transaction(id)) {
+            PayloadUnit::Transaction { id, transaction } => match here.or_else(|| self.window.transaction(id)) {
                 Some(first) => Err(SkipReason::Repeated { first }),
+                None if transaction.rollup == RollupId::SYSTEM => {
+                    Ok(self.system.take(self.config, self.height, payload, &transaction.data)?)
+                }
                 None => Ok(()),
             },
+            PayloadUnit::Bundle { bundle, .. } if bundle.legs.iter().any(|leg| leg.rollup == RollupId::SYSTEM) => {
+                Err(Refused::Leg.into())
+            }
             PayloadUnit::Bundle { id, bundle, .. } => {
                 let expiry = bundle.expiry;
                 let expiry_max = Height(self.height.0.saturating_add(BUNDLE_LIFETIME_HEIGHTS_MAX));

@@ -35,7 +35,9 @@ pub enum ProvenExecution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionProofError {
     /// The bundle is not under the outcome's root.
-    #[error("the path does not lead from bundle {0} and what is said to have become of it to the outcome's root of bundles")]
+    #[error(
+        "the path does not lead from bundle {0} and what is said to have become of it to the outcome's root of bundles"
+    )]
     Bundle(BundleId),
     /// The head is not under the outcome's root.
     #[error("the path does not lead from the block of rollup {0} to the outcome's root of rollups")]

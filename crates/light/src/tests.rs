@@ -9,8 +9,8 @@ use chorale_ledger::{Config, Content, Ledger, RollupRules, Settled};
 use chorale_types::{
     Acknowledged, Attestation, AvailabilityCertificate, BlockId, Bls, BuilderId, Bundle, ChainId, Commitment,
     ConsensusSecret, DomainId, Epoch, EpochInfo, Header, Height, NodeKey, Outcome, Payload, PayloadUnit, Promise,
-    QuorumCertificate, RollupId, Scheme, Signature, Signers, Statement, TimestampMs, Transaction, Unit, Validator, ValidatorIndex,
-    ValidatorSet, View,
+    QuorumCertificate, RollupId, Scheme, Signature, Signers, Statement, TimestampMs, Transaction, Unit, Validator,
+    ValidatorIndex, ValidatorSet, View,
     codec::{Blob, List},
     tagged_hash,
 };
@@ -31,10 +31,10 @@ fn secret(epoch: u64, index: u16) -> ConsensusSecret {
 /// Four validators; other ones in every epoch.
 fn validators(epoch: u64) -> ValidatorSet {
     let validator = |index: u16| {
-            let domains = if index < 3 { vec![DOMAIN] } else { Vec::new() };
-            let validator = Validator::new(NodeKey([index as u8; 32]), secret(epoch, index).public(), 1);
-            Validator { domains: List::new(domains).unwrap(), ..validator }
-        };
+        let domains = if index < 3 { vec![DOMAIN] } else { Vec::new() };
+        let validator = Validator::new(NodeKey([index as u8; 32]), secret(epoch, index).public(), 1);
+        Validator { domains: List::new(domains).unwrap(), ..validator }
+    };
     ValidatorSet::new((0..4).map(validator).collect()).unwrap()
 }
 
@@ -58,10 +58,8 @@ fn attest(outcome: &Outcome, signers: &[u16]) -> Attestation {
 
 fn attest_as(chain: ChainId, epoch: Epoch, statement: Statement, signers: &[u16]) -> Attestation {
     let Statement::Outcome { domain, height, root } = statement else { panic!("{statement:?}") };
-    let signatures: Vec<Signature> = signers
-        .iter()
-        .map(|index| Bls::signer(secret(epoch.0, *index)).sign(chain, epoch, &statement))
-        .collect();
+    let signatures: Vec<Signature> =
+        signers.iter().map(|index| Bls::signer(secret(epoch.0, *index)).sign(chain, epoch, &statement)).collect();
     let signers = Signers::of(4, signers.iter().copied().map(ValidatorIndex));
     let signature = Bls::verifier().aggregate(&signatures).unwrap();
     Attestation { domain, epoch, height, root, signers, signature }
@@ -132,7 +130,8 @@ fn serve(chain: ChainId, history: &[Vec<Unit>]) -> Vec<Served> {
         time_step_ms_max: 1_000,
         dedup_window_heights: 4,
         hash_key: Default::default(),
-        rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false, domain: None })).into(),
+        rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules::default())).into(),
+        domains: Default::default(),
     });
     let settle = |(height, units): (u64, &Vec<Unit>)| {
         let placed = units.iter().cloned().map(PayloadUnit::new).collect();

@@ -1,7 +1,7 @@
 //! What the pool may hold and how fast its peers may talk to it.
 
 use crate::message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX};
-use chorale_types::{ChainId, Digest, DomainId, HashKey, RollupId};
+use chorale_types::{AccountId, ChainId, Digest, DomainId, HashKey, RollupId};
 use std::collections::BTreeMap;
 
 /// Whether a registered rollup takes new entries.
@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 pub enum Standing {
     /// Entries are admitted and selected.
     Active,
-    /// Nothing new is admitted and nothing selected, for example because its escrow is empty. What is pooled stays
-    /// until it expires or the rollup is active again.
+    /// Nothing new is admitted and nothing selected. What is pooled stays until it expires or the rollup is active again.
     Suspended,
 }
 
@@ -21,6 +20,8 @@ pub struct Config {
     pub rollups: BTreeMap<RollupId, Standing>,
     /// The domains of those that are executed.
     pub domains: BTreeMap<RollupId, DomainId>,
+    /// Who may say that a rollup goes on after it was suspended.
+    pub owners: BTreeMap<RollupId, AccountId>,
     /// The chain: what payers of bundles sign for.
     pub chain: ChainId,
     /// Encoded bytes of all entries together. A rollup's guaranteed share is this divided by the registered rollups.
@@ -122,7 +123,8 @@ impl Config {
     /// With all bounds exhausted the pool takes about 160 MB of memory; with 20,000 transactions of 512 bytes a second
     /// that wait for half a second, 40 MB.
     ///
-    /// The caller sets [`Config::hash_key`], and [`Config::domains`] with [`Config::chain`] if rollups are executed.
+    /// The caller sets [`Config::hash_key`], and [`Config::domains`] and [`Config::owners`] with [`Config::chain`] if rollups
+    /// are executed.
     pub fn new(rollups: impl IntoIterator<Item = RollupId>, validators: u64) -> Self {
         let bytes_max = 64 * 1024 * 1024;
         let entries_max = 128 * 1024;
@@ -130,6 +132,7 @@ impl Config {
         Self {
             rollups: rollups.into_iter().map(|rollup| (rollup, Standing::Active)).collect(),
             domains: BTreeMap::new(),
+            owners: BTreeMap::new(),
             chain: ChainId(Digest::from([0; 32])),
             bytes_max,
             entries_max,

@@ -15,7 +15,9 @@ use crate::{
     status::{Ended, EvictReason, Outcome, ShareReclaimed, Skipped, Status},
     store::{Queue, Sequence, Slot, Stage, Store, Usage},
 };
-use chorale_types::{Height, PayloadUnit, RollupId, TimestampMs, UnitId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX};
+use chorale_types::{
+    Height, PayloadUnit, RollupId, SystemItem, TimestampMs, UnitId, limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
+};
 use std::collections::BTreeMap;
 
 /// The shared pool of one node. See the [crate documentation](crate).
@@ -172,6 +174,11 @@ impl Mempool {
         self.store.get(id).map(|slot| &slot.entry)
     }
 
+    /// The registered rollups.
+    pub const fn rollups(&self) -> &BTreeMap<RollupId, Standing> {
+        &self.config.rollups
+    }
+
     /// Sets which rollups are registered. Entries that touch a rollup no longer in the set are evicted.
     pub fn set_rollups(&mut self, rollups: BTreeMap<RollupId, Standing>, now: TimestampMs) {
         self.advance(now);
@@ -302,8 +309,34 @@ impl Mempool {
         if let Some(peer) = origin {
             self.check_peer_share(peer, entry.bytes())?;
         }
-        // Last, as it takes longest.
+        // Last, as they take longest.
+        self.check_system(entry)?;
         self.check_promise(entry)
+    }
+
+    /// Of what is for the chain itself only an owner's word comes by the pool.
+    fn check_system(&self, entry: &Entry) -> Result<(), Rejected> {
+        if entry.rollups().all(|rollup| rollup != RollupId::SYSTEM) {
+            return Ok(());
+        }
+        let refused = |problem| Err(Rejected::System { id: entry.id(), problem });
+        let PayloadUnit::Transaction { transaction, .. } = entry.unit() else {
+            return refused("no bundle has legs for it");
+        };
+        match SystemItem::read(&transaction.data) {
+            Err(_) => refused("its data is no item that the chain knows"),
+            Ok(SystemItem::Attestation(_)) => refused("leaders put attestations into blocks by themselves"),
+            Ok(SystemItem::Resume(resume)) => {
+                if self.config.rollups.get(&resume.rollup) != Some(&Standing::Suspended) {
+                    return refused("the rollup is not suspended");
+                }
+                let owner = self.config.owners.get(&resume.rollup);
+                if owner.is_none() || resume.signer(self.config.chain).as_ref() != owner {
+                    return refused("it is not signed by the rollup's owner");
+                }
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn check_promise(&self, entry: &Entry) -> Result<(), Rejected> {

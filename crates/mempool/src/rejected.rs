@@ -23,10 +23,20 @@ pub enum Rejected {
         rollup: RollupId,
     },
     /// A rollup of the entry takes nothing now.
-    #[error("rollup {rollup} is suspended: it takes no transactions until its escrow is funded again")]
+    #[error(
+        "rollup {rollup} is suspended: nothing is ordered for it until its domain is attested again and it is resumed"
+    )]
     RollupSuspended {
         /// Which rollup.
         rollup: RollupId,
+    },
+    /// The entry is for the chain itself, and would have no effect.
+    #[error("{id} is for rollup 0, the chain itself: {problem}")]
+    System {
+        /// Which entry.
+        id: UnitId,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The entry is in the pool already.
     #[error("{id} is in the pool already")]
@@ -112,7 +122,7 @@ pub enum Rejected {
 
 impl Rejected {
     /// The labels of all reasons, for metrics.
-    pub const LABELS: [&'static str; 10] = [
+    pub const LABELS: [&'static str; 11] = [
         "too_large",
         "rollup_unknown",
         "rollup_suspended",
@@ -123,6 +133,7 @@ impl Rejected {
         "bundle_promise",
         "peer_share_full",
         "rollup_share_full",
+        "system",
     ];
 
     /// The reason's label, for metrics.
@@ -143,6 +154,7 @@ impl Rejected {
             Self::BundlePromise { .. } => 7,
             Self::PeerShareFull { .. } => 8,
             Self::RollupShareFull { .. } => 9,
+            Self::System { .. } => 10,
         }
     }
 

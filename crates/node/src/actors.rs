@@ -11,6 +11,7 @@ use crate::{
     mesh::Mesh,
     payloads,
     ports::ChainHandle,
+    proposer::{Attested, SystemItems},
     reveal::RevealAt,
     run::NodeError,
     runtime::Context,
@@ -25,7 +26,7 @@ use chorale_foundation::{
 };
 use chorale_hotstuff::{Parameters, Votes};
 use chorale_types::{
-    BlockReference, Bls, BuilderId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, NodeKey,
+    BlockReference, Bls, BuilderId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, NodeKey, RollupId,
     genesis::{GenesisParameters, RevealWhen, VotesTo},
 };
 use std::{
@@ -222,10 +223,13 @@ where
             channel: mempool,
             peers: peers.clone(),
         };
-        let rollups = genesis.rollups().iter().map(|rollup| rollup.id);
+        let system = (!genesis.domains().is_empty()).then_some(RollupId::SYSTEM);
+        let rollups = system.into_iter().chain(genesis.rollups().iter().map(|rollup| rollup.id));
+        let owners = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.owner?)));
         let domains = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.domain)));
         let config = chorale_mempool::Config {
             domains: domains.collect(),
+            owners: owners.collect(),
             chain: genesis.chain(),
             ..chorale_mempool::Config::new(rollups, handle.position.borrow().epoch.validators.len() as u64)
         };
@@ -241,6 +245,7 @@ where
             chain: handle.clone(),
             peers: peers.clone(),
             pool: pool.clone(),
+            system: SystemItems::new(settlement.standings(), attested(genesis, &mailboxes)),
             consensus: updates_sender,
             payloads: kept,
             settlement: revealed_sender,
@@ -335,6 +340,15 @@ async fn open_chain<E: Context>(context: &E, genesis: &Genesis, identity: &Ident
     };
     let epochs = Arc::new(move |epoch: Epoch, start: BlockReference| Some(source.epoch(epoch, start)));
     Ok(Chain::open(context.child("chain"), config, genesis.first_epoch(), epochs).await?)
+}
+
+/// The domains whose attestations are ordered.
+fn attested(genesis: &Genesis, mailboxes: &BTreeMap<DomainId, attestation::Mailbox>) -> BTreeMap<DomainId, Attested> {
+    let domain = |(domain, attestations): (&DomainId, &attestation::Mailbox)| {
+        let lag_max = genesis.domain(*domain)?.attestation_lag_max;
+        Some((*domain, Attested { lag_max, attestations: attestations.clone() }))
+    };
+    mailboxes.iter().filter_map(domain).collect()
 }
 
 fn limits(genesis: &GenesisParameters) -> payloads::Limits {

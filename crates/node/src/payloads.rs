@@ -6,6 +6,7 @@ use crate::{
         wire::{Inbox, Outbox},
     },
     ports::{ChainHandle, Peers},
+    proposer::SystemItems,
     proposer::{self, Pool},
     reveal::{self, OwnPayloads, Revealed},
     runtime::Context,
@@ -105,6 +106,8 @@ pub struct Connections<E: Context, S, P> {
     pub peers: Peers,
     /// What waits to be ordered.
     pub pool: P,
+    /// What has to be ordered for the chain itself.
+    pub system: SystemItems,
     /// To consensus.
     pub consensus: mpsc::Sender<proposer::Update>,
     /// Where opened payloads are kept.
@@ -149,7 +152,8 @@ where
     S: Scheme + Clone + Send + Sync + 'static,
     P: Pool,
 {
-    let Connections { me, builder, scheme, chain, peers, pool, consensus, payloads, settlement, settled } = connections;
+    let Connections { me, builder, scheme, chain, peers, pool, system, consensus, payloads, settlement, settled } =
+        connections;
     let outbox = Outbox::new(channel.0, context.now_ms());
     let (dispersal, requests) = dispersal::Mailbox::new();
     // The inbox bounds what of each peer waits.
@@ -182,8 +186,16 @@ where
         settled: *settled.borrow(),
     };
     let reveal_actor = reveal::Actor::new(context.child("reveal"), config.reveal, connections);
-    let connections =
-        proposer::Connections { chain, pool, dispersal: dispersal.clone(), own, revealed: settled, consensus, builder };
+    let connections = proposer::Connections {
+        chain,
+        pool,
+        system,
+        dispersal: dispersal.clone(),
+        own,
+        revealed: settled,
+        consensus,
+        builder,
+    };
     let (proposer_actor, content) = proposer::Actor::new(context.child("proposer"), config.proposer, connections);
 
     let running = context.child("payloads").spawn(move |context| async move {

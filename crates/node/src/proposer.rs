@@ -20,10 +20,12 @@
 mod actor;
 mod pool;
 pub mod shelf;
+mod system;
 pub mod timing;
 
 pub use actor::{Actor, Connections, Content, Update};
 pub use pool::{Exclusion, Leave, Pool, Selection};
+pub use system::{Attested, SystemItems};
 
 /// What the actor is told once.
 #[derive(Clone, Debug)]

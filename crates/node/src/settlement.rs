@@ -29,16 +29,19 @@ mod stored;
 pub(crate) mod tests;
 
 pub use actor::{Actor, Connections, Stopped};
-pub use queries::{Found, LaneAnswer, Mailbox, ProofAnswer, RegistryAnswer, Unavailable, Where};
+pub use queries::{Found, LaneAnswer, Mailbox, ProofAnswer, RegistryAnswer, Standings, Unavailable, Where};
 pub use record::Record;
 pub use stored::Damaged;
 
 use chorale_ledger::SkipReason;
-use chorale_types::{Digest, Genesis, Header, Height};
+use chorale_types::{Attestation, Bls, Digest, Genesis, Header, Height};
 use std::sync::Arc;
 
 /// The digest of the next validators, if a header closes its epoch.
 pub type NextValidators = Arc<dyn Fn(&Header) -> Option<Digest> + Send + Sync>;
+
+/// Whether an attestation of executed rollups holds, by the validators of its epoch.
+pub type Attests = Arc<dyn Fn(&Attestation) -> bool + Send + Sync>;
 
 /// What the actor is told once.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub struct Config {
     pub ledger: chorale_ledger::Config,
     /// Who validates after the epoch of a closing header.
     pub next_validators: NextValidators,
+    /// What attestations hold.
+    pub attests: Attests,
     /// Heights whose records are kept.
     pub retention_heights: u64,
     /// Heights between snapshots of the ledger; below the heights whose payloads reveal keeps.
@@ -67,6 +72,7 @@ impl Config {
         Self {
             ledger: genesis.into(),
             next_validators: next_validators(genesis.clone()),
+            attests: attests(genesis.clone()),
             retention_heights: parameters.retention_heights,
             snapshot_heights: (parameters.retention_heights / 2).clamp(1, 64),
             recent_bytes_max: 16 * 1024 * 1024,
@@ -85,6 +91,14 @@ pub fn next_validators(genesis: Genesis) -> NextValidators {
         // All epochs have the same number of heights, so the closing height of this one follows from its number.
         let closing = header.epoch.0.checked_add(1)?.checked_mul(genesis.parameters().epoch_heights)?;
         (header.height == Height(closing)).then(|| genesis.epoch(header.epoch.next(), start).validators.digest())
+    })
+}
+
+/// What attestations hold by the genesis, which fixes the validators of all epochs.
+#[must_use]
+pub fn attests(genesis: Genesis) -> Attests {
+    Arc::new(move |attestation: &Attestation| {
+        attestation.verify(&Bls::verifier(), &genesis.attesting(attestation.epoch)).is_ok()
     })
 }
 

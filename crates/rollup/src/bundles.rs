@@ -106,6 +106,9 @@ pub(crate) struct BundleStatus {
     /// signed, and may still be ordered as they were, until their bundle expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     burnt: Option<bool>,
+    /// Whether validators attest what became of it; only if it was executed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attested: Option<bool>,
 }
 
 /// What became of one of the last bundles.
@@ -242,7 +245,7 @@ impl BundlesServer for Server {
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus> {
         let bundle = parsed(&id)?;
         if let Some(record) = self.bundle(bundle).await? {
-            return Ok(status_of(&record));
+            return Ok(status_of(&record, self.read().attested));
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
@@ -274,7 +277,7 @@ impl BundlesServer for Server {
         let answer = |(id, record): (&BundleId, &BundleRecord)| RecentBundle {
             id: id.to_string(),
             rollups: record.legs.iter().map(|(rollup, _)| rollup.0).collect(),
-            status: status_of(record),
+            status: status_of(record, published.attested),
         };
         Ok(recent.map(answer).collect())
     }
@@ -288,12 +291,16 @@ impl BundlesServer for Server {
                 _ => None,
             });
         }
+        let attested = self.read().attested;
         let receipt = move || {
             let leg = |((rollup, hash), found): (&(RollupId, TxHash), Option<(Arc<Block>, usize)>)| {
                 let receipt = found.map(|(block, index)| answers::receipt(&block, index));
                 LegReceipt { rollup: rollup.0, transaction_hash: *hash, receipt }
             };
-            BundleReceipt { status: status_of(&record), legs: record.legs.iter().zip(found).map(leg).collect() }
+            BundleReceipt {
+                status: status_of(&record, attested),
+                legs: record.legs.iter().zip(found).map(leg).collect(),
+            }
         };
         self.heavy.run(receipt).await.map(Some)
     }
@@ -382,7 +389,7 @@ fn parsed(id: &str) -> RpcResult<BundleId> {
     id.parse().map_err(|error| refused(INVALID_PARAMETERS, format!("id: {error}")))
 }
 
-fn status_of(record: &BundleRecord) -> BundleStatus {
+fn status_of(record: &BundleRecord, attested: Height) -> BundleStatus {
     let status = match &record.fate {
         Fate::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
         Fate::Aborted { leg, reason, burns, .. } => aborted(*leg, reason.clone(), *burns),
@@ -394,7 +401,7 @@ fn status_of(record: &BundleRecord) -> BundleStatus {
             ..BundleStatus::default()
         },
     };
-    BundleStatus { height: Some(record.height.0), ..status }
+    BundleStatus { height: Some(record.height.0), attested: Some(record.height <= attested), ..status }
 }
 
 fn aborted(leg: Option<u8>, reason: String, burnt: bool) -> BundleStatus {

@@ -30,6 +30,7 @@
 mod access;
 mod admission;
 mod answers;
+mod attested;
 mod blocks;
 mod bundles;
 mod calls;
@@ -39,6 +40,7 @@ mod debug;
 mod development;
 mod errors;
 mod eth;
+mod executed;
 mod fees;
 mod filling;
 mod filters;
@@ -61,6 +63,7 @@ mod tests;
 mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
+pub use attested::Disagreement;
 pub use config::{ConfigError, RollupConfig, ServedRollup};
 pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;

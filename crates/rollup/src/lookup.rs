@@ -59,7 +59,8 @@ impl Server {
             blocks.head().number
         };
         let store = Arc::clone(&self.store);
-        let found = self.reads.run(move || store.transaction(rollup, hash)).await?.map_err(|error| told(&error))?;
+        let found =
+            self.reads.run(move || store.transaction(rollup, hash)).await?.map_err(|error| unreadable(&error))?;
         let found = found.filter(|(block, _)| block.header.number <= head);
         Ok(found.map(|(block, index)| (Arc::new(block), index)))
     }
@@ -74,7 +75,7 @@ impl Server {
             published.height
         };
         let store = Arc::clone(&self.store);
-        let found = self.reads.run(move || store.bundle(id)).await?.map_err(|error| told(&error))?;
+        let found = self.reads.run(move || store.bundle(id)).await?.map_err(|error| unreadable(&error))?;
         Ok(found.filter(|record| record.height <= height))
     }
 
@@ -100,7 +101,7 @@ impl Server {
             let block = if is_wanted(&header) { self.store.block(self.rollup, number)? } else { None };
             Ok(Some(block.map(Arc::new)))
         };
-        match read().map_err(|error: StoreError| told(&error))? {
+        match read().map_err(|error: StoreError| unreadable(&error))? {
             Some(found) => Ok(found),
             None => Err(self.pruned(number)),
         }
@@ -116,7 +117,7 @@ impl Server {
             }
             blocks.head().number
         };
-        let number = self.store.number_of(self.rollup, hash).map_err(|error| told(&error))?;
+        let number = self.store.number_of(self.rollup, hash).map_err(|error| unreadable(&error))?;
         Ok(number.filter(|number| *number <= head))
     }
 
@@ -125,14 +126,14 @@ impl Server {
         if let Some(block) = self.blocks_in(&self.read()).block(number) {
             return Ok(block.header.hash());
         }
-        let header = self.store.header(self.rollup, number).map_err(|error| told(&error))?;
+        let header = self.store.header(self.rollup, number).map_err(|error| unreadable(&error))?;
         header.map(|header| header.hash()).ok_or_else(|| self.pruned(number))
     }
 
     fn pruned(&self, number: u64) -> ErrorObjectOwned {
         let first = match self.store.first_block(self.rollup) {
             Ok(first) => first.unwrap_or_default(),
-            Err(error) => return told(&error),
+            Err(error) => return unreadable(&error),
         };
         refused(
             PRUNED,
@@ -142,7 +143,7 @@ impl Server {
 }
 
 /// What users are told of an error of the store: not where it is.
-fn told(failed: &StoreError) -> ErrorObjectOwned {
+pub(crate) fn unreadable(failed: &StoreError) -> ErrorObjectOwned {
     error!(error = %failed, "reading from the store");
     refused(SERVER_ERROR, "this node cannot read its data: see its log")
 }

@@ -1,6 +1,7 @@
 //! The whole process.
 
 use crate::{
+    attested::{self, Disagreement},
     bundles::BundlesServer,
     cors::Cors,
     debug::DebugServer,
@@ -14,7 +15,8 @@ use crate::{
     txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
-use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
+use chorale_api::{ExecutionProofsApiServer, ExecutorApiServer};
+use chorale_client::{AttestationFollower, Config as FollowConfig, Follower, Nodes, UrlError};
 use chorale_evm::{Domain, GenesisError, RollupGenesis};
 use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
@@ -111,6 +113,9 @@ pub enum RollupError {
     /// The order cannot be followed any more.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// Validators attest something else than this node executed.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
 }
 
 /// Runs until `shutdown` completes; tells `ready` where the rollups are served.
@@ -124,6 +129,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RollupError> {
     let genesis = domain(&config)?;
+    attested::check(&config.data)?;
     let store = Arc::new(Store::open(&config.data, &genesis, config.retain_blocks)?);
     let restored = store.restore(&genesis)?;
     let (shared, domain) = Shared::new(restored);
@@ -133,15 +139,21 @@ pub async fn run(
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
     let rollups = domain.chains().keys().copied();
     let follower = Follower::new(&config.genesis, rollups, domain.height(), nodes.clone(), follow_config);
+    let attestations = config.genesis.is_attested(domain.id()).then(|| {
+        let (attested, interval) = (shared.read().attested, FollowConfig::default().poll_interval);
+        AttestationFollower::new(&config.genesis, domain.id(), attested, nodes.clone(), interval)
+    });
     let listeners = listen(&config).await?;
     let addresses: BTreeMap<RollupId, SocketAddr> =
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
     let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
     let (urls, heavy, reads) = (Arc::new(urls), Heavy::new(), Heavy::reads());
+    let sequencer = Arc::new(config.genesis.clone());
     let mut handles = Vec::new();
     for (rollup, (listener, address)) in listeners {
         let server = Server {
             chain: config.genesis.chain(),
+            genesis: Arc::clone(&sequencer),
             rollup,
             shared: Arc::clone(&shared),
             nodes: nodes.clone(),
@@ -156,14 +168,29 @@ pub async fn run(
         handles.push(serve(listener, address, &server, &config.cors)?);
     }
     ready(&addresses);
+    let watching = watch(attestations, config.data.clone(), Arc::clone(&store), Arc::clone(&shared));
     let ended = tokio::select! {
         () = shutdown => Ok(()),
-        failed = follow(follower, domain, store, shared) => failed,
+        failed = follow(follower, domain, store, shared) => failed.map_err(RollupError::from),
+        disagreement = watching => Err(disagreement.into()),
     };
     for handle in handles {
         let _ = handle.stop();
     }
-    Ok(ended?)
+    ended
+}
+
+/// Takes attestations until one disagrees; never, if nobody attests the domain.
+async fn watch(
+    attestations: Option<AttestationFollower>,
+    data: PathBuf,
+    store: Arc<Store>,
+    shared: Arc<Shared>,
+) -> Disagreement {
+    match attestations {
+        Some(follower) => attested::watch(follower, data, store, shared).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The domain whose rollups are given, if they are all of it and what the chain says.
@@ -236,12 +263,14 @@ pub(crate) fn serve(
 
 pub(crate) fn methods(server: &Server) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 7] = [
+    let parts: [jsonrpsee::Methods; 9] = [
         EthServer::into_rpc(server.clone()).into(),
         FilteringServer::into_rpc(server.clone()).into(),
         NetServer::into_rpc(server.clone()).into(),
         Web3Server::into_rpc(server.clone()).into(),
         BundlesServer::into_rpc(server.clone()).into(),
+        ExecutorApiServer::into_rpc(server.clone()).into(),
+        ExecutionProofsApiServer::into_rpc(server.clone()).into(),
         DebugServer::into_rpc(server.clone()).into(),
         TxPoolServer::into_rpc(server.clone()).into(),
     ];

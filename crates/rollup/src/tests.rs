@@ -1,5 +1,6 @@
 //! The interface as those who ask see it, on blocks that are made here.
 
+mod attested;
 mod calls;
 mod cors;
 mod debug;

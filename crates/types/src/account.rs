@@ -3,7 +3,7 @@
 use crate::codec_bytes;
 use alloy_primitives::{Address, eip191_hash_message};
 use secp256k1::{
-    Message, Secp256k1,
+    Message, Secp256k1, SecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
 use std::fmt;
@@ -68,3 +68,40 @@ impl fmt::Debug for AccountSignature {
 }
 
 codec_bytes!(AccountId, AccountSignature);
+
+/// The key of an account.
+#[derive(Clone)]
+pub struct AccountSecret(SecretKey);
+
+impl AccountSecret {
+    /// The key of these 32 bytes; none if they are none.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Option<Self> {
+        SecretKey::from_byte_array(&bytes).ok().map(Self)
+    }
+
+    /// Whose key it is.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        let key = self.0.public_key(&Secp256k1::signing_only());
+        AccountId(Address::from_raw_public_key(&key.serialize_uncompressed()[1..]).into_array())
+    }
+
+    /// Signs a message as wallets do: see [`AccountSignature`].
+    #[must_use]
+    pub fn sign(&self, message: &[u8; 32]) -> AccountSignature {
+        let digest = Message::from_digest(eip191_hash_message(message).0);
+        let (recovery, compact) =
+            Secp256k1::signing_only().sign_ecdsa_recoverable(&digest, &self.0).serialize_compact();
+        let mut bytes = [0; AccountSignature::BYTES];
+        bytes[..64].copy_from_slice(&compact);
+        bytes[64] = if recovery == RecoveryId::Zero { 27 } else { 28 };
+        AccountSignature(bytes)
+    }
+}
+
+impl fmt::Debug for AccountSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountSecret({})", self.account())
+    }
+}

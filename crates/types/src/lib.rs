@@ -32,7 +32,7 @@ mod transaction;
 mod trees;
 mod validators;
 
-pub use account::{AccountId, AccountSignature};
+pub use account::{AccountId, AccountSecret, AccountSignature};
 pub use attestation::{Attestation, AttestationError, OutcomeVote};
 pub use block::{AvailabilityCertificate, BlockReference, HEADER_BYTES_MAX, Header};
 pub use bls::{Bls, ConsensusKey, ConsensusSecret};

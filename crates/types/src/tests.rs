@@ -9,3 +9,4 @@ mod payload;
 mod proofs;
 mod samples;
 mod sets;
+mod system;

@@ -2,13 +2,20 @@
 
 use super::units::{ProveArguments, StatusArguments, WaitArguments, content, prove, show_status, submitted};
 use crate::{
-    rpc::{Kind, NodesArgument, answered},
+    rpc::{Endpoint, Kind, NodesArgument, answered},
     runtime,
 };
 use anyhow::{Context, Result, ensure};
-use chorale_api::{BundleRequest, ChoraleApiClient as _, HexBytes, TransactionRequest};
+use chorale_api::{
+    BundleRequest, ChoraleApiClient as _, ErrorCode, ExecutionProofsApiClient as _, HexBytes, TransactionRequest,
+};
 use clap::{Args, Subcommand};
-use std::time::{SystemTime, UNIX_EPOCH};
+use jsonrpsee::core::client::Error;
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +23,7 @@ Examples:
   chorale bundle send --leg 1001:0x01 --leg 1002:0x02 --expiry 5000
   chorale bundle status 0x77aa...
   chorale bundle prove 0x77aa... --out swap.proof
+  chorale bundle effect 0x77aa... --rollup http://127.0.0.1:9545 --out swap.proof
 
 All legs are ordered in one block, next to each other, or none is.";
 
@@ -29,6 +37,24 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Write a proof of where a bundle was ordered, with all its legs.
     Prove(ProveArguments),
+    /// Write a proof of what became of a bundle on executed rollups: all its legs took effect, or none did.
+    Effect(EffectArguments),
+}
+
+/// Whose effect to prove, and where to put the proof.
+#[derive(Args)]
+pub(crate) struct EffectArguments {
+    /// The id that the submission answered.
+    id: String,
+    /// The JSON-RPC of one of the rollups of its domain.
+    #[arg(long, default_value = "http://127.0.0.1:9545")]
+    rollup: String,
+    /// The file to write.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Seconds to wait for the attestation at most.
+    #[arg(long, default_value_t = 30)]
+    timeout: u64,
 }
 
 #[derive(Args)]
@@ -60,8 +86,31 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             Command::Send(arguments) => send(arguments).await,
             Command::Status(arguments) => show_status(Kind::Bundle, arguments).await,
             Command::Prove(arguments) => prove(Kind::Bundle, arguments).await,
+            Command::Effect(arguments) => effect(arguments).await,
         }
     })
+}
+
+/// How long to wait before a node is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+async fn effect(EffectArguments { id, rollup, out, timeout }: &EffectArguments) -> Result<()> {
+    let endpoint = Endpoint::new("the rollup's node".to_owned(), rollup.clone())?;
+    let until = Instant::now() + Duration::from_secs(*timeout);
+    let proof = loop {
+        match endpoint.client.prove_bundle_effect(id.clone(), None).await {
+            Ok(proof) => break proof,
+            // Not executed or not attested yet, as far as this node knows.
+            Err(Error::Call(error)) if error.code() == ErrorCode::NotFound.code() && Instant::now() < until => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            failed => break answered(&endpoint, failed)?,
+        }
+    };
+    fs::write(out, &proof.0).with_context(|| format!("writing {}", out.display()))?;
+    println!("wrote {} ({} bytes)", out.display(), proof.0.len());
+    println!("next: chorale verify --genesis GENESIS {}", out.display());
+    Ok(())
 }
 
 async fn send(arguments: &Send) -> Result<()> {

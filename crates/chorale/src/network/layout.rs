@@ -3,7 +3,7 @@
 use crate::rpc::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
 use chorale_node::config::{
-    Keys, NEW_NODE_FILE, NodeConfig, PeerConfig, RPC_BYTES_PER_SECOND, RPC_REQUESTS_PER_SECOND,
+    ExecutorConfig, Keys, NEW_NODE_FILE, NodeConfig, PeerConfig, RPC_BYTES_PER_SECOND, RPC_REQUESTS_PER_SECOND,
 };
 use chorale_rollup::{RollupConfig, ServedRollup};
 use chorale_types::{
@@ -106,6 +106,7 @@ impl Layout {
             bail!("{} exists already; choose another folder, or delete it", self.genesis().display());
         }
         let nodes = nodes(plan.stakes.len())?;
+        let (executed, executors) = self.create_rollups(plan, &nodes)?;
         for (index, node) in nodes.iter().enumerate() {
             let folder = self.node(index);
             fs::create_dir_all(folder.join("data")).with_context(|| format!("making {}", folder.display()))?;
@@ -124,20 +125,21 @@ impl Layout {
                 worker_threads: 4,
                 log: "info".to_owned(),
                 peers: peers.map(|(_, peer)| peer.as_peer()).collect(),
+                executors: executors.clone(),
             };
             fs::write(self.config(index), config.to_commented_toml())?;
         }
-        let executed = self.create_rollups(plan, &nodes)?;
         // Last, so that a folder with a genesis is complete.
         fs::write(self.genesis(), genesis(plan, &nodes, &executed)?)?;
         Ok(())
     }
 
-    /// Writes the files of the executed rollups and of the node that executes them. How the chain's genesis knows them.
-    fn create_rollups(&self, plan: &Plan, nodes: &[NewNode]) -> Result<Vec<EvmFile>> {
+    /// Writes the files of the executed rollups and of the node that executes them, for all validators. How the chain's
+    /// genesis knows them, and how the validators ask that node.
+    fn create_rollups(&self, plan: &Plan, nodes: &[NewNode]) -> Result<(Vec<EvmFile>, Vec<ExecutorConfig>)> {
         let count = plan.executed.min(plan.rollups);
         if count == 0 {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         fs::create_dir_all(self.rollups()).with_context(|| format!("making {}", self.rollups().display()))?;
         let ports = rollup_ports(plan.rollup_port, usize::try_from(count)?)?;
@@ -166,7 +168,9 @@ impl Layout {
             rollups,
         };
         fs::write(self.rollup_config(), config.to_commented_toml())?;
-        Ok(executed)
+        let url = config.rollups.first().map(|rollup| format!("http://{}", rollup.listen));
+        let executors = url.into_iter().map(|url| ExecutorConfig { domain: DOMAIN, url }).collect();
+        Ok((executed, executors))
     }
 }
 

@@ -21,7 +21,7 @@ use chorale_node::{
     read_genesis,
 };
 use chorale_types::{
-    BlockId, BlockReference, Bls, BuilderId, ConsensusSecret, EpochInfo, Genesis, Height, Message, Payload,
+    BlockId, BlockReference, Bls, BuilderId, ConsensusSecret, DomainId, EpochInfo, Genesis, Height, Message, Payload,
     PayloadUnit, Scheme as _, Statement, Transaction, Unit, ValidatorIndex, View, Vote, codec::Blob, tagged_hash,
 };
 use std::{
@@ -220,7 +220,8 @@ fn who_floods_holds_nobody_up_and_is_cut_off() {
     let _attacker = Attacker::start(folder.path(), &cluster, |mesh, _| {
         // Ten times what a node takes from one peer.
         for height in 0..100 {
-            let question = attestation::Message::Ask(Height(height % 4)).encode();
+            let ask = attestation::Ask { domain: DomainId::ORDERING, height: Height(height % 4) };
+            let question = attestation::Message::Ask(ask).encode();
             let _ = mesh.attest.0.send(Recipients::All, question, false);
         }
     });

@@ -4,6 +4,7 @@
 
 mod api;
 mod attackers;
+mod attesting;
 mod cluster;
 mod commands;
 mod crashes;

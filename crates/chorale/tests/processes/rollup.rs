@@ -220,9 +220,11 @@ fn what_was_shown_outlives_the_node_and_all_validators() {
 }
 
 /// Runs one of the examples as a newcomer does.
-fn example(name: &str, rollups: &[Rollup]) -> String {
+fn example(name: &str, rollups: &[Rollup], proofs: &Path) -> String {
     let output = Command::new("node")
         .arg(format!("../../examples/{name}.mjs"))
+        .arg("--proofs")
+        .arg(proofs)
         .args(rollups.iter().map(|rollup| &rollup.url))
         .output()
         .unwrap();
@@ -236,6 +238,33 @@ fn bundles(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.trim().strip_prefix("bundle ")).collect()
 }
 
+/// That `chorale verify` finds in every proof, from the genesis alone, what the rollups' node said.
+fn verify_effects(network: &Path, proofs: &Path, receipts: &[Value]) {
+    let verify = |genesis: &Path, proof: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chorale"));
+        command.args(["verify", "--json", "--genesis"]).arg(genesis).arg(proof).output().unwrap()
+    };
+    let mut effects: Vec<String> = Vec::new();
+    for proof in std::fs::read_dir(proofs).unwrap().map(|entry| entry.unwrap().path()) {
+        let proven = json(&verify(&network.join("genesis.toml"), &proof));
+        let effect = proven["effect"].as_str().unwrap().to_owned();
+        let same = |receipt: &&Value| receipt["height"] == proven["height"];
+        let receipt = receipts.iter().find(same).unwrap();
+        assert_eq!(receipt["state"], if effect == "committed" { "executed" } else { "aborted" }, "{proven}");
+        assert_eq!(proven["leg"], receipt["leg"], "{proven}");
+        effects.push(effect);
+        // Under another genesis it proves nothing.
+        let text = std::fs::read_to_string(network.join("genesis.toml")).unwrap();
+        let other = network.join("other.toml");
+        std::fs::write(&other, text.replace("time_ms = 1", "time_ms = 2")).unwrap();
+        let refused = verify(&other, &proof);
+        assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stdout));
+    }
+    effects.sort();
+    effects.dedup();
+    assert_eq!(effects, ["aborted", "committed"]);
+}
+
 #[test]
 fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same() {
     let Some(tool) = cast() else { return };
@@ -245,14 +274,16 @@ fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same()
     let devnet = Devnet::start(&network, &["--executed", "2"]);
     devnet.wait_for_line("chain id 1002");
     let rollups = served(&network);
-    let (token, swap) = (example("token", &rollups), example("swap", &rollups));
+    let proofs = folder.path().join("proofs");
+    let (token, swap) = (example("token", &rollups, &proofs), example("swap", &rollups, &proofs));
     let receipt = |rollup: &Rollup, bundle: &str| {
         let output = rollup.cast(&tool, &["rpc", "chorale_bundleReceipt", bundle]);
-        output.status.success().then(|| json(&output)).filter(|receipt| !receipt.is_null())
+        output.status.success().then(|| json(&output)).filter(|receipt| receipt["attested"] == true)
     };
     let ids: Vec<&str> = bundles(&token).into_iter().chain(bundles(&swap)).collect();
     assert!(ids.len() >= 3, "{ids:?}");
-    let receipts: Vec<Value> = ids.iter().map(|id| receipt(&rollups[0], id).unwrap()).collect();
+    let receipts: Vec<Value> =
+        ids.iter().map(|id| eventually("the bundle is attested", || receipt(&rollups[0], id))).collect();
     for state in ["executed", "aborted"] {
         assert!(receipts.iter().any(|receipt| receipt["state"] == state), "none is {state}: {receipts:?}");
     }
@@ -261,6 +292,7 @@ fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same()
         let legs = receipt["legs"].as_array().unwrap();
         assert!(legs.len() > 1 && legs.iter().all(|leg| leg["receipt"].is_null() != committed), "{receipt}");
     }
+    verify_effects(&network, &proofs, &receipts);
     // Another node, started now, finds the same of the same order.
     let beside = Beside::start(&network);
     for (id, expected) in ids.iter().zip(&receipts) {

@@ -18,7 +18,7 @@ fn bytes<const N: usize>(text: &str) -> [u8; N] {
 
 /// A chain whose rollups 3 and 7 are in these domains.
 fn ledger(domains: [Option<u64>; 2]) -> Ledger {
-    let rules = |domain: Option<u64>| RollupRules { has_nonces: true, domain: domain.map(DomainId) };
+    let rules = |domain: Option<u64>| RollupRules { has_nonces: true, domain: domain.map(DomainId), owner: None };
     let [three, seven] = domains.map(rules);
     Ledger::new(Config {
         chain: ChainId(tagged_hash("test", &[b"chain"])),

@@ -72,7 +72,7 @@ fn a_strangers_snapshot_has_to_be_the_attested_state() {
 fn a_snapshot_of_another_genesis_is_refused() {
     let (ledger, settled) = lived();
     let mut other = config();
-    other.rollups.insert(RollupId(5), RollupRules { has_nonces: false, domain: None });
+    other.rollups.insert(RollupId(5), RollupRules::default());
     let snapshot = ledger.snapshot();
     assert_eq!(Ledger::restore(other, snapshot.clone()).unwrap_err(), RestoreError::Rollups(Height(9)));
     let other = Config { chain: ChainId(tagged_hash("test", &[b"other"])), ..config() };

@@ -175,7 +175,10 @@ fn executed() -> ExecutedHeight {
     let aborted = BundleEffect::Aborted { leg: Some(1), reason: 7, burns: true };
     let bundles = vec![
         ExecutedBundle { id: bundle().id(), effect: aborted },
-        ExecutedBundle { id: chorale_types::BundleId(tagged_hash("test/bundle", &[])), effect: BundleEffect::Committed },
+        ExecutedBundle {
+            id: chorale_types::BundleId(tagged_hash("test/bundle", &[])),
+            effect: BundleEffect::Committed,
+        },
     ];
     let outcome = ExecutionOutcome {
         chain: chain(),
@@ -247,7 +250,10 @@ fn only_those_who_execute_a_domain_attest_it() {
     // All of them sign an outcome of ordering with the same root: that says nothing about executed rollups.
     let (domain, height, root) = (DomainId::ORDERING, proof.outcome.height, proof.outcome.root());
     let ordering = attest_as(chain(), Epoch(1), Statement::Outcome { domain, height, root }, &[0, 1, 2, 3]);
-    let file = ProofFile { proof: Proof::Execution(ExecutionProof { attestation: ordering, ..proof.clone() }), ..executed_file(claim(), &[0]) };
+    let file = ProofFile {
+        proof: Proof::Execution(ExecutionProof { attestation: ordering, ..proof.clone() }),
+        ..executed_file(claim(), &[0])
+    };
     let error = file.verify(&mut light()).unwrap_err();
     assert!(matches!(error, ProofFileError::Light(LightError::Domain { expected: DOMAIN, .. })), "{error}");
     // And what another bundle became is no proof of this one.

@@ -6,8 +6,9 @@ use crate::{
     Status,
 };
 use chorale_types::{
-    AccountId, AccountSignature, Bundle, DomainId, Execution, Height, PaidExecution, Promise, PromiseError, RollupId,
-    Unit, limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
+    AccountId, AccountSecret, AccountSignature, Attestation, Bundle, Digest, DomainId, Epoch, Execution, Height,
+    PaidExecution, Promise, PromiseError, Resume, RollupId, Signature, Signers, SystemItem, Unit,
+    limits::BUNDLE_LIFETIME_HEIGHTS_MAX,
 };
 
 fn fill(pool: &mut Mempool, rollup: u64, count: u64) {
@@ -217,4 +218,46 @@ fn limits_that_cannot_hold_are_refused() {
         broken(&mut config);
         assert!(config.check().is_err());
     }
+}
+
+/// Attestations come from leaders, whose payloads have few: a pool that took them from anybody would make every node check
+/// signatures.
+#[test]
+fn of_what_is_for_the_chain_itself_only_an_owners_word_for_a_suspended_rollup_is_taken() {
+    let secret = AccountSecret::from_bytes([7; 32]).unwrap();
+    let mut config = roomy();
+    config.rollups.insert(RollupId::SYSTEM, Standing::Active);
+    config.rollups.insert(RollupId(1), Standing::Suspended);
+    config.owners = [(RollupId(1), secret.account()), (RollupId(2), secret.account())].into();
+    let chain = config.chain;
+    let mut pool = pool(config);
+    let item = |item: &SystemItem| Entry::new(Unit::Transaction(item.to_transaction()));
+    let resume = |rollup, secret: &AccountSecret| {
+        let (rollup, since) = (RollupId(rollup), Height(6));
+        let signature = secret.sign(&Resume::message(chain, rollup, since));
+        item(&SystemItem::Resume(Resume { rollup, since, signature }))
+    };
+    let attestation = item(&SystemItem::Attestation(Attestation {
+        domain: DomainId(7),
+        epoch: Epoch(0),
+        height: Height(1),
+        root: Digest::from([1; 32]),
+        signers: Signers::none(4),
+        signature: Signature::NONE,
+    }));
+    let stranger = AccountSecret::from_bytes([8; 32]).unwrap();
+    let refused = [
+        (entry(0, 1, 100), "its data is no item that the chain knows"),
+        (bundle(&[(0, 90), (2, 50)], 100, 1), "no bundle has legs for it"),
+        (attestation, "leaders put attestations into blocks by themselves"),
+        (resume(1, &stranger), "it is not signed by the rollup's owner"),
+        (resume(2, &secret), "the rollup is not suspended"),
+    ];
+    for (entry, expected) in refused {
+        match pool.submit(entry.clone(), Source::Local, at(0)).unwrap_err() {
+            Rejected::System { id, problem } => assert_eq!((id, problem), (entry.id(), expected)),
+            other => panic!("{other}"),
+        }
+    }
+    pool.submit(resume(1, &secret), Source::Local, at(0)).unwrap();
 }

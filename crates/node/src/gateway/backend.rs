@@ -173,7 +173,8 @@ impl Backend {
     /// The rollup of this id, if the chain has it.
     pub(super) fn known_rollup(&self, rollup: u64) -> RpcResult<RollupId> {
         let rollup = RollupId(rollup);
-        let is_known = self.genesis.rollups().iter().any(|known| known.id == rollup);
+        let is_system = rollup == RollupId::SYSTEM && self.settlement.has_system_lane();
+        let is_known = is_system || self.genesis.rollups().iter().any(|known| known.id == rollup);
         is_known.then_some(rollup).ok_or_else(|| unavailable(Unavailable::UnknownRollup(rollup)))
     }
 

@@ -1,7 +1,9 @@
 //! Domains of executed rollups, as the gateway shows them.
 
 use super::{Backend, Pool};
-use chorale_api::{ChoraleApiClient as _, DomainAnswer, EXECUTION_ATTESTATIONS_MAX, ErrorCode, HexBytes};
+use chorale_api::{
+    ChoraleApiClient as _, DomainAnswer, EXECUTION_ATTESTATIONS_MAX, ErrorCode, HexBytes, SuspendedRollup,
+};
 use chorale_types::{DomainId, Height, codec::Encode as _};
 use jsonrpsee::core::RpcResult;
 
@@ -27,6 +29,7 @@ impl Backend {
 
     pub(super) async fn all_domains(&self) -> Vec<DomainAnswer> {
         let validators = &self.chain.position.borrow().epoch.validators.clone();
+        let standings = self.settlement.standings().borrow().clone();
         let mut answers = Vec::new();
         for domain in self.genesis.domains().iter().map(|domain| domain.id) {
             let attested = match self.domains.get(&domain) {
@@ -36,7 +39,19 @@ impl Backend {
             let weight = validators.total_of(domain);
             let quorum = if weight == 0 { 0 } else { validators.quorum_of(domain) };
             let rollups = self.genesis.rollups_of(domain).map(|(rollup, _)| rollup.0).collect();
-            answers.push(DomainAnswer { domain: domain.0, rollups, weight, quorum, attested });
+            let standing = standings.iter().find(|standing| standing.domain == domain);
+            let suspended = standing.into_iter().flat_map(|standing| &standing.suspended);
+            let suspended = suspended.map(|(rollup, since)| SuspendedRollup { rollup: rollup.0, since: since.0 });
+            answers.push(DomainAnswer {
+                domain: domain.0,
+                rollups,
+                weight,
+                quorum,
+                attested,
+                ordered: standing.map_or(0, |standing| standing.attested.0),
+                waiting: standing.and_then(|standing| standing.waiting).map(|height| height.0),
+                suspended: suspended.collect(),
+            });
         }
         answers
     }

@@ -20,15 +20,16 @@ use chorale_foundation::{
 };
 use chorale_ledger::SkipReason as Reason;
 use chorale_mempool::{
-    Carrier, Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason, Source,
+    Carrier, Config, ConfigError, Entry, Incoming, Mempool, Message, Output, PeerId, Record, Reveal, SkipReason,
+    Source, Standing,
 };
 use chorale_types::{
-    Commitment, Epoch, EpochInfo, Header, Height, NodeKey, PayloadUnit, PromiseError, TimestampMs, UnitId,
+    Commitment, Epoch, EpochInfo, Header, Height, NodeKey, PayloadUnit, PromiseError, RollupId, TimestampMs, UnitId,
     codec::Encode,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -173,6 +174,7 @@ where
             syncing: FuturesUnordered::new(),
         };
         actor.enter(&epoch);
+        actor.suspend();
         Ok((actor, mailbox, known_port))
     }
 
@@ -333,8 +335,21 @@ where
             }
             self.height = height;
         }
+        self.suspend();
         self.known.send_if_modified(|known| std::mem::replace(known, self.height) != self.height);
         self.height < settled
+    }
+
+    /// Takes nothing for rollups that are suspended, and again for those that are not any more.
+    fn suspend(&mut self) {
+        let standings = self.settlement.standings().borrow().clone();
+        let suspended = |rollup: &RollupId| standings.iter().any(|it| it.suspended.iter().any(|(it, _)| it == rollup));
+        let standing = |rollup: &RollupId| if suspended(rollup) { Standing::Suspended } else { Standing::Active };
+        let now: BTreeMap<RollupId, Standing> =
+            self.pool.rollups().keys().map(|rollup| (*rollup, standing(rollup))).collect();
+        if now != *self.pool.rollups() {
+            self.pool.set_rollups(now, self.now());
+        }
     }
 
     /// Takes a request, and what else waits already.
@@ -475,8 +490,11 @@ const fn skip_reason(reason: Reason) -> Option<SkipReason> {
         // The signature is the one thing in a bundle that its id does not bind: somebody ordered it with another one, and
         // must not take the true one out of the pool by that.
         Reason::Promise(PromiseError::Signature { .. }) => None,
-        Reason::Expired { .. } | Reason::ExpiryTooFar { .. } | Reason::UnknownRollup(_) | Reason::Promise(_) => {
-            Some(SkipReason::Invalid)
-        }
+        Reason::Expired { .. }
+        | Reason::ExpiryTooFar { .. }
+        | Reason::UnknownRollup(_)
+        | Reason::Suspended { .. }
+        | Reason::System(_)
+        | Reason::Promise(_) => Some(SkipReason::Invalid),
     }
 }

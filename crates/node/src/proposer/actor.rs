@@ -1,7 +1,7 @@
 //! The proposer actor, and what consensus takes from it.
 
 use super::{
-    Config, Exclusion, Leave, Pool, Selection,
+    Config, Exclusion, Leave, Pool, Selection, SystemItems,
     shelf::{Shelf, Slot},
     timing::Timing,
 };
@@ -133,6 +133,7 @@ pub struct Actor<E: Context, P> {
     height: Height,
     pending: bool,
     timing: Timing,
+    system: SystemItems,
     /// The view in which a payload failed: none is made before the next one, for what failed at once would again.
     failed: Option<(Epoch, View)>,
     building: FuturesUnordered<BoxFuture<'static, Built>>,
@@ -144,6 +145,8 @@ pub struct Connections<P> {
     pub chain: ChainHandle,
     /// What waits.
     pub pool: P,
+    /// What has to be ordered for the chain itself.
+    pub system: SystemItems,
     /// Who sends chunks out.
     pub dispersal: dispersal::Mailbox,
     /// Who opens payloads is told what this node's own are.
@@ -159,7 +162,7 @@ pub struct Connections<P> {
 impl<E: Context, P: Pool> Actor<E, P> {
     /// The actor, and what to give to consensus.
     pub fn new(context: E, config: Config, connections: Connections<P>) -> (Self, Content) {
-        let Connections { chain, pool, dispersal, own, revealed, consensus, builder } = connections;
+        let Connections { chain, pool, system, dispersal, own, revealed, consensus, builder } = connections;
         let shared = Shared::default();
         let content = Content { shared: shared.clone(), waiting: pool.waiting() };
         let height = *chain.committed.borrow();
@@ -177,6 +180,7 @@ impl<E: Context, P: Pool> Actor<E, P> {
             height,
             pending: false,
             timing: Timing::default(),
+            system,
             failed: None,
             building: FuturesUnordered::new(),
         };
@@ -272,7 +276,10 @@ impl<E: Context, P: Pool> Actor<E, P> {
             let state = self.shared.lock();
             state.shelf.covers(epoch.epoch, target) || state.shelf.unordered() >= self.config.payloads_max
         };
-        if epoch.leader(target) != me || full || *self.pool.waiting().borrow() == 0 {
+        if epoch.leader(target) != me || full {
+            return None;
+        }
+        if *self.pool.waiting().borrow() == 0 && !self.system.is_due(*self.revealed.borrow()) {
             return None;
         }
         // Until then more may come.
@@ -367,7 +374,9 @@ impl<E: Context, P: Pool> Actor<E, P> {
             }),
             leave,
         };
-        let mut units = self.pool.select(selection).await;
+        let revealed = selection.revealed;
+        let mut units = self.system.take(revealed).await;
+        units.extend(self.pool.select(selection).await);
         trim(&mut units, bytes_max);
         units
     }

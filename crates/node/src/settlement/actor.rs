@@ -12,7 +12,7 @@ use crate::{
     runtime::Context,
     store::PayloadReader,
 };
-use chorale_ledger::{Content, Ledger, RestoreError, SettleError};
+use chorale_ledger::{Content, Ledger, RestoreError, SettleError, Standing};
 use chorale_types::{Height, Payload, RollupId, UnitId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -77,6 +77,7 @@ impl<E: Context> Actor<E> {
             actor.recent.insert_registry(Registry { outcome: record.outcome().clone(), tree });
             actor.recent.insert(Arc::new(record));
         }
+        actor.show_standings();
         actor.ingress.settled.send_replace(restart);
         Ok((actor, mailbox))
     }
@@ -141,7 +142,9 @@ impl<E: Context> Actor<E> {
         let Revealed { header, payloads } = revealed;
         let contents = payloads.into_iter().map(content).collect();
         let next_validators = (self.config.next_validators)(&header);
-        let settled = self.ledger.settle(&header, contents, next_validators)?;
+        let attests = Arc::clone(&self.config.attests);
+        let settled = self.ledger.settle_attested(&header, contents, next_validators, &*attests)?;
+        self.show_standings();
         let height = header.height;
         self.recent.count(settled.included.len() + settled.skipped.len());
         debug!(%height, included = settled.included.len(), skipped = settled.skipped.len(), "settled");
@@ -162,6 +165,21 @@ impl<E: Context> Actor<E> {
         }
         self.ingress.settled.send_replace(height);
         Ok(())
+    }
+
+    /// Tells where domains stand, if that has changed.
+    fn show_standings(&self) {
+        let now = self.ledger.standings();
+        self.ingress.standings.send_if_modified(|standings| {
+            let changed = **standings != now;
+            if changed {
+                for suspended in newly_suspended(standings, &now) {
+                    warn!(rollup = %suspended, "suspended: what its domain became is not attested in time");
+                }
+                *standings = Arc::new(now);
+            }
+            changed
+        });
     }
 
     async fn prune(&mut self) -> Result<(), Stopped> {
@@ -261,6 +279,13 @@ impl<E: Context> Actor<E> {
         let follows = record.lane_tree().prove(rollup).is_some_and(|proof| proof.leaf.previous <= after);
         Ok(if follows { Ok(Some(height)) } else { pruned })
     }
+}
+
+/// Rollups that are suspended now and were not before.
+fn newly_suspended<'a>(before: &'a [Standing], now: &'a [Standing]) -> impl Iterator<Item = RollupId> + 'a {
+    let was = |rollup: &RollupId| before.iter().any(|standing| standing.suspended.iter().any(|(it, _)| it == rollup));
+    let now = now.iter().flat_map(|standing| standing.suspended.iter().map(|(rollup, _)| *rollup));
+    now.filter(move |rollup| !was(rollup))
 }
 
 /// What a payload is to the ledger: its content, if it opened and is what its manifest says.

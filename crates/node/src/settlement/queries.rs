@@ -5,7 +5,7 @@ use super::{
     recent::{Recent, Registry},
 };
 use crate::watch;
-use chorale_ledger::Included;
+use chorale_ledger::{Included, Standing};
 use chorale_light::{Claim, LaneClaim};
 use chorale_types::{
     Height, LaneAbsence, OrderedBundle, Outcome, RegistryProof, RollupId, UnitId, prove_bundle, prove_transaction,
@@ -98,11 +98,15 @@ pub(super) enum Request {
     NextContent { rollup: RollupId, after: Height, reply: oneshot::Sender<Result<Option<Height>, Unavailable>> },
 }
 
+/// Where domains stand.
+pub type Standings = Arc<Vec<Standing>>;
+
 /// Talks to settlement. Clones share it.
 #[derive(Clone)]
 pub struct Mailbox {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) settled: watch::Receiver<Height>,
+    pub(super) standings: watch::Receiver<Standings>,
     pub(super) recent: Recent,
 }
 
@@ -110,19 +114,34 @@ pub struct Mailbox {
 pub(super) struct Ingress {
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) settled: watch::Sender<Height>,
+    pub(super) standings: watch::Sender<Standings>,
 }
 
 impl Mailbox {
     pub(super) fn new(recent: Recent) -> (Self, Ingress) {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let (sender, settled) = watch::channel(Height(0));
-        (Self { requests, settled, recent }, Ingress { requests: receiver, settled: sender })
+        let (standings_sender, standings) = watch::channel(Standings::default());
+        let ingress = Ingress { requests: receiver, settled: sender, standings: standings_sender };
+        (Self { requests, settled, standings, recent }, ingress)
     }
 
     /// The last height settled. [`Mailbox::record`] has it.
     #[must_use]
     pub fn settled(&self) -> watch::Receiver<Height> {
         self.settled.clone()
+    }
+
+    /// Where the domains that are attested stand, as of the last height settled or the next one.
+    #[must_use]
+    pub fn standings(&self) -> watch::Receiver<Standings> {
+        self.standings.clone()
+    }
+
+    /// Whether there is a lane of rollup 0: only if a domain is attested.
+    #[must_use]
+    pub fn has_system_lane(&self) -> bool {
+        !self.standings.borrow().is_empty()
     }
 
     /// Transactions and bundles settled since the node was started, with and without effect.

@@ -45,11 +45,13 @@ pub(crate) fn config(partition: &str) -> Config {
             time_step_ms_max: 1_000,
             dedup_window_heights: 16,
             hash_key: Default::default(),
-            rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules { has_nonces: false, domain: None })).into(),
+            rollups: [1, 2, 3].map(|id| (RollupId(id), RollupRules::default())).into(),
+            domains: Default::default(),
         },
         next_validators: Arc::new(|header: &Header| {
             header.height.0.is_multiple_of(EPOCH_HEIGHTS).then(|| next_validators(header.epoch))
         }),
+        attests: Arc::new(|_| false),
         retention_heights: 1_000,
         snapshot_heights: 8,
         recent_bytes_max: 16 * 1024,

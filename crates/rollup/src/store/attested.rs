@@ -59,7 +59,9 @@ impl Store {
         })?;
         let Some(last) = last else { return Ok(None) };
         let executed = self.executed(last)?;
-        executed.map(Some).ok_or_else(|| self.damaged(format!("height {last} is attested, and what it became is missing")))
+        executed
+            .map(Some)
+            .ok_or_else(|| self.damaged(format!("height {last} is attested, and what it became is missing")))
     }
 
     /// Writes what is attested of heights that are here, all or nothing.

@@ -55,7 +55,7 @@ impl Steady {
 
     /// That a store has all of it, and is restored to it.
     fn assert_same(&self, store: &Store) {
-        let Restored { domain: restored, rollups, bundles } = store.restore(&domain("ours")).unwrap();
+        let Restored { domain: restored, rollups, bundles, .. } = store.restore(&domain("ours")).unwrap();
         assert_eq!((restored.height(), restored.heads()), (self.domain.height(), self.domain.heads()));
         assert_eq!(bundles, self.bundles);
         for (id, record) in &self.bundles {

@@ -7,8 +7,8 @@ use super::{
     rows::{self, BadRow, Head, block_key, seal_of, sealed},
     sealed_meta,
     tables::{
-        ACCOUNTS, ATTESTED, BLOCK_HASHES, BODIES, BUNDLE_ORDER, BUNDLES, BURNT, CHANGES, CODES, EXECUTED, HEADERS, META,
-        NUMBERS, SLOTS, TRANSACTIONS,
+        ACCOUNTS, ATTESTED, BLOCK_HASHES, BODIES, BUNDLE_ORDER, BUNDLES, BURNT, CHANGES, CODES, EXECUTED, HEADERS,
+        META, NUMBERS, SLOTS, TRANSACTIONS,
     },
 };
 use crate::{blocks::STATES_MAX, record::Executed};
@@ -74,7 +74,10 @@ impl Store {
         })
     }
 
-    pub(super) fn transact(&self, write: impl FnOnce(&WriteTransaction) -> Result<(), Failed>) -> Result<(), StoreError> {
+    pub(super) fn transact(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), Failed>,
+    ) -> Result<(), StoreError> {
         let begin = || {
             let mut transaction = self.database.begin_write()?;
             // After a crash the start is then as quick as after a proper end, however much there is.

@@ -15,9 +15,10 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, he
 use chorale_client::Nodes;
 use chorale_evm::{Content, Domain, RollupGenesis};
 use chorale_types::{
-    BlockId, ChainId, Digest, DomainId, Epoch, Height, Lane, LaneItem, Outcome, Place, RollupId, TimestampMs,
-    Transaction,
-    codec::{Blob, List},
+    BlockId, ChainId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, Height, Lane, LaneItem, Outcome, Place,
+    RollupId, TimestampMs, Transaction,
+    codec::{Blob, Encode as _, List},
+    genesis::{GenesisFile, GenesisParameters, ValidatorFile},
     tagged_hash,
 };
 use jsonrpsee::{
@@ -89,6 +90,29 @@ impl Wallet {
     }
 }
 
+/// A sequencers' chain of one validator.
+fn sequencer_genesis() -> Genesis {
+    let secret = ConsensusSecret::from_seed([1; 32]);
+    let validator = ValidatorFile {
+        name: "one".to_owned(),
+        node: hex::encode([1; 32]),
+        key: hex::encode(secret.public().encode()),
+        possession: hex::encode(secret.prove_possession().0),
+        stake: "1".to_owned(),
+        domains: Vec::new(),
+    };
+    let file = GenesisFile {
+        name: "test".to_owned(),
+        time_ms: 0,
+        parameters: GenesisParameters::default(),
+        rollups: Vec::new(),
+        domains: Vec::new(),
+        validators: vec![validator],
+        epochs: Vec::new(),
+    };
+    file.check().unwrap()
+}
+
 pub(super) struct Network {
     domain: Domain,
     pub(super) server: Server,
@@ -115,6 +139,7 @@ impl Network {
         let (level, is_level) = watch::channel(true);
         let server = Server {
             chain,
+            genesis: Arc::new(sequencer_genesis()),
             rollup: RollupId(ROLLUP),
             shared: Arc::new(shared),
             nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),

@@ -1,9 +1,9 @@
 use super::{
-    EpochFile, EvmFile, Genesis, GenesisError, GenesisFile, GenesisParameters, RevealWhen, RollupFile, ValidatorFile,
-    VotesTo,
+    BlockTimes, DomainFile, EpochFile, EvmFile, Genesis, GenesisError, GenesisFile, GenesisParameters, RevealWhen,
+    RollupFile, ValidatorFile, VotesTo,
 };
 use crate::{
-    ConsensusSecret, Epoch, EpochInfo, Height, NodeKey, RollupId,
+    ConsensusSecret, DomainId, Epoch, EpochInfo, Height, NodeKey, RollupId,
     codec::{Encode, decode},
 };
 use proptest::prelude::*;
@@ -50,6 +50,30 @@ fn problem(change: impl FnOnce(&mut GenesisFile)) -> String {
 }
 
 #[test]
+fn domains_are_written_with_their_rules_and_who_attests_them() {
+    let mut file = example();
+    file.domains = vec![DomainFile { blocks: BlockTimes::Second, attestation_lag_max: 64, ..DomainFile::new(7) }];
+    file.rollups[1].evm.as_mut().unwrap().owner = Some("0a".repeat(20));
+    file.validators[1].domains = vec![7];
+    file.validators[2].domains = vec![7];
+    file.epochs[0].validators[1].domains = vec![7];
+    let genesis = file.check().unwrap();
+    let text = file.to_commented_toml();
+    assert_eq!(toml::from_str::<GenesisFile>(&text).unwrap(), file);
+    assert!(text.lines().all(|line| !line.starts_with('#') || line.len() <= 120), "comments fit a terminal");
+    assert_eq!(decode::<Genesis>(genesis.encode()).unwrap(), genesis);
+    let domain = genesis.domain(DomainId(7)).unwrap();
+    assert_eq!((domain.blocks, domain.attestation_lag_max), (BlockTimes::Second, 64));
+    assert!(genesis.is_attested(DomainId(7)) && genesis.domain(DomainId(8)).is_none());
+    let info = genesis.attesting(Epoch(2));
+    assert_eq!((info.start.height, info.closing), (Height(200), Height(300)));
+    assert_eq!(info.validators.total_of(DomainId(7)), 3);
+    assert_eq!(genesis.attesting(Epoch(3)).validators.total_of(DomainId(7)), 1);
+    // Nobody has to attest a domain.
+    assert!(!example().check().unwrap().is_attested(DomainId(7)));
+}
+
+#[test]
 fn a_file_with_comments_says_the_same() {
     let text = example().to_commented_toml();
     assert_eq!(toml::from_str::<GenesisFile>(&text).unwrap(), example());
@@ -90,7 +114,12 @@ fn everything_that_counts_names_another_chain() {
         file.check().unwrap().chain()
     };
     let original = chain(&|_| {});
-    let changes: [&dyn Fn(&mut GenesisFile); 27] = [
+    let attested = |file: &mut GenesisFile| {
+        for validator in file.validators.iter_mut().chain(&mut file.epochs[0].validators) {
+            validator.domains = vec![7];
+        }
+    };
+    let changes: [&dyn Fn(&mut GenesisFile); 32] = [
         &|file| file.name.push('x'),
         &|file| file.time_ms += 1,
         &|file| file.parameters.votes = VotesTo::Leaders,
@@ -113,6 +142,11 @@ fn everything_that_counts_names_another_chain() {
         &|file| file.rollups[1].evm = Some(evm(8)),
         &|file| file.rollups[1].evm.as_mut().unwrap().genesis.replace_range(..1, "1"),
         &|file| file.rollups[1].evm.as_mut().unwrap().base_fee_elasticity = 3,
+        &|file| file.rollups[1].evm.as_mut().unwrap().owner = Some("11".repeat(20)),
+        &|file| file.domains = vec![DomainFile { attestation_lag_max: 99, ..DomainFile::new(7) }],
+        &|file| file.domains = vec![DomainFile { blocks: BlockTimes::Second, ..DomainFile::new(7) }],
+        &|file| file.domains = vec![DomainFile { synchronous_calls: true, ..DomainFile::new(7) }],
+        &attested,
         &|file| file.validators[0].name.push('x'),
         &|file| file.validators[0].stake = "1001".to_owned(),
         &|file| file.validators[0].node = hex::encode([9; 32]),
@@ -122,6 +156,11 @@ fn everything_that_counts_names_another_chain() {
     let chains: std::collections::BTreeSet<_> = changes.iter().map(|change| chain(*change)).collect();
     assert_eq!(chains.len(), changes.len());
     assert!(!chains.contains(&original));
+    assert_eq!(
+        chain(&|file| file.domains = vec![DomainFile::new(7)]),
+        original,
+        "these are the rules if none are written"
+    );
     assert_eq!(chain(&|file| file.rollups.reverse()), original, "rollups are sorted, so their order is free");
 }
 
@@ -142,7 +181,7 @@ fn epochs_follow_each_other_with_the_validators_of_their_row() {
 
 #[test]
 fn errors_name_the_field_and_what_would_be_right() {
-    let cases: [(String, &str); 16] = [
+    let cases: [(String, &str); 25] = [
         (problem(|file| file.parameters.timeout_base_ms = 1), "parameters.timeout_base_ms is 1; it must be 10 to"),
         (
             problem(|file| file.parameters.time_step_ms_max = 1_000),
@@ -151,6 +190,33 @@ fn errors_name_the_field_and_what_would_be_right() {
         (problem(|file| file.parameters.payload_bytes_max = 1), "parameters.payload_bytes_max is 1"),
         (problem(|file| file.rollups[1].id = 1001), "rollups name id 1001 twice"),
         (problem(|file| file.rollups[1].has_nonces = false), "rollups[1].has_nonces must be true"),
+        (problem(|file| file.rollups[0].id = 0), "rollups use id 0, which is the chain's own"),
+        (
+            problem(|file| file.domains = vec![DomainFile::new(8)]),
+            "domains[0].id is 8, and no rollup is in that domain",
+        ),
+        (problem(|file| file.domains = vec![DomainFile::new(7), DomainFile::new(7)]), "domains[1].id is 7 again"),
+        (
+            problem(|file| file.domains = vec![DomainFile { attestation_lag_max: 15, ..DomainFile::new(7) }]),
+            "domains[0].attestation_lag_max is 15; it must be 16 to 16384",
+        ),
+        (
+            problem(|file| {
+                let both = DomainFile { blocks: BlockTimes::Second, synchronous_calls: true, ..DomainFile::new(7) };
+                file.domains = vec![both];
+            }),
+            "domains[0].synchronous_calls must be false where blocks = \"second\"",
+        ),
+        (problem(|file| file.validators[0].domains = vec![9]), "validators[0].domains name 9, and no rollup is in"),
+        (problem(|file| file.validators[0].domains = vec![7, 7]), "validators[0].domains name a domain twice"),
+        (
+            problem(|file| file.validators[2].domains = vec![7]),
+            "validators of epoch 3 that execute domain 7 have weight 0 of 2; it takes 1",
+        ),
+        (
+            problem(|file| file.rollups[1].evm.as_mut().unwrap().owner = Some("me".to_owned())),
+            "rollups[1].evm.owner must be 40 hexadecimal digits",
+        ),
         (problem(|file| file.rollups[1].evm = Some(evm(0))), "rollups[1].evm.domain is 0; it must be 1 to"),
         (
             problem(|file| file.rollups[1].evm.as_mut().unwrap().genesis = "1".to_owned()),

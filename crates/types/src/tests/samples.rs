@@ -336,7 +336,29 @@ fn execution() -> Vec<Sample> {
     let mut all: Vec<Sample> = names.iter().zip(executed_bundles()).map(|(name, it)| sample(name, &it)).collect();
     all.push(sample("rollup-head", &heads()[0]));
     all.push(sample("execution-outcome", &execution_outcome()));
+    let executed = executed_height();
+    all.push(sample("executed-height", &executed));
+    all.push(sample("proof/bundle-effect", &executed.prove_bundle(executed.bundles[1].id).unwrap()));
+    all.push(sample("proof/rollup-head", &executed.prove_head(executed.heads[0].rollup).unwrap()));
+    all.push(sample("system-item/attestation", &SystemItem::Attestation(attestation())));
+    let signature = AccountSignature([3; AccountSignature::BYTES]);
+    let resume = Resume { rollup: RollupId(7), since: Height(6), signature };
+    all.push(sample("system-item/resume", &SystemItem::Resume(resume)));
     all
+}
+
+pub(super) fn executed_height() -> ExecutedHeight {
+    ExecutedHeight {
+        outcome: execution_outcome(),
+        heads: List::new(heads().to_vec()).unwrap(),
+        bundles: List::new(executed_bundles().to_vec()).unwrap(),
+    }
+}
+
+fn attestation() -> Attestation {
+    let (epoch, height, root) = (Epoch(3), Height(6), digest("root"));
+    let signers = Signers::of(9, [ValidatorIndex(0), ValidatorIndex(8)]);
+    Attestation { domain: DomainId(7), epoch, height, root, signers, signature: signature(2) }
 }
 
 fn proofs() -> Vec<Sample> {
@@ -352,13 +374,11 @@ fn proofs() -> Vec<Sample> {
         author: ValidatorIndex(2),
         signature: signature(1),
     };
-    let signers = Signers::of(9, [ValidatorIndex(0), ValidatorIndex(8)]);
-    let attestation = Attestation { domain: DomainId(7), epoch, height, root, signers, signature: signature(2) };
     let first = transaction(7, b"first").id();
     vec![
         sample("outcome", &outcome(&tree, &registry)),
         sample("outcome-vote", &vote),
-        sample("attestation", &attestation),
+        sample("attestation", &attestation()),
         sample("proof/lane", &tree.prove(RollupId(7)).unwrap()),
         sample("proof/absence", &tree.prove_absence(RollupId(5)).unwrap()),
         sample("proof/registry", &registry.prove(RollupId(3)).unwrap()),
