@@ -289,7 +289,7 @@ impl<'a> SystemItems<'a> {
                 }
             }
             SystemItem::Resume(resume) => {
-                if self.domains.suspended(resume.rollup).is_none() {
+                if self.domains.suspended(resume.rollup) != Some(resume.since) {
                     return Err(Refused::NotSuspended);
                 }
                 if self.has(|taken| matches!(taken, SystemItem::Resume(it) if it.rollup == resume.rollup))
