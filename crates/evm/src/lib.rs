@@ -71,8 +71,10 @@ mod bundle;
 mod call;
 mod chain;
 mod domain;
+mod executor;
 mod genesis;
 mod ground;
+mod height;
 mod mailbox;
 mod map;
 mod overrides;
@@ -92,6 +94,7 @@ pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, si
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, OtherState, Reason};
 pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
+pub use executor::{Executor, InTurn, Part};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};
