@@ -3,7 +3,8 @@
 //!
 //! All of it is signed before the first is sent, on all processors: signing takes longer than anything that is measured.
 //! What one account sends goes through one node, in the order of its nonces, and there are so many accounts that each waits
-//! for long before it sends again: a transaction whose turn comes before that of an earlier nonce has no effect.
+//! for long before it sends again: a transaction whose turn comes before that of an earlier nonce has no effect, and none after
+//! it either.
 
 pub(crate) mod accounts;
 mod domain;

@@ -62,14 +62,17 @@ struct Draft {
     nonce: u64,
 }
 
-/// The accounts of one rollup, in parts of which each uses one node.
+/// The accounts of one rollup, in parts of which each uses one node. Those that send legs of bundles send nothing else: of one
+/// payload bundles execute first, and so would a later nonce.
 #[derive(Clone, Debug)]
 pub(crate) struct Purse {
     accounts: Vec<Account>,
+    /// So many of them, the first ones, are for bundles.
+    for_bundles: usize,
     /// By account.
     nonces: Vec<u64>,
-    /// By node: whose turn it is.
-    turns: Vec<usize>,
+    /// By node, of accounts for bundles and of the others: whose turn it is.
+    turns: Vec<[usize; 2]>,
 }
 
 impl Purse {
@@ -78,11 +81,13 @@ impl Purse {
         &self.accounts
     }
 
-    fn draft(&mut self, rollup: usize, node: usize) -> Draft {
+    fn draft(&mut self, rollup: usize, node: usize, is_bundle: bool) -> Draft {
         let nodes = self.turns.len();
-        let part = (self.accounts.len() - node).div_ceil(nodes);
-        let account = self.turns[node] % part * nodes + node;
-        self.turns[node] += 1;
+        let range = if is_bundle { 0..self.for_bundles } else { self.for_bundles..self.accounts.len() };
+        let part = (range.len() - node).div_ceil(nodes);
+        let turn = &mut self.turns[node][usize::from(is_bundle)];
+        let account = range.start + *turn % part * nodes + node;
+        *turn += 1;
         let nonce = self.nonces[account];
         self.nonces[account] += 1;
         Draft { rollup, account, nonce }
@@ -101,13 +106,18 @@ impl Plan {
         ensure!(bundles_percent <= 100, "{bundles_percent} of 100 are bundles; at most 100 can be");
         ensure!(bundles_percent == 0 || rollups >= 2, "a bundle of two legs needs two rollups, and there is {rollups}");
         // With few units each account has one.
-        let count = accounts.min(units).max(nodes as u64);
+        let accounts = accounts.min(units);
+        let legs_of_100 = 2 * bundles_percent;
+        let for_bundles = (accounts * legs_of_100).div_ceil(100 + bundles_percent).max(nodes as u64);
+        let count = for_bundles + accounts.saturating_sub(for_bundles).max(nodes as u64);
         let numbers: Vec<u64> = (0..count * rollups as u64).collect();
         let all = in_parallel(&numbers, |signer, number| signer.of_run(run, *number));
+        let for_bundles = usize::try_from(for_bundles)?;
         let purse = |accounts: &[Account]| Purse {
             nonces: vec![0; accounts.len()],
-            turns: vec![0; nodes],
+            turns: vec![[0; 2]; nodes],
             accounts: accounts.to_vec(),
+            for_bundles,
         };
         Ok(all.chunks(usize::try_from(count)?).map(purse).collect())
     }
@@ -121,16 +131,20 @@ impl Plan {
     /// Signs everything.
     pub(crate) fn sign(&self, domain: &Domain, mut purses: Vec<Purse>, nodes: usize) -> Prepared {
         let rollups = purses.len();
-        let drafts: Vec<(u64, Vec<Draft>)> = (0..self.units)
-            .map(|number| {
-                let index = usize::try_from(number).unwrap_or(usize::MAX);
-                let (node, first) = (index % nodes, index / nodes % rollups);
-                // Spread evenly: so many of each hundred, whatever the number of nodes.
-                let is_bundle = number * self.bundles_percent / 100 != (number + 1) * self.bundles_percent / 100;
-                let of = if is_bundle { vec![first, (first + 1) % rollups] } else { vec![first] };
-                (number, of.into_iter().map(|rollup| purses[rollup].draft(rollup, node)).collect())
-            })
-            .collect();
+        // By node: how many payments and how many bundles there were.
+        let mut counts = vec![[0; 2]; nodes];
+        let draft = |number: u64| {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            let (node, turn) = (index % nodes, number / nodes as u64);
+            // So many of the hundred that go through each node, evenly.
+            let is_bundle = turn * self.bundles_percent / 100 != (turn + 1) * self.bundles_percent / 100;
+            let count = &mut counts[node][usize::from(is_bundle)];
+            let first = (*count + node) % rollups;
+            *count += 1;
+            let of = if is_bundle { vec![first, (first + 1) % rollups] } else { vec![first] };
+            (number, of.into_iter().map(|rollup| purses[rollup].draft(rollup, node, is_bundle)).collect())
+        };
+        let drafts: Vec<(u64, Vec<Draft>)> = (0..self.units).map(draft).collect();
         let signed =
             in_parallel(&drafts, |signer, (number, drafts)| self.unit(domain, &purses, signer, *number, drafts));
         let mut by_node = vec![VecDeque::new(); nodes];
@@ -268,6 +282,7 @@ mod tests {
         }
         assert_eq!(bundles, 100);
         assert_eq!(transactions.into_values().collect::<Vec<_>>(), [550, 550]);
+        // Of 50 accounts for each rollup a fifth is for the legs, which are a fifth of the transactions.
         assert_eq!(next.len(), 100);
     }
 
