@@ -54,7 +54,8 @@
 //! # Determinism
 //!
 //! What can be seen is in order: by address, slot, hash or number. What the EVM hands over is a hash map; it is gone
-//! through only where the order makes no difference.
+//! through only where the order makes no difference. Rollups that no bundle of a height connects may be executed at the same
+//! time: whoever derives may bring an [`Executor`] with threads, and what is derived does not depend on it.
 //!
 //! # Limits
 //!

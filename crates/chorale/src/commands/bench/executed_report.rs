@@ -106,7 +106,7 @@ pub(crate) struct Report {
     not_in_time: u64,
     offered_per_second: f64,
     accepted_units_per_second: f64,
-    ordered_units_per_second: f64,
+    settled_units_per_second: f64,
     executed_per_second: f64,
     heights_per_second: f64,
     executed: u64,
@@ -163,7 +163,7 @@ impl Report {
             not_in_time: tally.overrun,
             offered_per_second: float(tally.submitted) * float(100 + bundles_percent) / 100.0 / seconds.max(0.001),
             accepted_units_per_second: per_second(|moment| moment.accepted),
-            ordered_units_per_second: per_second(Moment::settled),
+            settled_units_per_second: per_second(Moment::settled),
             executed_per_second: per_second(|moment| moment.executed),
             heights_per_second: per_second(Moment::attested),
             executed: executed.transactions,
@@ -204,7 +204,11 @@ impl fmt::Display for Report {
         let Self { submitted_units, accepted_units, executed, others, blocks, .. } = self;
         writeln!(f, "offered    {:>8.0} transactions/s, {submitted_units} units in all", self.offered_per_second)?;
         writeln!(f, "accepted   {:>8.0} units/s, {accepted_units} in all", self.accepted_units_per_second)?;
-        writeln!(f, "ordered    {:>8.0} units/s, on every node", self.ordered_units_per_second)?;
+        writeln!(
+            f,
+            "settled    {:>8.0} units/s, on every node, with those that were ordered once more without effect",
+            self.settled_units_per_second
+        )?;
         writeln!(
             f,
             "executed   {:>8.0} transactions/s; {executed} in {blocks} blocks, with {others} others",
