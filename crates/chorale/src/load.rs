@@ -2,6 +2,7 @@
 //! answered, so that a slow network shows as latency and not as a lower rate.
 
 mod content;
+pub(crate) mod executed;
 mod latencies;
 mod samples;
 mod tally;

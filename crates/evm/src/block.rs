@@ -76,6 +76,30 @@ pub struct BlockBuilder<'a> {
     gas_in_vain: u64,
 }
 
+/// A block under way that was set aside between two transactions.
+pub(crate) struct PausedBlock<'a> {
+    state: &'a mut State,
+    configuration: CfgEnv,
+    environment: BlockEnv,
+    header: Header,
+    transactions: Vec<SignedTransaction>,
+    receipts: Vec<ReceiptEnvelope>,
+    gas_in_vain: u64,
+}
+
+impl<'a> PausedBlock<'a> {
+    /// Goes on with it.
+    pub(crate) fn resume(self) -> BlockBuilder<'a> {
+        let Self { state, configuration, environment, header, transactions, receipts, gas_in_vain } = self;
+        let evm = evm(state, configuration, environment);
+        BlockBuilder { evm, header, transactions, receipts, gas_in_vain }
+    }
+}
+
+fn evm(state: &mut State, configuration: CfgEnv, environment: BlockEnv) -> MainnetEvm<MainnetContext<Database<'_>>> {
+    Context::mainnet().with_db(WrapDatabaseRef(state)).with_cfg(configuration).with_block(environment).build_mainnet()
+}
+
 impl<'a> BlockBuilder<'a> {
     /// Begins the block after `parent` on the state that `parent` left.
     ///
@@ -106,15 +130,20 @@ impl<'a> BlockBuilder<'a> {
             ..Header::default()
         };
         state.push_block_hash(parent.number, parent.hash());
-        let evm = Context::mainnet()
-            .with_db(WrapDatabaseRef(state))
-            .with_cfg(rules.configuration())
-            .with_block(environment(&header))
-            .build_mainnet();
+        let evm = evm(state, rules.configuration(), environment(&header));
         let mut builder = Self { evm, header, transactions: Vec::new(), receipts: Vec::new(), gas_in_vain: 0 };
         builder.call_system(system::BEACON_ROOTS, origin.sequencer_block.into());
         builder.call_system(system::HISTORY, parent.hash().into());
         builder
+    }
+
+    /// Sets the block aside, to go on with it on another thread: the EVM itself is bound to the one that made it. Between two
+    /// transactions it holds nothing that is not made anew.
+    pub(crate) fn pause(self) -> PausedBlock<'a> {
+        let (configuration, environment) = self.environment();
+        let Self { evm, header, transactions, receipts, gas_in_vain } = self;
+        let WrapDatabaseRef(state) = evm.ctx.journaled_state.database;
+        PausedBlock { state, configuration, environment, header, transactions, receipts, gas_in_vain }
     }
 
     /// Gas that transactions of the block may still use.

@@ -11,13 +11,13 @@
 //! bundle touches two of them.
 
 use crate::{
-    Block, Chain, Derived, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
-    bundle::{self, Builders, Executed, OrderedItem},
+    Chain, Derived, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
+    bundle::OrderedItem,
+    height::{self, Burnt, Given, Made, Step},
 };
-use alloy_primitives::keccak256;
 use chorale_types::{
     Atomicity, BundleId, ChainId, Digest, DomainId, ExecutedBundle, Execution, ExecutionOutcome, Height, Lane,
-    LaneItem, OrderedBundle, Outcome, RollupHead, RollupId,
+    OrderedBundle, Outcome, RollupHead, RollupId,
 };
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -29,7 +29,7 @@ pub struct Domain {
     chains: BTreeMap<RollupId, Chain>,
     height: Height,
     /// Bindings of bundles that were executed, by the last height at which they could be ordered.
-    burnt: BTreeMap<Height, BTreeSet<Digest>>,
+    burnt: Burnt,
 }
 
 /// What the rollups of a domain were given at a height.
@@ -111,7 +111,7 @@ impl Domain {
         burnt: impl IntoIterator<Item = (Height, Digest)>,
     ) -> Self {
         let chains = chains.into_iter().map(|chain| (RollupId(chain.rules().chain_id), chain)).collect();
-        let mut by_height: BTreeMap<Height, BTreeSet<Digest>> = BTreeMap::new();
+        let mut by_height = Burnt::new();
         for (expiry, binding) in burnt {
             by_height.entry(expiry).or_default().insert(binding);
         }
@@ -163,27 +163,31 @@ impl Domain {
     ///
     /// As [`Domain::derive`].
     pub fn derive_known(&mut self, content: &Content<'_>, known: &Known) -> Result<DerivedHeight, OutOfOrder> {
+        self.derive_with(content, known, &InTurn)
+    }
+
+    /// [`Domain::derive_known`], where somebody else runs what is independent: what is made does not depend on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Domain::derive`].
+    pub fn derive_with(
+        &mut self,
+        content: &Content<'_>,
+        known: &Known,
+        executor: &dyn Executor,
+    ) -> Result<DerivedHeight, OutOfOrder> {
         let steps = self.check(content)?;
         let height = content.outcome.height;
         self.burnt = self.burnt.split_off(&height);
         let lanes: BTreeSet<RollupId> = content.lanes.iter().map(Lane::rollup).collect();
         let with_content = self.chains.iter_mut().filter(|(rollup, _)| lanes.contains(rollup));
-        let mut height_under_way = UnderWay {
-            builders: with_content.map(|(rollup, chain)| (*rollup, chain.begin(content.outcome))).collect(),
-            skipped: BTreeMap::new(),
-            bundles: Vec::new(),
-            burnt: BTreeSet::new(),
-            known,
-        };
-        for step in steps {
-            height_under_way.take(step, &self.burnt);
-        }
-        let UnderWay { builders, mut skipped, bundles, burnt, .. } = height_under_way;
-        let blocks: BTreeMap<RollupId, Block> =
-            builders.into_iter().map(|(rollup, builder)| (rollup, builder.finish())).collect();
-        let advance = |(rollup, block)| {
+        let with_content = with_content.map(|(rollup, chain)| (*rollup, chain)).collect();
+        let given = Given { outcome: content.outcome, known, burnt: &self.burnt };
+        let Made { blocks, bundles, burnt } = height::derive(with_content, steps, given, executor);
+        let advance = |(rollup, (block, skipped))| {
             let chain = self.chains.get_mut(&rollup).expect("it began the block");
-            (rollup, chain.advance(height, block, skipped.remove(&rollup).unwrap_or_default()))
+            (rollup, chain.advance(height, block, skipped))
         };
         let blocks = blocks.into_iter().map(advance).collect();
         for (expiry, binding) in &burnt {
@@ -246,14 +250,6 @@ impl Domain {
     }
 }
 
-/// One thing to do.
-enum Step<'a> {
-    /// A bundle that executes as a whole.
-    Bundle { id: BundleId, terms: Terms, legs: Vec<OrderedItem<'a>> },
-    /// A transaction by itself.
-    Alone(OrderedItem<'a>),
-}
-
 /// All items of a height, in the order in which they execute: legs of one bundle together.
 fn steps<'a>(
     (chain, domain): (ChainId, DomainId),
@@ -312,57 +308,4 @@ fn terms_of(
             Some(Terms { chain, domain, payer, max_fee, expiry: bundle.expiry, salt: bundle.salt })
         }
     })
-}
-
-/// A height that is being derived.
-struct UnderWay<'a> {
-    builders: Builders<'a>,
-    skipped: BTreeMap<RollupId, Vec<NoEffect>>,
-    bundles: Vec<DerivedBundle>,
-    burnt: BTreeSet<(Height, Digest)>,
-    known: &'a Known,
-}
-
-impl UnderWay<'_> {
-    fn take(&mut self, step: Step<'_>, burnt: &BTreeMap<Height, BTreeSet<Digest>>) {
-        match step {
-            Step::Alone((rollup, item)) => {
-                if let Err(reason) = self.execute(rollup, item) {
-                    self.skip(rollup, item, reason);
-                }
-            }
-            Step::Bundle { id, terms, legs } => {
-                let expiry = terms.expiry;
-                let is_burnt = |binding: &Digest| {
-                    burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
-                        || self.burnt.contains(&(expiry, *binding))
-                };
-                let Executed { effect, burns } =
-                    bundle::execute(&mut self.builders, &terms, &legs, self.known, is_burnt);
-                self.burnt.extend(burns.map(|binding| (expiry, binding)));
-                if effect != Effect::Committed {
-                    for (rollup, item) in legs {
-                        self.skip(rollup, item, Reason::Bundle(id));
-                    }
-                }
-                self.bundles.push(DerivedBundle { id, effect });
-            }
-        }
-    }
-
-    fn execute(&mut self, rollup: RollupId, item: &LaneItem) -> Result<(), Reason> {
-        let transaction = self.known.recover(rollup, item)?;
-        match transaction.marker() {
-            Marker::None => {}
-            Marker::Leg(binding) => return Err(Reason::Leg(binding)),
-            Marker::Malformed => return Err(Reason::Marker),
-        }
-        self.builders.get_mut(&rollup).expect("every lane has a block").execute(transaction)?;
-        Ok(())
-    }
-
-    fn skip(&mut self, rollup: RollupId, item: &LaneItem, reason: Reason) {
-        let hash = keccak256(&item.data[..]);
-        self.skipped.entry(rollup).or_default().push(NoEffect { place: item.place, id: item.id, hash, reason });
-    }
 }

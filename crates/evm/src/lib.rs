@@ -54,7 +54,8 @@
 //! # Determinism
 //!
 //! What can be seen is in order: by address, slot, hash or number. What the EVM hands over is a hash map; it is gone
-//! through only where the order makes no difference.
+//! through only where the order makes no difference. Rollups that no bundle of a height connects may be executed at the same
+//! time: whoever derives may bring an [`Executor`] with threads, and what is derived does not depend on it.
 //!
 //! # Limits
 //!
@@ -71,8 +72,10 @@ mod bundle;
 mod call;
 mod chain;
 mod domain;
+mod executor;
 mod genesis;
 mod ground;
+mod height;
 mod mailbox;
 mod map;
 mod overrides;
@@ -92,6 +95,7 @@ pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, si
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, OtherState, Reason};
 pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
+pub use executor::{Executor, InTurn, Part};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};

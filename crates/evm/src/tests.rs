@@ -8,6 +8,7 @@ mod bundles;
 mod bundling;
 mod calls;
 mod domain;
+mod executors;
 mod golden;
 mod heights;
 mod histories;

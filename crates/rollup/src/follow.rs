@@ -9,6 +9,7 @@ use crate::{
     record::Executed,
     senders::known,
     store::{Store, StoreError},
+    threads::executor,
 };
 use chorale_client::{FollowFailed, Followed, Follower};
 use chorale_evm::{Content, DerivedHeight, Domain, Effect, OutOfOrder};
@@ -97,7 +98,7 @@ fn execute_all(
 ) -> Result<(), OutOfOrder> {
     while let Some(Followed { attested, lanes, bundles }) = heights.blocking_recv() {
         let content = Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles };
-        let derived = domain.derive_known(&content, &known(&lanes))?;
+        let derived = domain.derive_with(&content, &known(&lanes), executor(&lanes))?;
         report(&derived);
         if executed.blocking_send(Executed::new(&domain, derived, &lanes)).is_err() {
             // The writer says why.

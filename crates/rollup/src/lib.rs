@@ -60,6 +60,7 @@ mod store;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;

@@ -1,6 +1,7 @@
 //! Blocks of 1,000 simple transfers on a rollup with 100,000 accounts, roots and receipts included; and bundles.
 
 mod bundles;
+mod rollups;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -106,5 +107,6 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         });
     });
     bundles::bench(&mut group);
+    rollups::bench(&mut group);
     group.finish();
 }

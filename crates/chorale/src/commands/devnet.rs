@@ -30,8 +30,8 @@ Examples:
   chorale devnet --validators 7 --stakes 10,5,5,5,1,1,1 --dir /tmp/seven
   chorale devnet --plain                            logs instead of the live view
 
-From another terminal: chorale status, chorale tx send --rollup 1003 hello --wait revealed, chorale bench load;
-cast, viem or a wallet at the rollups' addresses; node examples/token.mjs moves a token between both.
+From another terminal: chorale status, chorale tx send --rollup 1003 hello --wait revealed, chorale bench load,
+chorale bench executed; cast, viem or a wallet at the rollups' addresses; node examples/token.mjs moves a token between both.
 A node that ends, for example by `kill -9`, is started again after a second.";
 
 /// Run a network of validators on this machine, each a process of its own, with their data in one folder.

@@ -219,15 +219,15 @@ fn what_was_shown_outlives_the_node_and_all_validators() {
     devnet.end("INT");
 }
 
+/// A program of `examples/alloy`, which is built beside the one that is tested.
+pub(crate) fn alloy(name: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_BIN_EXE_chorale")).with_file_name(name);
+    installed(beside.to_str().unwrap(), "./x alloy")
+}
+
 /// Runs one of the examples as a newcomer does.
-fn example(name: &str, rollups: &[Rollup], proofs: &Path) -> String {
-    let output = Command::new("node")
-        .arg(format!("../../examples/{name}.mjs"))
-        .arg("--proofs")
-        .arg(proofs)
-        .args(rollups.iter().map(|rollup| &rollup.url))
-        .output()
-        .unwrap();
+fn example(mut program: Command, rollups: &[Rollup]) -> String {
+    let output = program.args(rollups.iter().map(|rollup| &rollup.url)).output().unwrap();
     let text = said(&output);
     println!("{text}");
     text
@@ -269,19 +269,28 @@ fn verify_effects(network: &Path, proofs: &Path, receipts: &[Value]) {
 fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same() {
     let Some(tool) = cast() else { return };
     let Some(_) = installed("../../examples/node_modules", "./x scripts") else { return };
+    let (Some(token), Some(swap)) = (alloy("token"), alloy("swap")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let network = folder.path().join("network");
     let devnet = Devnet::start(&network, &["--executed", "2"]);
     devnet.wait_for_line("chain id 1002");
     let rollups = served(&network);
     let proofs = folder.path().join("proofs");
-    let (token, swap) = (example("token", &rollups, &proofs), example("swap", &rollups, &proofs));
+    let script = |name: &str| {
+        let mut node = Command::new("node");
+        node.arg(format!("../../examples/{name}.mjs")).arg("--proofs").arg(&proofs);
+        node
+    };
+    let programs = [script("token"), script("swap"), Command::new(token), Command::new(swap)];
+    let texts = programs.map(|program| example(program, &rollups));
     let receipt = |rollup: &Rollup, bundle: &str| {
         let output = rollup.cast(&tool, &["rpc", "chorale_bundleReceipt", bundle]);
         output.status.success().then(|| json(&output)).filter(|receipt| receipt["attested"] == true)
     };
-    let ids: Vec<&str> = bundles(&token).into_iter().chain(bundles(&swap)).collect();
-    assert!(ids.len() >= 3, "{ids:?}");
+    let by_program = texts.each_ref().map(|text| bundles(text));
+    // One that is executed, and one that aborts.
+    assert!(by_program.iter().all(|ids| ids.len() == 2), "{by_program:?}");
+    let ids = by_program.concat();
     let receipts: Vec<Value> =
         ids.iter().map(|id| eventually("the bundle is attested", || receipt(&rollups[0], id))).collect();
     for state in ["executed", "aborted"] {

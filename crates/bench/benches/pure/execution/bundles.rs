@@ -15,8 +15,8 @@ use criterion::{BenchmarkGroup, measurement::WallTime};
 use secp256k1::{Message, Secp256k1};
 use std::time::{Duration, Instant};
 
-const ROLLUPS: [u64; 2] = [1001, 1002];
-const DOMAIN: DomainId = DomainId(1);
+pub(super) const ROLLUPS: [u64; 2] = [1001, 1002];
+pub(super) const DOMAIN: DomainId = DomainId(1);
 const GAS: u64 = 60_000;
 
 /// What the two legs do.
@@ -63,7 +63,7 @@ fn call(position: usize, party: Address) -> Bytes {
     keccak256(signature)[..4].iter().copied().chain(words).collect()
 }
 
-fn sign(transaction: TxEip1559, number: u64) -> Vec<u8> {
+pub(super) fn sign(transaction: TxEip1559, number: u64) -> Vec<u8> {
     let hash = Message::from_digest(transaction.signature_hash().0);
     let (recovery, bytes) = Secp256k1::new().sign_ecdsa_recoverable(&hash, &signer(number)).serialize_compact();
     let signature = Signature::from_bytes_and_parity(&bytes, i32::from(recovery) == 1);
@@ -105,7 +105,14 @@ fn given(kind: Kind) -> Given {
         let legs = List::new(legs.to_vec()).expect("two");
         bundles.push(OrderedBundle { id, atomicity, expiry, salt: number, legs });
     }
-    let outcome = Outcome {
+    let lanes = ROLLUPS.into_iter().zip(lanes);
+    let lanes = lanes.map(|(rollup, items)| Lane::new(RollupId(rollup), items).expect("they rise")).collect();
+    Given { outcome: outcome(), lanes, bundles, known }
+}
+
+pub(super) fn outcome() -> Outcome {
+    let digest = |byte: u8| Digest::from([byte; 32]);
+    Outcome {
         chain: ChainId(digest(1)),
         epoch: Epoch(0),
         height: Height(1),
@@ -116,10 +123,7 @@ fn given(kind: Kind) -> Given {
         registry: digest(4),
         ledger: digest(5),
         next_validators: None,
-    };
-    let lanes = ROLLUPS.into_iter().zip(lanes);
-    let lanes = lanes.map(|(rollup, items)| Lane::new(RollupId(rollup), items).expect("they rise")).collect();
-    Given { outcome, lanes, bundles, known }
+    }
 }
 
 /// Derives the height on a copy of the domain, which shares its state with it as snapshots do.
@@ -134,7 +138,8 @@ fn height(domain: &Domain, given: &Given, known: &Known) -> Duration {
     elapsed
 }
 
-pub(super) fn bench(group: &mut BenchmarkGroup<'_, WallTime>) {
+/// Both rollups before their first block.
+pub(super) fn domain() -> Domain {
     let rollup = |chain: u64| RollupGenesis::new(&genesis(chain)).expect("nothing is wrong with it");
     let domain = Domain::new(ChainId(Digest::from([1; 32])), DOMAIN, ROLLUPS.map(rollup));
     for rollup in ROLLUPS {
@@ -142,6 +147,11 @@ pub(super) fn bench(group: &mut BenchmarkGroup<'_, WallTime>) {
         let chain = domain.chain(RollupId(rollup)).expect("one of both");
         assert!(chain.state().current_root().is_some());
     }
+    domain
+}
+
+pub(super) fn bench(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let domain = domain();
     for (kind, name) in [(Kind::Transfers, "two_legs"), (Kind::Messages, "two_legs_and_a_message")] {
         let given = given(kind);
         group.bench_function(format!("height_of_1000_bundles_of_{name}"), |b| {
