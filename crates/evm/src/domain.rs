@@ -11,7 +11,7 @@
 //! bundle touches two of them.
 
 use crate::{
-    Block, Chain, Derived, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
+    Block, Chain, Derived, DomainRules, Effect, Known, Marker, NoEffect, Reason, RollupGenesis, Terms,
     bundle::{self, Builders, Executed, OrderedItem},
 };
 use alloy_primitives::keccak256;
@@ -95,8 +95,14 @@ pub enum OutOfOrder {
 impl Domain {
     /// A domain before its first block. Rollups come in any order, each once.
     #[must_use]
-    pub fn new(chain: ChainId, id: DomainId, rollups: impl IntoIterator<Item = RollupGenesis>) -> Self {
-        let chains = rollups.into_iter().map(|genesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis)));
+    pub fn new(
+        chain: ChainId,
+        id: DomainId,
+        rules: DomainRules,
+        rollups: impl IntoIterator<Item = RollupGenesis>,
+    ) -> Self {
+        let new = |genesis: RollupGenesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis).in_domain(rules));
+        let chains = rollups.into_iter().map(new);
         Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
     }
 
