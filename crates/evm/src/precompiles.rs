@@ -1,7 +1,7 @@
 //! The precompiled contracts: Ethereum's, and the one for [synchronous calls](crate::synchronous) where a domain has it.
 
 use crate::synchronous::{CALL_GAS, Refusal, Request, SYNCHRONOUS_CALL, words_gas};
-use alloy_primitives::{Address, Bytes, map::AddressSet};
+use alloy_primitives::{Bytes, map::AddressSet};
 use revm::{
     context_interface::{Cfg, ContextTr},
     handler::{EthPrecompiles, PrecompileProvider},
@@ -131,9 +131,4 @@ fn begin<C: ContextTr>(context: &mut C, inputs: &CallInputs, gas: &mut Gas) -> R
         return Err(Failure::Refused(Refusal::NotPlain));
     }
     Request::decode(&input).map_err(Failure::Refused)
-}
-
-/// Who asks, of a plain call.
-pub(crate) const fn caller(inputs: &CallInputs) -> Address {
-    inputs.caller
 }

@@ -16,7 +16,7 @@
 
 use crate::{
     Ground,
-    precompiles::{Calls, Failure, Precompiles, answer, caller},
+    precompiles::{Calls, Failure, Precompiles, answer},
     synchronous::{self, Refusal, Request, SYNCHRONOUS_CALL, alias, encode_bytes, words_gas},
 };
 use alloy_primitives::{Address, B256, Bytes, Log, U256, map::AddressSet};
@@ -98,10 +98,7 @@ impl<'g, 'a> Remotes<'g, 'a> {
         let session = self.session(request.rollup)?;
         let before = session.checkpoint();
         session.log(request.executed(source, caller, number));
-        let answered = session.execute(alias(source, caller), request, gas).and_then(|output| {
-            if gas.record_regular_cost(words_gas(output.len())) { Ok(output) } else { Err(Failure::OutOfGas) }
-        });
-        match answered {
+        match session.execute(alias(source, caller), request, gas) {
             Ok(output) => {
                 session.commit();
                 self.count += 1;
@@ -163,7 +160,7 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for LegPrecomp
         }
         let remotes = &mut self.remotes;
         Ok(Some(answer(context, inputs, |context, request, gas| {
-            remotes.call(context.journal_mut(), caller(inputs), request, gas)
+            remotes.call(context.journal_mut(), inputs.caller, request, gas)
         })))
     }
 
@@ -245,6 +242,9 @@ impl<'g, 'a> Session<'g, 'a> {
         let spent = limit - left;
         self.gas += spent;
         assert!(gas.record_regular_cost(spent), "a call used more gas than it was given");
+        if !gas.record_regular_cost(words_gas(done.output.len())) {
+            return Err(Failure::OutOfGas);
+        }
         if !done.result.is_ok() {
             return Err(Failure::Refused(Refusal::Failed(done.output)));
         }

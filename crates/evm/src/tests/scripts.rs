@@ -47,6 +47,8 @@ pub(super) enum Step {
     Frame(Kind, Vec<Step>),
     /// Creates a contract that does these steps first, and later what it is told.
     Create(Vec<Step>),
+    /// Does these steps and fails after them, with code that no contract can have (EIP-3541).
+    CreateForbidden(Vec<Step>),
     /// Calls a contract of another rollup.
     Remote(Kind, u64, Address, u32, Bytes),
     /// The same with a script, with all gas.
@@ -60,6 +62,8 @@ pub(super) enum Step {
     Return(u32),
     RevertWith(u32),
     Give(u8),
+    /// Whatever that does.
+    Noise(Vec<u8>),
 }
 
 /// The slot in which calls leave a hash of what came of them.
@@ -84,6 +88,7 @@ fn encode(step: &Step) -> Vec<u8> {
         Step::Call(kind, to, gas, input) => call(*kind, to, *gas, input),
         Step::Frame(kind, steps) => call(*kind, &OTHER_SCRIPT, 0, &script(steps)),
         Step::Create(steps) => sized(&[7], &creation(steps)),
+        Step::CreateForbidden(steps) => sized(&[7], &creation_of(steps, &[0xef])),
         Step::Remote(kind, rollup, target, gas, input) => {
             let head = [&[8, *kind as u8][..], &rollup.to_be_bytes(), target.as_slice(), &gas.to_be_bytes()];
             sized(&head.concat(), input)
@@ -97,6 +102,7 @@ fn encode(step: &Step) -> Vec<u8> {
         Step::Return(bytes) => [&[0x14][..], &bytes.to_be_bytes()[1..]].concat(),
         Step::RevertWith(bytes) => [&[0x15][..], &bytes.to_be_bytes()[1..]].concat(),
         Step::Give(slot) => vec![0x16, *slot],
+        Step::Noise(bytes) => bytes.clone(),
     }
 }
 
@@ -117,8 +123,12 @@ fn proxy() -> Vec<u8> {
 }
 
 /// Code that does these steps, and deploys a script.
-pub(super) fn creation(steps: &[Step]) -> Bytes {
-    let (input, runtime) = (script(steps), proxy());
+fn creation(steps: &[Step]) -> Bytes {
+    creation_of(steps, &proxy())
+}
+
+fn creation_of(steps: &[Step], runtime: &[u8]) -> Bytes {
+    let input = script(steps);
     let push = |number: usize| [vec![PUSH2], u16::try_from(number).unwrap().to_be_bytes().to_vec()].concat();
     let build = |input_at: usize, runtime_at: usize| {
         let copy = |at: usize, length: usize| [push(length), push(at), vec![PUSH0, CODECOPY]].concat();
@@ -131,7 +141,7 @@ pub(super) fn creation(steps: &[Step]) -> Bytes {
         code
     };
     let length = build(0, 0).len();
-    [build(length, length + input.len()), input.to_vec(), runtime].concat().into()
+    [build(length, length + input.len()), input.to_vec(), runtime.to_vec()].concat().into()
 }
 
 /// Where [`Step::Create`] puts it.

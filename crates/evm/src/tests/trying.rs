@@ -41,6 +41,8 @@ pub(super) struct Answer {
     pub(super) asked: Asked,
     /// Or with which error it failed.
     output: Result<Bytes, Bytes>,
+    /// How many bytes came back.
+    said: usize,
     pub(super) gas: u64,
     refund: i64,
 }
@@ -156,12 +158,12 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for Table<'_> 
         shared.answered += 1;
         assert_eq!((answer.asked.gas, answer.asked.number), (most, asked.number), "not the same question again");
         assert!(gas.record_regular_cost(answer.gas));
+        if !gas.record_regular_cost(3 * answer.said.div_ceil(32) as u64) {
+            return no_gas();
+        }
         match &answer.output {
             Err(output) => revert(output.clone(), gas),
             Ok(output) => {
-                if !gas.record_regular_cost(3 * output.len().div_ceil(32) as u64) {
-                    return no_gas();
-                }
                 gas.record_refund(answer.refund);
                 let index = shared.answered - 1;
                 shared.standing.push(index);
@@ -260,7 +262,7 @@ struct Disguise<'a> {
     block_gas: u64,
     depth: usize,
     made: usize,
-    last: Option<(Result<Bytes, Bytes>, u64, i64)>,
+    last: Option<(Result<Bytes, Bytes>, usize, u64, i64)>,
     is_nobody: bool,
 }
 
@@ -292,12 +294,13 @@ impl<'a> Inspector<MainnetContext<CacheDB<&'a State>>> for Disguise<'_> {
             let asked = &self.group.calls[self.made - 1];
             self.last = Some(if self.is_nobody {
                 let arguments = [U256::from(asked.rollup), word_of(asked.target)];
-                (Err(error("NoContract(uint256,address)", &arguments)), 0, 0)
+                (Err(error("NoContract(uint256,address)", &arguments)), 0, 0, 0)
             } else if result.is_ok() {
-                (Ok(output), inputs.gas_limit - left, outcome.result.gas.refunded())
+                let said = output.len();
+                (Ok(output), said, inputs.gas_limit - left, outcome.result.gas.refunded())
             } else {
                 let failed = [&error("Failed(bytes)", &[])[..], &encoded(&output)].concat();
-                (Err(failed.into()), inputs.gas_limit - left, 0)
+                (Err(failed.into()), output.len(), inputs.gas_limit - left, 0)
             });
         }
     }
@@ -356,6 +359,6 @@ pub(super) fn make(builder: &BlockBuilder<'_>, group: &Group) -> (EvmState, Vec<
     // Neither the transaction nor its sender is there in truth.
     state.remove(&DRIVER);
     state.remove(&origin);
-    let (output, gas, refund) = disguise.last.unwrap();
-    (state, logs, Answer { asked: group.calls.last().unwrap().clone(), output, gas, refund })
+    let (output, said, gas, refund) = disguise.last.unwrap();
+    (state, logs, Answer { asked: group.calls.last().unwrap().clone(), output, said, gas, refund })
 }
