@@ -116,7 +116,10 @@ impl<'a> Ground<'a> {
         if done.result.is_success() {
             // One commit for each transaction, as the state's rules say.
             self.state.commit(done.state.clone());
-            elsewhere = remotes.finish(done.result.logs());
+            // Where there are no calls, what is logged at their address is nobody's.
+            if self.calls != Calls::Off {
+                elsewhere = remotes.finish(done.result.logs());
+            }
         }
         Ok((done, elsewhere))
     }

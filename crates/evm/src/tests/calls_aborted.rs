@@ -108,7 +108,7 @@ fn messages_that_do_not_match_take_all_calls_with_them() {
 fn a_transaction_of_an_earlier_payload_can_make_a_bundle_fail_but_not_half_of_it() {
     let swap = |from: u64, to: u64| words(&[U256::from(from), U256::from(to)]);
     let calling = running(&[Step::Remote(Kind::Surely, B, SWAPPING, 0, swap(0, 5))]);
-    let legs = [calling.clone(), carrier(B)];
+    let legs = [calling, carrier(B)];
     let mut domain = calling_domain(&[A, B]);
     assert_eq!(effects(&derive(&mut domain, 1, &[vec![bundle(&legs)]])), [Effect::Committed]);
     for (killing, leg) in

@@ -191,9 +191,9 @@ fn calls_of_a_leg_to_a_rollup_are_one_transaction_there() {
 }
 
 #[track_caller]
-fn refused(steps: Vec<Step>, expected: &[u8]) {
+fn refused(steps: &[Step], expected: &[u8]) {
     let mut domain = calling_domain(&[A, B, C]);
-    let legs = [carrier(C), running(&steps), carrier(B)];
+    let legs = [carrier(C), running(steps), carrier(B)];
     let derived = derive(&mut domain, 1, &[vec![bundle(&legs)]]);
     assert_eq!(effects(&derived), [Effect::Committed]);
     assert_eq!(slot(&domain, A, SCRIPT, ANSWER), noted(false, expected), "{}", hex::encode(expected));
@@ -206,21 +206,21 @@ fn what_cannot_be_called_says_why() {
     let write = script(&[Step::Write(1, 1)]);
     let remote = |kind, rollup, target| vec![Step::Remote(kind, rollup, target, 0, write.clone())];
     for kind in [Kind::Static, Kind::Delegate, Kind::WithValue] {
-        refused(remote(kind, B, SCRIPT), &error("NotPlain()", &[]));
+        refused(&remote(kind, B, SCRIPT), &error("NotPlain()", &[]));
     }
-    refused(remote(Kind::Call, A, SCRIPT), &error("OwnRollup()", &[]));
+    refused(&remote(Kind::Call, A, SCRIPT), &error("OwnRollup()", &[]));
     // A leg for C comes before, and none for the others.
     for nowhere in [C, 12_345, 0, u64::MAX] {
-        refused(remote(Kind::Call, nowhere, SCRIPT), &error("NoLaterLeg(uint256)", &[U256::from(nowhere)]));
+        refused(&remote(Kind::Call, nowhere, SCRIPT), &error("NoLaterLeg(uint256)", &[U256::from(nowhere)]));
     }
     for nobody in [Address::repeat_byte(0x99), Wallet::new(1).address, Address::with_last_byte(4), SYNCHRONOUS_CALL] {
         let expected = error("NoContract(uint256,address)", &[U256::from(B), word_of(nobody)]);
-        refused(remote(Kind::Call, B, nobody), &expected);
+        refused(&remote(Kind::Call, B, nobody), &expected);
     }
     let failing = |steps: &[Step]| vec![Step::Ask(B, [&[Step::Write(1, 1), Step::Say(1)], steps].concat())];
-    refused(failing(&[Step::Revert]), &failed(&error("Asked()", &[])));
-    refused(failing(&[Step::Invalid]), &failed(&[]));
-    refused(vec![Step::Ask(B, vec![Step::Write(1, 1), Step::RevertWith(100)])], &failed(&[0; 100]));
+    refused(&failing(&[Step::Revert]), &failed(&error("Asked()", &[])));
+    refused(&failing(&[Step::Invalid]), &failed(&[]));
+    refused(&[Step::Ask(B, vec![Step::Write(1, 1), Step::RevertWith(100)])], &failed(&[0; 100]));
     // With a callcode, and from within a static call.
     let callcode = Step::CallCode(request(U256::from(B), SCRIPT, &write));
     let mut domain = calling_domain(&[A, B]);
@@ -256,12 +256,12 @@ fn input_that_is_none_is_refused() {
     ];
     for input in malformed {
         let call = Step::Call(Kind::Call, SYNCHRONOUS_CALL, 0, input.into());
-        refused(vec![call], &error("Malformed()", &[]));
+        refused(&[call], &error("Malformed()", &[]));
     }
     let too_high = [&right[..4], &[1], &right[5..]].concat();
     let rollup = U256::from_be_slice(&too_high[4..36]);
     let call = Step::Call(Kind::Call, SYNCHRONOUS_CALL, 0, too_high.into());
-    refused(vec![call], &error("NoLaterLeg(uint256)", &[rollup]));
+    refused(&[call], &error("NoLaterLeg(uint256)", &[rollup]));
     // Without the padding at the end it is what some compilers write.
     let mut domain = calling_domain(&[A, B]);
     let call = Step::Call(Kind::Surely, SYNCHRONOUS_CALL, 0, right[..4 + 128 + 3].to_vec().into());
@@ -340,6 +340,24 @@ fn without_the_switch_nobody_is_there() {
     let input = request(U256::from(B), SCRIPT, &[]);
     let called = domain.chain(RollupId(A)).unwrap().call(&asking(input)).unwrap();
     assert!(matches!(called, Called::Success { output, .. } if output.is_empty()));
+}
+
+/// A genesis may have put anything there.
+#[test]
+fn without_the_switch_a_contract_can_be_there() {
+    use super::{heights::domain_of, programs::LOG, scripts::scripted};
+    let with_contract = |rollup| {
+        let mut genesis = scripted(rollup);
+        let code = Some(Bytes::from_static(LOG));
+        genesis.alloc.insert(SYNCHRONOUS_CALL, alloy_genesis::GenesisAccount { code, ..Default::default() });
+        genesis
+    };
+    let mut domain = domain_of([A, B].map(with_contract));
+    let before = domain.clone();
+    let derived = commits(&mut domain, 1, &[Step::Ask(B, vec![Step::Count(1)])]);
+    assert_eq!(logs(&derived, A, 0).len(), 1);
+    let block = &derived.blocks[&RollupId(A)].block;
+    assert_eq!(before.chain(RollupId(A)).unwrap().replay(block, |_, _, _| Ok::<(), ()>(())), Ok(()));
 }
 
 /// Who calls nobody finds everything as it was without the switch.

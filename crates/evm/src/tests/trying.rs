@@ -218,7 +218,7 @@ impl<C> Inspector<C> for Frames {
     }
 }
 
-fn context<'a>(state: CacheDB<&'a State>, cfg: CfgEnv, block: BlockEnv) -> MainnetContext<CacheDB<&'a State>> {
+fn context(state: CacheDB<&State>, cfg: CfgEnv, block: BlockEnv) -> MainnetContext<CacheDB<&State>> {
     Context::mainnet().with_db(state).with_cfg(cfg).with_block(block)
 }
 
