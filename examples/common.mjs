@@ -15,7 +15,12 @@ const LIFETIME = 1_000;
 const MAX_FEE = parseEther("0.01");
 /** Enough for what these legs do. An estimate would need the state that earlier legs leave. */
 const LEG_GAS = 200_000n;
-const TOKEN = JSON.parse(readFileSync(new URL("../contracts/out/Token.json", import.meta.url)));
+const TOKEN = artifact("Token");
+
+/** What the compiler has made of a contract. */
+export function artifact(name) {
+  return JSON.parse(readFileSync(new URL(`../contracts/out/${name}.json`, import.meta.url)));
+}
 
 /** A development account: everyone knows its key. */
 export function developmentAccount(index) {
@@ -83,14 +88,17 @@ async function succeeded(rollup, hash, what) {
   return receipt;
 }
 
-/** A token on a rollup, of which the account has so much. Answers its address. */
-export async function deployToken(rollup, account, symbol, supply) {
-  const args = [`Example ${symbol}`, symbol, parseUnits(supply, 18)];
-  const { abi, bytecode } = TOKEN;
+/** Deploys a contract, and answers its address. */
+export async function deploy(rollup, account, { abi, bytecode }, args, what) {
   const hash = await rollup.client.deployContract({ account, chain: null, abi, bytecode, args });
-  const { contractAddress } = await succeeded(rollup, hash, "deploying the token");
-  console.log(`${symbol} on ${rollup.name}: ${contractAddress}`);
+  const { contractAddress } = await succeeded(rollup, hash, `deploying ${what}`);
+  console.log(`${what} on ${rollup.name}: ${contractAddress}`);
   return contractAddress;
+}
+
+/** A token on a rollup, of which the account has so much. Answers its address. */
+export function deployToken(rollup, account, symbol, supply, contract = TOKEN) {
+  return deploy(rollup, account, contract, [`Example ${symbol}`, symbol, parseUnits(supply, 18)], symbol);
 }
 
 /** Calls a token in an ordinary transaction. */
@@ -100,13 +108,18 @@ export async function callToken(rollup, account, address, functionName, args) {
 }
 
 /** The transaction of a leg that calls a token: all its fields, without its binding. */
-export async function tokenLeg(rollup, account, token, functionName, args) {
+export function tokenLeg(rollup, account, token, functionName, args) {
+  const data = encodeFunctionData({ abi: TOKEN.abi, functionName, args });
+  return leg(rollup, account, { to: token, data, gas: LEG_GAS });
+}
+
+/** The transaction of a leg, with what its sender does not want to choose. */
+export async function leg(rollup, account, transaction) {
   const [nonce, fees] = await Promise.all([
     rollup.client.getTransactionCount({ address: account.address, blockTag: "pending" }),
     rollup.client.estimateFeesPerGas(),
   ]);
-  const data = encodeFunctionData({ abi: TOKEN.abi, functionName, args });
-  return { chainId: rollup.id, nonce, to: token, data, gas: LEG_GAS, ...fees };
+  return { chainId: rollup.id, nonce, ...transaction, ...fees };
 }
 
 /** What a bundle's legs are bound to, beside each other. */
@@ -175,7 +188,11 @@ export function show(before, after) {
     change(i, "supply", amount),
     change(i, "nonce", String),
   ]);
-  const table = [["", "balance", "supply", "nonce"], ...rows];
+  print([["", "balance", "supply", "nonce"], ...rows]);
+}
+
+/** Prints a table, its columns as wide as they have to be. */
+export function print(table) {
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
   for (const row of table) {
     console.log(`  ${row.map((cell, column) => cell.padEnd(widths[column])).join("  ")}`.trimEnd());

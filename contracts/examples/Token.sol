@@ -175,7 +175,7 @@ contract Token {
         emit Transfer(from, to, value);
     }
 
-    function create(address to, uint256 value) private {
+    function create(address to, uint256 value) internal {
         if (to == address(0)) revert ERC20InvalidReceiver(to);
         totalSupply += value;
         unchecked {
@@ -184,7 +184,7 @@ contract Token {
         emit Transfer(address(0), to, value);
     }
 
-    function destroy(address from, uint256 value) private {
+    function destroy(address from, uint256 value) internal {
         withdraw(from, value);
         unchecked {
             totalSupply -= value;
@@ -200,7 +200,7 @@ contract Token {
         }
     }
 
-    function peer(uint256 chain) private view returns (address token) {
+    function peer(uint256 chain) internal view returns (address token) {
         token = peers[chain];
         if (token == address(0)) revert UnknownPeer(chain);
     }

@@ -43,9 +43,16 @@ test("swap.mjs swaps both or neither", async () => {
   assert.match(stdout, /no receipts\.\n$/);
 });
 
+/** Anvil has no precompiled contract of ours: `crates/evm/src/tests/flash.rs` runs the contracts. */
+test("flash.mjs says that a domain has no synchronous calls", async () => {
+  const { code, stdout, stderr } = await run("flash.mjs", ...standIn.urls);
+  assert.deepEqual([code, stdout], [1, ""]);
+  assert.match(stderr, /^error: the rollups of this domain cannot call each other: .* synchronous_calls\n$/);
+});
+
 test("scripts explain themselves and their errors", async () => {
   const [url] = standIn.urls;
-  for (const script of ["token.mjs", "swap.mjs"]) {
+  for (const script of ["token.mjs", "swap.mjs", "flash.mjs"]) {
     const help = await run(script, "--help");
     assert.deepEqual([help.code, help.stderr], [0, ""]);
     assert.match(help.stdout, new RegExp(`^usage: node ${script} `));

@@ -1,20 +1,25 @@
 //! Blocks: made transaction by transaction on a state, with Ethereum's headers.
 
-use crate::{RollupRules, SignedTransaction, State, system, transaction};
+use crate::{
+    RollupRules, SignedTransaction, State,
+    precompiles::{Calls, Precompiles},
+    system, transaction,
+};
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Eip658Value, Header, Receipt, ReceiptEnvelope, Sealable as _, Sealed,
     Transaction as _, TxReceipt as _, proofs,
 };
 use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bloom, Bytes, U256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, Log, U256};
 use revm::{
     Context, DatabaseCommit as _, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _, SystemCallCommitEvm as _,
     context::{
-        BlockEnv, CfgEnv,
+        BlockEnv, CfgEnv, Evm,
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
     database_interface::WrapDatabaseRef,
-    handler::{MainnetContext, MainnetEvm},
+    handler::{EthFrame, MainnetContext, instructions::EthInstructions},
+    interpreter::interpreter::EthInterpreter,
     state::EvmState,
 };
 
@@ -63,17 +68,21 @@ pub enum Skipped {
 /// The most that a header's extra data may be.
 pub(crate) const EXTRA_DATA_BYTES_MAX: usize = 32;
 
-type Database<'a> = WrapDatabaseRef<&'a mut State>;
+type BlockContext<'a> = MainnetContext<WrapDatabaseRef<&'a mut State>>;
+type BlockEvm<'a> =
+    Evm<BlockContext<'a>, (), EthInstructions<EthInterpreter, BlockContext<'a>>, Precompiles, EthFrame<EthInterpreter>>;
 
 /// A block under way. Dropping it leaves the state as far as it got, and nothing can begin on that but after an
 /// [`undo`](State::undo) of the changes.
 pub struct BlockBuilder<'a> {
-    evm: MainnetEvm<MainnetContext<Database<'a>>>,
+    evm: BlockEvm<'a>,
     header: Header,
     transactions: Vec<SignedTransaction>,
     receipts: Vec<ReceiptEnvelope>,
     /// Gas that bundles which aborted might have used.
     gas_in_vain: u64,
+    /// Gas of calls from other rollups, which no transaction of the block has used.
+    gas_of_calls: u64,
 }
 
 /// A block under way that was set aside between two transactions.
@@ -85,19 +94,32 @@ pub(crate) struct PausedBlock<'a> {
     transactions: Vec<SignedTransaction>,
     receipts: Vec<ReceiptEnvelope>,
     gas_in_vain: u64,
+    gas_of_calls: u64,
+    calls: Calls,
 }
 
 impl<'a> PausedBlock<'a> {
     /// Goes on with it.
     pub(crate) fn resume(self) -> BlockBuilder<'a> {
-        let Self { state, configuration, environment, header, transactions, receipts, gas_in_vain } = self;
-        let evm = evm(state, configuration, environment);
-        BlockBuilder { evm, header, transactions, receipts, gas_in_vain }
+        let Self { state, configuration, environment, calls, .. } = self;
+        let evm = evm(state, configuration, environment, Precompiles::new(calls));
+        let Self { header, transactions, receipts, gas_in_vain, gas_of_calls, .. } = self;
+        BlockBuilder { evm, header, transactions, receipts, gas_in_vain, gas_of_calls }
     }
 }
 
-fn evm(state: &mut State, configuration: CfgEnv, environment: BlockEnv) -> MainnetEvm<MainnetContext<Database<'_>>> {
-    Context::mainnet().with_db(WrapDatabaseRef(state)).with_cfg(configuration).with_block(environment).build_mainnet()
+fn evm(
+    state: &mut State,
+    configuration: CfgEnv,
+    environment: BlockEnv,
+    precompiles: Precompiles,
+) -> BlockEvm<'_> {
+    Context::mainnet()
+        .with_db(WrapDatabaseRef(state))
+        .with_cfg(configuration)
+        .with_block(environment)
+        .build_mainnet()
+        .with_precompiles(precompiles)
 }
 
 impl<'a> BlockBuilder<'a> {
@@ -130,8 +152,9 @@ impl<'a> BlockBuilder<'a> {
             ..Header::default()
         };
         state.push_block_hash(parent.number, parent.hash());
-        let evm = evm(state, rules.configuration(), environment(&header));
-        let mut builder = Self { evm, header, transactions: Vec::new(), receipts: Vec::new(), gas_in_vain: 0 };
+        let evm = evm(state, rules.configuration(), environment(&header), rules.precompiles());
+        let (transactions, receipts) = (Vec::new(), Vec::new());
+        let mut builder = Self { evm, header, transactions, receipts, gas_in_vain: 0, gas_of_calls: 0 };
         builder.call_system(system::BEACON_ROOTS, origin.sequencer_block.into());
         builder.call_system(system::HISTORY, parent.hash().into());
         builder
@@ -141,15 +164,26 @@ impl<'a> BlockBuilder<'a> {
     /// transactions it holds nothing that is not made anew.
     pub(crate) fn pause(self) -> PausedBlock<'a> {
         let (configuration, environment) = self.environment();
-        let Self { evm, header, transactions, receipts, gas_in_vain } = self;
+        let calls = self.calls();
+        let Self { evm, header, transactions, receipts, gas_in_vain, gas_of_calls } = self;
         let WrapDatabaseRef(state) = evm.ctx.journaled_state.database;
-        PausedBlock { state, configuration, environment, header, transactions, receipts, gas_in_vain }
+        PausedBlock {
+            state,
+            configuration,
+            environment,
+            header,
+            transactions,
+            receipts,
+            gas_in_vain,
+            gas_of_calls,
+            calls,
+        }
     }
 
     /// Gas that transactions of the block may still use.
     #[must_use]
     pub const fn gas_left(&self) -> u64 {
-        self.header.gas_limit - self.header.gas_used
+        self.header.gas_limit - self.header.gas_used - self.gas_of_calls
     }
 
     /// Gas that bundles may still ask for. Those that abort use none of the block's, but whoever executes them works all the
@@ -178,15 +212,29 @@ impl<'a> BlockBuilder<'a> {
         (self.evm.ctx.cfg.clone(), self.evm.ctx.block.clone())
     }
 
-    /// Takes a transaction in that was executed on an overlay of this very state and succeeded.
+    /// What becomes of synchronous calls in the next transaction.
+    pub(crate) const fn calls(&self) -> Calls {
+        self.evm.precompiles.calls()
+    }
+
+    /// Takes in what calls from a leg on another rollup did to an overlay of this very state. What they emitted comes with
+    /// the next leg of the bundle for this rollup.
+    pub(crate) fn take_calls(&mut self, changes: EvmState, gas: u64) {
+        self.gas_of_calls += gas;
+        self.evm.ctx.journaled_state.database.0.commit(changes);
+    }
+
+    /// Takes a transaction in that was executed on an overlay of this very state and succeeded, with what was emitted in
+    /// calls before it that it carries.
     pub(crate) fn include_staged(
         &mut self,
         transaction: SignedTransaction,
         result: ExecutionResult,
         changes: EvmState,
+        carried: Vec<Log>,
     ) -> &ReceiptEnvelope {
         self.evm.ctx.journaled_state.database.0.commit(changes);
-        self.include(transaction, result)
+        self.include(transaction, result, carried)
     }
 
     /// Executes a transaction as the next of the block. One that fails (reverts, or runs out of gas) has its place in the
@@ -206,19 +254,45 @@ impl<'a> BlockBuilder<'a> {
             return Err(Skipped::BlockGas { limit, left });
         }
         match self.evm.transact_commit(transaction::environment(&transaction)) {
-            Ok(result) => Ok(self.include(transaction, result)),
+            Ok(result) => Ok(self.include(transaction, result, Vec::new())),
             Err(EVMError::Transaction(invalid)) => Err(Skipped::Invalid(invalid)),
             Err(error) => panic!("the EVM failed in block {}: {error:?}", self.header.number),
         }
     }
 
-    fn include(&mut self, transaction: SignedTransaction, result: ExecutionResult) -> &ReceiptEnvelope {
-        self.header.gas_used += result.tx_gas_used();
-        let receipt = Receipt {
-            status: Eip658Value::Eip658(result.is_success()),
-            cumulative_gas_used: self.header.gas_used,
-            logs: result.into_logs(),
+    /// Executes a transaction of a block that was made before as the next one. None if it is a leg that called other
+    /// rollups: then nothing can come after it.
+    #[expect(clippy::panic, reason = "a broken invariant: it was executed before")]
+    pub(crate) fn repeat(&mut self, transaction: &SignedTransaction) -> Option<()> {
+        match self.evm.transact_commit(transaction::environment(transaction)) {
+            Ok(result) => self.include(transaction.clone(), result, Vec::new()),
+            Err(EVMError::Custom(_)) if self.calls() == Calls::Unknown => return None,
+            Err(error) => panic!("a transaction of block {} is none any more: {error:?}", self.header.number),
         };
+        Some(())
+    }
+
+    /// Says whether the next transaction is a leg whose calls to other rollups are not known.
+    pub(crate) fn expect_unknown_calls(&mut self, are_unknown: bool) {
+        let calls = match self.calls() {
+            Calls::Off => Calls::Off,
+            _ if are_unknown => Calls::Unknown,
+            _ => Calls::Outside,
+        };
+        self.evm.precompiles.set_calls(calls);
+    }
+
+    fn include(
+        &mut self,
+        transaction: SignedTransaction,
+        result: ExecutionResult,
+        mut logs: Vec<Log>,
+    ) -> &ReceiptEnvelope {
+        self.header.gas_used += result.tx_gas_used();
+        let is_success = result.is_success();
+        logs.extend(result.into_logs());
+        let receipt =
+            Receipt { status: Eip658Value::Eip658(is_success), cumulative_gas_used: self.header.gas_used, logs };
         self.receipts.push(ReceiptEnvelope::from_typed(transaction.tx_type(), receipt));
         self.transactions.push(transaction);
         self.receipts.last().expect("pushed above")

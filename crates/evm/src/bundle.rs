@@ -5,16 +5,22 @@
 
 use crate::{
     BlockBuilder, BoundLeg, Chain, Ground, Known, Marker, SignedTransaction, Terms, TransactionError, binding, decode,
-    mailbox::Messages, recover,
+    mailbox::Messages,
+    precompiles::Calls,
+    recover,
+    remote::{RemoteEffects, Remotes},
 };
 use alloy_consensus::Transaction as _;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, Log};
 use chorale_types::{BundleEffect, Digest, LaneItem, RollupId};
 use revm::{
     context::result::{ExecutionResult, HaltReason, InvalidTransaction},
     state::EvmState,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// So much is kept of what a contract says about a revert.
 pub const REVERT_BYTES_MAX: usize = 1_024;
@@ -159,7 +165,8 @@ pub(crate) fn execute(
     if is_burnt(&binding) {
         return Executed { effect: Effect::Aborted { leg: None, reason: AbortReason::Burnt }, burns: None };
     }
-    let limits = limits(&legs);
+    let can_call = builders.values().any(|builder| builder.calls() != Calls::Off);
+    let limits = limits(&legs, can_call);
     if let Err(reason) = fits(&limits, |rollup| builders[&rollup].gas_limit()) {
         return Executed { effect: Effect::Aborted { leg: None, reason }, burns: Some(binding) };
     }
@@ -174,13 +181,26 @@ pub(crate) fn execute(
             aborted(failed, Some(binding))
         }
         Ok(staged) => {
-            for ((rollup, leg), Staged { result, changes }) in legs.into_iter().zip(staged) {
-                let builder = builders.get_mut(&rollup).expect("every leg's rollup has a block");
-                builder.include_staged(leg, result, changes);
-            }
+            apply(builders, legs, staged);
             Executed { effect: Effect::Committed, burns: Some(binding) }
         }
     }
+}
+
+/// Takes all that the legs did into the blocks. Cannot fail.
+fn apply(builders: &mut Builders<'_>, legs: Vec<SignedLeg>, staged: Vec<Staged>) {
+    let mut carried: BTreeMap<RollupId, Vec<Log>> = BTreeMap::new();
+    for ((rollup, leg), Staged { result, changes, elsewhere }) in legs.into_iter().zip(staged) {
+        for RemoteEffects { rollup, changes, logs, gas } in elsewhere {
+            let builder = builders.get_mut(&rollup).expect("a later leg is for it");
+            builder.take_calls(changes, gas);
+            carried.entry(rollup).or_default().extend(logs);
+        }
+        let logs = carried.remove(&rollup).unwrap_or_default();
+        let builder = builders.get_mut(&rollup).expect("every leg's rollup has a block");
+        builder.include_staged(leg, result, changes, logs);
+    }
+    assert!(carried.is_empty(), "a leg called a rollup for which there is no later leg");
 }
 
 type Failed = (u8, AbortReason);
@@ -222,12 +242,17 @@ fn claimed(legs: &[RawLeg<'_>]) -> Result<Digest, Failed> {
     claimed.ok_or((0, AbortReason::Binding))
 }
 
-/// The most gas that the legs for each rollup may use together.
-fn limits(legs: &[SignedLeg]) -> BTreeMap<RollupId, u64> {
-    let mut limits: BTreeMap<RollupId, u64> = BTreeMap::new();
-    for (rollup, leg) in legs {
-        let limit = limits.entry(*rollup).or_default();
-        *limit = limit.saturating_add(leg.gas_limit());
+/// The most gas that the legs may use together on each of their rollups: their own, and where they can call others, that of
+/// all which come before the last leg for it.
+fn limits(legs: &[SignedLeg], can_call: bool) -> BTreeMap<RollupId, u64> {
+    let mut limits: BTreeMap<RollupId, u64> = legs.iter().map(|(rollup, _)| (*rollup, 0)).collect();
+    for (position, (own, leg)) in legs.iter().enumerate() {
+        let later = &legs[position + 1..];
+        for (rollup, limit) in &mut limits {
+            if rollup == own || can_call && later.iter().any(|(later, _)| later == rollup) {
+                *limit = limit.saturating_add(leg.gas_limit());
+            }
+        }
     }
     limits
 }
@@ -247,6 +272,8 @@ fn fits(limits: &BTreeMap<RollupId, u64>, block_gas: impl Fn(RollupId) -> u64) -
 struct Staged {
     result: ExecutionResult,
     changes: EvmState,
+    /// What it did to other rollups.
+    elsewhere: Vec<RemoteEffects>,
 }
 
 /// A leg with what would come of it.
@@ -271,19 +298,21 @@ pub fn simulate(
     let of_leg = |(leg, reason)| (Some(leg), reason);
     let signed = |position: usize| recover(legs[position].1, legs[position].0.0);
     let (_, legs) = bound(terms, legs, signed).map_err(of_leg)?;
-    fits(&limits(&legs), |rollup| chains[&rollup].rules().gas_limit).map_err(whole)?;
+    let can_call = chains.values().any(|chain| chain.rules().synchronous_calls);
+    fits(&limits(&legs, can_call), |rollup| chains[&rollup].rules().gas_limit).map_err(whole)?;
     let staged = run(&legs, |rollup| Ground::after(&chains[&rollup])).map_err(of_leg)?;
     Ok(legs.into_iter().zip(staged).map(|((_, leg), staged)| (leg, staged.result)).collect())
 }
 
 /// Runs the legs on overlays.
 fn run<'a>(legs: &[SignedLeg], ground: impl Fn(RollupId) -> Ground<'a>) -> Result<Vec<Staged>, Failed> {
-    let mut overlays: BTreeMap<RollupId, Ground<'_>> = BTreeMap::new();
+    let mut overlays: BTreeMap<RollupId, Ground<'_>> =
+        legs.iter().map(|(rollup, _)| (*rollup, ground(*rollup))).collect();
     let mut messages = Messages::default();
     let mut staged = Vec::with_capacity(legs.len());
     for (position, (rollup, leg)) in (0u8..).zip(legs) {
-        let state = overlays.entry(*rollup).or_insert_with(|| ground(*rollup));
-        let done = step(state, leg).map_err(|reason| (position, reason))?;
+        let later: BTreeSet<RollupId> = legs[usize::from(position) + 1..].iter().map(|(rollup, _)| *rollup).collect();
+        let done = step(&mut overlays, *rollup, leg, &later).map_err(|reason| (position, reason))?;
         messages.follow(position, *rollup, done.result.logs()).map_err(|_| (position, AbortReason::Unsent))?;
         staged.push(done);
     }
@@ -293,11 +322,27 @@ fn run<'a>(legs: &[SignedLeg], ground: impl Fn(RollupId) -> Ground<'a>) -> Resul
     }
 }
 
-/// Runs a leg, so that the next one sees it.
-fn step(ground: &mut Ground<'_>, leg: &SignedTransaction) -> Result<Staged, AbortReason> {
-    let done = ground.execute(leg).map_err(AbortReason::Invalid)?;
+/// Runs a leg, so that the next one sees it. It can call the rollups for which there are later ones.
+fn step(
+    overlays: &mut BTreeMap<RollupId, Ground<'_>>,
+    rollup: RollupId,
+    leg: &SignedTransaction,
+    later: &BTreeSet<RollupId>,
+) -> Result<Staged, AbortReason> {
+    let mut own = None;
+    let mut others = Vec::new();
+    for (other, ground) in overlays {
+        if *other == rollup {
+            own = Some(ground);
+        } else if later.contains(other) {
+            others.push((*other, ground));
+        }
+    }
+    let remotes = Remotes::new(rollup, leg.signer(), others);
+    let own = own.expect("every leg's rollup has an overlay");
+    let (done, elsewhere) = own.execute_leg(leg, remotes).map_err(AbortReason::Invalid)?;
     match done.result {
-        ExecutionResult::Success { .. } => Ok(Staged { result: done.result, changes: done.state }),
+        ExecutionResult::Success { .. } => Ok(Staged { result: done.result, changes: done.state, elsewhere }),
         ExecutionResult::Revert { output, .. } => {
             // A copy: what is kept must not be as large as a leg can pay for.
             let output = Bytes::copy_from_slice(&output[..output.len().min(REVERT_BYTES_MAX)]);

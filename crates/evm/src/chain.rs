@@ -1,7 +1,8 @@
 //! One rollup on its way: rules, state and last block.
 
 use crate::{
-    AccountProof, Block, BlockBuilder, Changes, Origin, RollupGenesis, RollupRules, Skipped, State, TransactionError,
+    AccountProof, Block, BlockBuilder, Changes, DomainRules, Origin, RollupGenesis, RollupRules, Skipped, State,
+    TransactionError,
 };
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
@@ -82,6 +83,12 @@ impl Chain {
     pub fn new(genesis: RollupGenesis) -> Self {
         let RollupGenesis { rules, state, header } = genesis;
         Self { rules, state, head: header, height: Height(0) }
+    }
+
+    /// With what its domain says.
+    pub(crate) fn in_domain(mut self, rules: DomainRules) -> Self {
+        self.rules.synchronous_calls = rules.synchronous_calls;
+        self
     }
 
     /// The chain as it was after the block with this header, which is from a height, 0 if it is block 0: from a state that

@@ -11,7 +11,7 @@
 //! bundle touches two of them.
 
 use crate::{
-    Chain, Derived, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
+    Chain, Derived, DomainRules, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
     bundle::OrderedItem,
     height::{self, Burnt, Given, Made, Step},
 };
@@ -95,8 +95,14 @@ pub enum OutOfOrder {
 impl Domain {
     /// A domain before its first block. Rollups come in any order, each once.
     #[must_use]
-    pub fn new(chain: ChainId, id: DomainId, rollups: impl IntoIterator<Item = RollupGenesis>) -> Self {
-        let chains = rollups.into_iter().map(|genesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis)));
+    pub fn new(
+        chain: ChainId,
+        id: DomainId,
+        rules: DomainRules,
+        rollups: impl IntoIterator<Item = RollupGenesis>,
+    ) -> Self {
+        let new = |genesis: RollupGenesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis).in_domain(rules));
+        let chains = rollups.into_iter().map(new);
         Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
     }
 

@@ -87,6 +87,8 @@ impl RollupGenesis {
             base_fee_change_denominator: DEFAULT_BASE_FEE_MAX_CHANGE_DENOMINATOR,
             base_fee_elasticity: DEFAULT_ELASTICITY_MULTIPLIER,
             fee_recipient: genesis.coinbase,
+            // For its domain to say.
+            synchronous_calls: false,
         };
         let base_fee_per_gas = check(genesis)?;
         let mut state = allocate(&genesis.alloc)?;

@@ -2,6 +2,8 @@
 
 use crate::{
     BlockBuilder, Call, Called, Chain, OverrideError, Overrides, SignedTransaction, State, block, overrides,
+    precompiles::{Calls, Precompiles},
+    remote::{LegPrecompiles, RemoteEffects, Remotes},
     transaction,
 };
 use alloy_primitives::{Address, U256};
@@ -24,6 +26,8 @@ pub struct Ground<'a> {
     block: BlockEnv,
     /// Whether a call that pays nothing sees the block's base fee all the same.
     keeps_base_fee: bool,
+    /// What becomes of synchronous calls in a transaction, unless it is a leg that executes in its bundle.
+    calls: Calls,
 }
 
 /// What an inspector sees of the EVM.
@@ -61,7 +65,8 @@ impl Chain {
         let mut block = block::environment(self.head());
         overrides.block.apply(&mut block);
         let keeps_base_fee = overrides.block.base_fee.is_some();
-        Ok(Ground { state, configuration: self.rules().configuration(), block, keeps_base_fee })
+        let (configuration, calls) = (self.rules().configuration(), self.rules().precompiles().calls());
+        Ok(Ground { state, configuration, block, keeps_base_fee, calls })
     }
 }
 
@@ -69,7 +74,8 @@ impl<'a> Ground<'a> {
     /// Where the next transaction of a block under way stands.
     pub(crate) fn on(builder: &'a BlockBuilder<'_>) -> Self {
         let (configuration, block) = builder.environment();
-        Self { state: CacheDB::new(builder.state()), configuration, block, keeps_base_fee: true }
+        let calls = builder.calls();
+        Self { state: CacheDB::new(builder.state()), configuration, block, keeps_base_fee: true, calls }
     }
 
     /// Where a transaction of the block after the last one stands.
@@ -77,33 +83,50 @@ impl<'a> Ground<'a> {
         let mut block = block::environment(chain.head());
         block.number += U256::ONE;
         block.basefee = chain.next_base_fee();
-        let configuration = chain.rules().configuration();
-        Self { state: CacheDB::new(chain.state()), configuration, block, keeps_base_fee: true }
+        let (configuration, calls) = (chain.rules().configuration(), chain.rules().precompiles().calls());
+        Self { state: CacheDB::new(chain.state()), configuration, block, keeps_base_fee: true, calls }
     }
 
-    /// Executes a transaction with all of Ethereum's checks. What comes after it stands on what it changed, if it succeeds;
-    /// otherwise nothing is different.
+    /// Executes a leg with all of Ethereum's checks, and gives what it did to other rollups as well. What comes after it,
+    /// here and there, stands on what it changed, if it succeeds; otherwise nothing is different.
     ///
     /// # Panics
     ///
     /// As [`BlockBuilder::execute`].
     #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
-    pub(crate) fn execute(&mut self, signed: &SignedTransaction) -> Result<ResultAndState, InvalidTransaction> {
+    pub(crate) fn execute_leg(
+        &mut self,
+        signed: &SignedTransaction,
+        remotes: Remotes<'_, '_>,
+    ) -> Result<(ResultAndState, Vec<RemoteEffects>), InvalidTransaction> {
+        let precompiles = LegPrecompiles { precompiles: Precompiles::new(self.calls), remotes };
         let mut evm = Context::mainnet()
             .with_db(&mut self.state)
             .with_cfg(self.configuration.clone())
             .with_block(self.block.clone())
-            .build_mainnet();
+            .build_mainnet()
+            .with_precompiles(precompiles);
         let done = match evm.transact(transaction::environment(signed)) {
             Ok(done) => done,
             Err(EVMError::Transaction(invalid)) => return Err(invalid),
             Err(error) => panic!("the EVM failed in block {}: {error:?}", self.block.number),
         };
+        let remotes = evm.precompiles.remotes;
+        let mut elsewhere = Vec::new();
         if done.result.is_success() {
             // One commit for each transaction, as the state's rules say.
             self.state.commit(done.state.clone());
+            // Where there are no calls, what is logged at their address is nobody's.
+            if self.calls != Calls::Off {
+                elsewhere = remotes.finish(done.result.logs());
+            }
         }
-        Ok(done)
+        Ok((done, elsewhere))
+    }
+
+    /// What calls from another rollup stand on.
+    pub(crate) fn parts(&mut self) -> (&mut CacheDB<&'a State>, CfgEnv, BlockEnv) {
+        (&mut self.state, self.configuration.clone(), self.block.clone())
     }
 
     /// What an account owns.
@@ -148,9 +171,9 @@ impl<'a> Ground<'a> {
     pub fn call(&mut self, call: &Call) -> Result<Called, InvalidTransaction> {
         let (configuration, block) = self.environment_of(call);
         let transaction = self.transaction_of(call);
-        let mut evm =
-            Context::mainnet().with_db(&mut self.state).with_cfg(configuration).with_block(block).build_mainnet();
-        match evm.transact_one(transaction) {
+        let precompiles = self.precompiles_of_call();
+        let evm = Context::mainnet().with_db(&mut self.state).with_cfg(configuration).with_block(block);
+        match evm.build_mainnet().with_precompiles(precompiles).transact_one(transaction) {
             Ok(ExecutionResult::Success { gas, output, .. }) => {
                 Ok(Called::Success { gas_used: gas.tx_gas_used(), output: output.into_data() })
             }
@@ -179,7 +202,7 @@ impl<'a> Ground<'a> {
     {
         let (configuration, block) = self.environment_of(call);
         let transaction = self.transaction_of(call);
-        self.run(configuration, block, transaction, inspector)
+        self.run((configuration, block, self.precompiles_of_call()), transaction, inspector)
     }
 
     /// A transaction, seen by an inspector.
@@ -196,14 +219,14 @@ impl<'a> Ground<'a> {
         I: Inspector<InspectedContext<'a>>,
     {
         let (configuration, block) = (self.configuration.clone(), self.block.clone());
-        self.run(configuration, block, transaction::environment(signed), inspector)
+        let precompiles = Precompiles::new(self.calls);
+        self.run((configuration, block, precompiles), transaction::environment(signed), inspector)
     }
 
     #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
     fn run<I>(
         &mut self,
-        configuration: CfgEnv,
-        block: BlockEnv,
+        (configuration, block, precompiles): (CfgEnv, BlockEnv, Precompiles),
         transaction: TxEnv,
         inspector: &mut I,
     ) -> Result<Inspected, InspectError>
@@ -217,7 +240,8 @@ impl<'a> Ground<'a> {
             .with_db(state)
             .with_cfg(configuration)
             .with_block(block)
-            .build_mainnet_with_inspector(inspector);
+            .build_mainnet_with_inspector(inspector)
+            .with_precompiles(precompiles);
         let outcome: Result<ResultAndState, EVMError<Infallible>> = evm.inspect_tx(transaction.clone());
         self.state = evm.ctx.journaled_state.database;
         match outcome {
@@ -226,6 +250,11 @@ impl<'a> Ground<'a> {
             Err(EVMError::Custom(reason)) => Err(InspectError::Ended(reason)),
             Err(error) => panic!("the EVM failed under inspection in block {}: {error:?}", self.block.number),
         }
+    }
+
+    /// A call is in no bundle, wherever it stands.
+    fn precompiles_of_call(&self) -> Precompiles {
+        Precompiles::new(if self.calls == Calls::Unknown { Calls::Outside } else { self.calls })
     }
 
     /// A call is asked about, not sent.

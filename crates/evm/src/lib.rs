@@ -27,6 +27,10 @@
 //! talk to each other through the [mailbox](MAILBOX), and a message that is not consumed in the same bundle, or was never
 //! sent, makes it abort.
 //!
+//! In a domain that has them ([`DomainRules`]), a leg can also call a contract of another rollup and go on with its answer:
+//! [`SYNCHRONOUS_CALL`]. The rules are in the documentation of the module `synchronous`; how what was called is undone with
+//! the frame that called it, in that of `remote`.
+//!
 //! # State
 //!
 //! Everything is in memory. Who owns a [`State`] writes down what changed, flat and once for each block, and builds it
@@ -79,9 +83,12 @@ mod height;
 mod mailbox;
 mod map;
 mod overrides;
+mod precompiles;
+mod remote;
 mod replay;
 mod rollup;
 mod state;
+mod synchronous;
 mod system;
 mod transaction;
 mod trie;
@@ -100,8 +107,10 @@ pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};
 pub use overrides::{AccountOverride, BlockOverride, OverrideError, Overrides, StorageOverride};
+pub use replay::{CallsOthers, Stopped};
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
-pub use rollup::RollupRules;
+pub use rollup::{DomainRules, RollupRules};
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};
+pub use synchronous::{CALL_GAS, SYNCHRONOUS_CALL, WORD_GAS, alias};
 pub use transaction::{Known, SignedTransaction, TransactionError, decode, recover, recovered_before};
 pub use trie::Trie;

@@ -1,5 +1,8 @@
 //! What a rollup's genesis fixes.
 
+#[cfg(doc)]
+use crate::SYNCHRONOUS_CALL;
+use crate::precompiles::{Calls, Precompiles};
 use alloy_consensus::Header;
 use alloy_primitives::Address;
 use revm::{context::CfgEnv, primitives::hardfork::SpecId};
@@ -19,6 +22,16 @@ pub struct RollupRules {
     pub base_fee_elasticity: u64,
     /// Who gets the priority fees. Fixed, because what a block contains must not depend on who ordered it.
     pub fee_recipient: Address,
+    /// Whether contracts of the rollups of its domain can call each other: [`DomainRules::synchronous_calls`].
+    pub synchronous_calls: bool,
+}
+
+/// The rules that all rollups of a domain share, and that its genesis chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DomainRules {
+    /// Whether a contract can call one of another rollup from inside a leg of a bundle: see [`SYNCHRONOUS_CALL`]. No
+    /// other execution client can follow such a domain.
+    pub synchronous_calls: bool,
 }
 
 impl RollupRules {
@@ -47,5 +60,10 @@ impl RollupRules {
         let mut configuration = CfgEnv::new_with_spec(SpecId::PRAGUE);
         configuration.chain_id = self.chain_id;
         configuration
+    }
+
+    /// The precompiled contracts of a transaction that is in no bundle.
+    pub(crate) fn precompiles(&self) -> Precompiles {
+        Precompiles::new(if self.synchronous_calls { Calls::Outside } else { Calls::Off })
     }
 }

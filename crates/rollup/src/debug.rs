@@ -9,7 +9,7 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, TxHash};
 use alloy_rpc_types_eth::{TransactionRequest, state::StateOverride};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult};
-use chorale_evm::{Block, Chain, Ground, InspectError, Inspected, InspectedContext};
+use chorale_evm::{Block, Chain, Ground, InspectError, Inspected, InspectedContext, Stopped};
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
@@ -146,7 +146,7 @@ fn traces(
     // All that is wanted, or why it cannot be had.
     let mut ended = None;
     let mut left = Left::default();
-    let _ended = parent.replay(block, |index, transaction, mut ground| {
+    let stopped = parent.replay(block, |index, transaction, mut ground| {
         if only.is_some_and(|only| only != index) {
             return Ok(());
         }
@@ -164,6 +164,9 @@ fn traces(
         }
         if only.is_some() || ended.is_some() { Err(()) } else { Ok(()) }
     });
+    if let Err(Stopped::Calls(why)) = stopped {
+        ended = Some(refused(SERVER_ERROR, why.to_string()));
+    }
     ended.map_or(Ok(found), Err)
 }
 

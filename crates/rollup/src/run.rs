@@ -17,7 +17,7 @@ use crate::{
 use alloy_primitives::B256;
 use chorale_api::{ExecutionProofsApiServer, ExecutorApiServer};
 use chorale_client::{AttestationFollower, Config as FollowConfig, Follower, Nodes, UrlError};
-use chorale_evm::{Domain, GenesisError, RollupGenesis};
+use chorale_evm::{Domain, DomainRules, GenesisError, RollupGenesis};
 use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
     RpcModule,
@@ -208,7 +208,9 @@ fn domain(config: &Config) -> Result<Domain, RollupError> {
     if given != expected || config.rollups.len() != expected.len() {
         return Err(RollupError::Domain { domain, expected, given });
     }
-    Ok(Domain::new(config.genesis.chain(), domain, rollups.into_values().map(|(rollup, _)| rollup)))
+    let synchronous_calls = config.genesis.domain(domain).is_some_and(|domain| domain.synchronous_calls);
+    let rules = DomainRules { synchronous_calls };
+    Ok(Domain::new(config.genesis.chain(), domain, rules, rollups.into_values().map(|(rollup, _)| rollup)))
 }
 
 /// A rollup's genesis, if it is the one that the chain names.

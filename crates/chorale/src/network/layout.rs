@@ -268,7 +268,7 @@ fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<Strin
         time_ms: u64::try_from(now.as_millis())?,
         parameters: plan.parameters.clone(),
         rollups: rollups.collect(),
-        domains: if executed.is_empty() { Vec::new() } else { vec![DomainFile::new(DOMAIN)] },
+        domains: if executed.is_empty() { Vec::new() } else { vec![DomainFile { synchronous_calls: true, ..DomainFile::new(DOMAIN) }] },
         validators: validators.collect::<Result<_>>()?,
         epochs: Vec::new(),
     };

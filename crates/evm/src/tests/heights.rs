@@ -4,7 +4,7 @@ use super::{
     programs as code,
     story::{self, CHAIN},
 };
-use crate::{Content, DerivedHeight, Domain, OutOfOrder, RollupGenesis};
+use crate::{Content, DerivedHeight, Domain, DomainRules, OutOfOrder, RollupGenesis};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::Address;
 use chorale_types::{
@@ -57,7 +57,7 @@ pub(super) fn genesis(rollup: u64) -> Genesis {
 
 pub(super) fn domain_of(rollups: impl IntoIterator<Item = Genesis>) -> Domain {
     let rollups = rollups.into_iter().map(|genesis| RollupGenesis::new(&genesis).unwrap());
-    Domain::new(sequencer(), DOMAIN, rollups)
+    Domain::new(sequencer(), DOMAIN, DomainRules::default(), rollups)
 }
 
 /// A domain of these rollups.

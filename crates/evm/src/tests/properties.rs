@@ -3,7 +3,7 @@
 use super::{
     bundling::{Leg, bundle, effects},
     heights::{A, Given, assert_same, derive, domain, outcome_of},
-    histories::{History, count, nothing, plan},
+    histories::{History, any_plan, calling_plan, count, nothing, plan},
     oracle::{Expected, Oracle},
 };
 use crate::{AbortReason, Content, Domain, Effect, Known, OutOfOrder, recover};
@@ -21,7 +21,7 @@ proptest! {
 
     /// All effects on all rollups, or none on any; and blocks are those that a client makes which knows nothing of bundles.
     #[test]
-    fn bundles_take_effect_as_a_whole_or_not_at_all(plan in plan()) {
+    fn bundles_take_effect_as_a_whole_or_not_at_all(plan in any_plan()) {
         let history = History::new(&plan);
         let (mut domain, mut oracle) = (history.genesis.clone(), Oracle::default());
         for past in &history.heights {
@@ -51,7 +51,7 @@ proptest! {
 
     /// Whoever starts from the genesis comes to the same, whatever he was told in which process.
     #[test]
-    fn replaying_a_history_gives_the_same(plan in plan()) {
+    fn replaying_a_history_gives_the_same(plan in any_plan()) {
         let history = History::new(&plan);
         let (one, first) = history.derive();
         let (two, second) = History::new(&plan).derive();
@@ -68,7 +68,7 @@ proptest! {
 
     /// That senders are known saves time, and nothing else.
     #[test]
-    fn known_senders_make_no_difference(plan in plan(), which in any::<u64>()) {
+    fn known_senders_make_no_difference(plan in any_plan(), which in any::<u64>()) {
         let history = History::new(&plan);
         let (expected, all) = history.derive();
         let mut domain = history.genesis.clone();
@@ -92,7 +92,7 @@ proptest! {
     /// All bundles without effect can be taken out of a history, and everything else stays: states, blocks and their hashes. That
     /// a rollup had content at a height stays too, as every such height makes a block.
     #[test]
-    fn bundles_without_effect_change_nothing(plan in plan()) {
+    fn bundles_without_effect_change_nothing(plan in any_plan()) {
         let history = History::new(&plan);
         let (one, with) = history.derive();
         let (two, without) = history.without_failures(&with).derive();
@@ -110,7 +110,7 @@ proptest! {
 
     /// Nothing of what is wrong with a height leaves a trace.
     #[test]
-    fn a_domain_refuses_what_is_not_its_next_height_and_stays_what_it_is(plan in plan(), back in 0u64..5) {
+    fn a_domain_refuses_what_is_not_its_next_height_and_stays_what_it_is(plan in any_plan(), back in 0u64..5) {
         let history = History::new(&plan);
         let (spared, expected) = history.derive();
         let mut domain = history.genesis.clone();
@@ -195,6 +195,20 @@ fn the_histories_have_everything_in_them() {
         assert!(seen.get(what).is_some_and(|count| *count >= least), "too few {what}: {seen:?}");
     }
     assert!(!seen.contains_key("other"), "{seen:?}");
+}
+
+#[test]
+fn the_histories_of_rollups_that_call_have_everything_in_them() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for _ in 0..96 {
+        let plan = calling_plan().new_tree(&mut runner).unwrap().current();
+        let (_, derived) = History::new(&plan).derive();
+        count(&derived, |what| *seen.entry(what).or_default() += 1);
+    }
+    for (what, least) in [("committed", 60), ("call", 100), ("undone", 5), ("reverted", 5), ("halted", 5)] {
+        assert!(seen.get(what).is_some_and(|count| *count >= least), "too few {what}: {seen:?}");
+    }
 }
 
 /// The one trace of an aborted bundle: that there was a height. A block is made of it, as for every height with content,

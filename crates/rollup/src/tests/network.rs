@@ -13,7 +13,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, hex, keccak256};
 use chorale_client::Nodes;
-use chorale_evm::{Content, Domain, RollupGenesis};
+use chorale_evm::{Content, Domain, DomainRules, RollupGenesis};
 use chorale_types::{
     BlockId, ChainId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, Height, Lane, LaneItem, Outcome, Place,
     RollupId, TimestampMs, Transaction,
@@ -131,7 +131,7 @@ impl Network {
             genesis.alloc.insert(address, account);
         }
         let chain = ChainId(tagged_hash("test/chain", &[]));
-        let domain = Domain::new(chain, DomainId(1), [RollupGenesis::new(&genesis).unwrap()]);
+        let domain = Domain::new(chain, DomainId(1), DomainRules::default(), [RollupGenesis::new(&genesis).unwrap()]);
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &domain, None).unwrap();
         let (shared, domain) = Shared::new(store.restore(&domain).unwrap());

@@ -5,7 +5,9 @@ use super::{ACCOUNTS, TRANSFERS, account, genesis, signer};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::{eip2718::Encodable2718 as _, eip2930::AccessList};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, keccak256};
-use chorale_evm::{BoundLeg, Content, Domain, Effect, Known, MAILBOX, Marker, RollupGenesis, Terms, binding, recover};
+use chorale_evm::{
+    BoundLeg, Content, Domain, DomainRules, Effect, Known, MAILBOX, Marker, RollupGenesis, Terms, binding, recover,
+};
 use chorale_types::{
     AccountId, Atomicity, BlockId, ChainId, Digest, DomainId, Epoch, Execution, Height, Lane, LaneItem, Leg,
     OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, bundle_id,
@@ -141,7 +143,7 @@ fn height(domain: &Domain, given: &Given, known: &Known) -> Duration {
 /// Both rollups before their first block.
 pub(super) fn domain() -> Domain {
     let rollup = |chain: u64| RollupGenesis::new(&genesis(chain)).expect("nothing is wrong with it");
-    let domain = Domain::new(ChainId(Digest::from([1; 32])), DOMAIN, ROLLUPS.map(rollup));
+    let domain = Domain::new(ChainId(Digest::from([1; 32])), DOMAIN, DomainRules::default(), ROLLUPS.map(rollup));
     for rollup in ROLLUPS {
         // So that copies are made in constant time.
         let chain = domain.chain(RollupId(rollup)).expect("one of both");

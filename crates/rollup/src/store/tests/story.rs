@@ -4,7 +4,9 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::{eip2718::Encodable2718 as _, eip2930::AccessList};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256, bytes, keccak256};
-use chorale_evm::{BoundLeg, Content, DerivedHeight, Domain, Marker, RollupGenesis, Terms, binding, recover};
+use chorale_evm::{
+    BoundLeg, Content, DerivedHeight, Domain, DomainRules, Marker, RollupGenesis, Terms, binding, recover,
+};
 use chorale_types::{
     AccountId, Atomicity, BlockId, BundleId, ChainId, DomainId, Epoch, Execution, Height, Lane, LaneItem, Leg,
     OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId, bundle_id,
@@ -91,7 +93,7 @@ pub(super) fn domain(name: &str) -> Domain {
         }
         RollupGenesis::new(&genesis).unwrap()
     };
-    Domain::new(chain(name), DomainId(1), ROLLUPS.map(rollup))
+    Domain::new(chain(name), DomainId(1), DomainRules::default(), ROLLUPS.map(rollup))
 }
 
 fn chain(name: &str) -> ChainId {
