@@ -91,7 +91,7 @@ pub use block::{Block, BlockBuilder, Origin, Skipped};
 pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, simulate};
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, OtherState, Reason};
-pub use domain::{Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
+pub use domain::{BlockTimes, Content, DerivedBundle, DerivedHeight, Domain, OutOfOrder};
 pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};

@@ -18,6 +18,7 @@ mod properties;
 mod reference;
 mod room;
 mod rpc;
+mod seconds;
 mod story;
 mod token;
 mod wallets;
