@@ -14,5 +14,5 @@ mod follower;
 mod nodes;
 mod watched;
 
-pub use follower::{Config, FollowFailed, Followed, Follower};
+pub use follower::{Config, FollowFailed, Followed, FollowedSecond, Follower};
 pub use nodes::{Dropped, Node, Nodes, UrlError};
