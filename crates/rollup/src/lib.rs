@@ -37,6 +37,7 @@ mod config;
 mod cors;
 mod debug;
 mod development;
+mod engine;
 mod errors;
 mod eth;
 mod fees;
@@ -61,7 +62,8 @@ mod tests;
 mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
-pub use config::{ConfigError, RollupConfig, ServedRollup};
+pub use chorale_evm::{BlockTimes, client_genesis};
+pub use config::{ConfigError, EngineConfig, EngineKind, RollupConfig, ServedRollup};
 pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;
 pub use run::{Config, RollupError, run};

@@ -2,8 +2,10 @@
 
 use crate::{
     bundles::BundlesServer,
+    config::EngineConfig,
     cors::Cors,
     debug::DebugServer,
+    engine::Engines,
     filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
@@ -15,7 +17,7 @@ use crate::{
 };
 use alloy_primitives::B256;
 use chorale_client::{Config as FollowConfig, Follower, Nodes, UrlError};
-use chorale_evm::{Domain, GenesisError, RollupGenesis};
+use chorale_evm::{BlockTimes, Domain, GenesisError, RollupGenesis};
 use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
     RpcModule,
@@ -46,6 +48,12 @@ pub struct Config {
     /// The rollups' own genesis files, as Ethereum's clients read them: all of one domain, each with the address where its
     /// JSON-RPC is served, over HTTP and WebSocket.
     pub rollups: Vec<(alloy_genesis::Genesis, SocketAddr)>,
+    /// What makes a block of the domain's rollups: a rule of the domain, the same on all its nodes.
+    pub blocks: BlockTimes,
+    /// Whether legs of the domain's bundles may call contracts of other rollups: likewise.
+    pub synchronous_calls: bool,
+    /// Execution clients that are handed the blocks of rollups, by chain id.
+    pub engines: BTreeMap<u64, EngineConfig>,
     /// The nodes to follow, and to hand transactions to.
     pub nodes: Vec<String>,
     /// The folder where all is written.
@@ -94,6 +102,18 @@ pub enum RollupError {
     /// Nothing to execute.
     #[error("no rollup is given")]
     Nothing,
+    /// No execution client takes such blocks.
+    #[error(
+        "rollup {0} has an execution client (`[rollups.engine]`), and blocks of its domain are by the height: clients take \
+         none that share a second. Leave it out, or make a domain with `blocks = \"second\"`"
+    )]
+    EngineBlocks(u64),
+    /// No execution client can make such calls.
+    #[error(
+        "rollup {0} has an execution client (`[rollups.engine]`), and its domain has synchronous calls, which no client \
+         knows. Leave it out, or make a domain without them"
+    )]
+    EngineCalls(u64),
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,6 +143,7 @@ pub async fn run(
     ready: impl FnOnce(&BTreeMap<RollupId, SocketAddr>),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RollupError> {
+    check_engines(&config)?;
     let genesis = domain(&config)?;
     let store = Arc::new(Store::open(&config.data, &genesis, config.retain_blocks)?);
     let restored = store.restore(&genesis)?;
@@ -132,7 +153,7 @@ pub async fn run(
     let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT)?;
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
     let rollups = domain.chains().keys().copied();
-    let follower = Follower::new(&config.genesis, rollups, domain.height(), nodes.clone(), follow_config);
+    let follower = Follower::new(&config.genesis, rollups, domain.complete(), nodes.clone(), follow_config);
     let listeners = listen(&config).await?;
     let addresses: BTreeMap<RollupId, SocketAddr> =
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
@@ -155,6 +176,8 @@ pub async fn run(
         };
         handles.push(serve(listener, address, &server, &config.cors)?);
     }
+    // They end with this.
+    let _engines = Engines::start(&config, &store, &shared);
     ready(&addresses);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -164,6 +187,18 @@ pub async fn run(
         let _ = handle.stop();
     }
     Ok(ended?)
+}
+
+/// That execution clients can follow this domain at all.
+fn check_engines(config: &Config) -> Result<(), RollupError> {
+    let Some((rollup, _)) = config.engines.first_key_value() else { return Ok(()) };
+    if config.blocks != BlockTimes::Second {
+        return Err(RollupError::EngineBlocks(*rollup));
+    }
+    if config.synchronous_calls {
+        return Err(RollupError::EngineCalls(*rollup));
+    }
+    Ok(())
 }
 
 /// The domain whose rollups are given, if they are all of it and what the chain says.
@@ -181,7 +216,8 @@ fn domain(config: &Config) -> Result<Domain, RollupError> {
     if given != expected || config.rollups.len() != expected.len() {
         return Err(RollupError::Domain { domain, expected, given });
     }
-    Ok(Domain::new(config.genesis.chain(), domain, rollups.into_values().map(|(rollup, _)| rollup)))
+    let rollups = rollups.into_values().map(|(rollup, _)| rollup);
+    Ok(Domain::new(config.genesis.chain(), domain, rollups).with_blocks(config.blocks))
 }
 
 /// A rollup's genesis, if it is the one that the chain names.

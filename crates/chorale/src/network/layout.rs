@@ -153,7 +153,7 @@ impl Layout {
                 base_fee_elasticity: 2,
             });
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-            rollups.push(ServedRollup { genesis: name.into(), listen });
+            rollups.push(ServedRollup { genesis: name.into(), listen, engine: None });
         }
         let config = RollupConfig {
             genesis: PathBuf::from("../genesis.toml"),
@@ -162,6 +162,7 @@ impl Layout {
             retain_blocks: None,
             log: "info".to_owned(),
             cors: vec!["*".to_owned()],
+            blocks: chorale_rollup::BlockTimes::Height,
             rollups,
         };
         fs::write(self.rollup_config(), config.to_commented_toml())?;

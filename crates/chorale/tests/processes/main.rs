@@ -9,6 +9,7 @@ mod commands;
 mod crashes;
 mod devnet;
 mod disks;
+mod engine;
 mod following;
 mod full_nodes;
 mod links;
