@@ -27,7 +27,7 @@ use std::{
     collections::BTreeMap, future::Future, net::SocketAddr, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration,
 };
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How long a node that is followed may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,6 +149,13 @@ pub async fn run(
     let restored = store.restore(&genesis)?;
     let (shared, domain) = Shared::new(restored);
     info!(height = %domain.height(), data = %config.data.display(), "going on");
+    let idle_interval_ms = config.genesis.parameters().idle_interval_ms;
+    if config.blocks == BlockTimes::Second && idle_interval_ms >= 1_000 {
+        warn!(
+            idle_interval_ms,
+            "a second is closed by a later height, and the chain makes one only so often when it is idle"
+        );
+    }
     let shared = Arc::new(shared);
     let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT)?;
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
