@@ -1,5 +1,11 @@
 //! Following rollups, height by height.
 
+mod seconds;
+#[cfg(test)]
+mod tests;
+
+pub use seconds::FollowedSecond;
+
 use crate::{
     nodes::{Dropped, Node, Nodes},
     watched::{Ahead, Watched, check_bundles},
@@ -108,6 +114,15 @@ pub struct Follower {
     rollups: BTreeMap<RollupId, Watched>,
     last: Height,
     level: watch::Sender<bool>,
+    second: seconds::Open,
+}
+
+/// How long what was asked has been in vain.
+#[derive(Default)]
+struct Patience {
+    silent: u32,
+    pruned: usize,
+    idle: usize,
 }
 
 impl Follower {
@@ -123,7 +138,7 @@ impl Follower {
     ) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
         let rollups = rollups.into_iter().map(|rollup| (rollup, Watched::new(rollup, last))).collect();
-        Self { config, nodes, light, rollups, last, level: watch::Sender::new(false) }
+        Self { config, nodes, light, rollups, last, level: watch::Sender::new(false), second: seconds::Open::default() }
     }
 
     /// The last height with content that was handed out, or where it started: keep it, and go on from it.
@@ -151,47 +166,60 @@ impl Follower {
     ///
     /// There is no node left that could say more, or the chain has forked.
     pub async fn next(&mut self) -> Result<Followed, FollowFailed> {
-        let (mut silent, mut pruned, mut idle) = (0, 0, 0);
+        let mut patience = Patience::default();
         loop {
-            if self.nodes.is_empty() {
-                return Err(FollowFailed::AllDropped(self.nodes.dropped().to_vec()));
-            }
-            match self.ask().await {
-                Ok(Some(followed)) => return Ok(followed),
-                Ok(None) => {
-                    (silent, pruned) = (0, 0);
-                    // Of what one rollup has ahead another may only not be known far enough.
-                    idle += usize::from(self.rollups.values().all(|watched| watched.ahead().is_none()));
-                    if idle >= self.nodes.len() {
-                        self.level.send_replace(true);
-                    }
-                    // Who says that there is nothing may be withholding it.
-                    self.nodes.next_turn();
-                    tokio::time::sleep(self.config.poll_interval).await;
-                }
-                Err(Fault::False(reason)) => self.nodes.drop_current(reason),
-                Err(Fault::Forked(error)) => return Err(FollowFailed::Forked(error)),
-                Err(Fault::Pruned(message)) => {
-                    pruned += 1;
-                    if pruned >= self.nodes.len() {
-                        return Err(FollowFailed::Pruned { after: self.last(), message });
-                    }
-                    self.nodes.next_turn();
-                }
-                Err(Fault::Silent(message)) => {
-                    debug!(%message, "a node does not answer");
-                    // Only if all say so one after the other: one that lies about it must not speak for those away.
-                    pruned = 0;
-                    silent += 1;
-                    let rounds = silent / u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).max(1);
-                    if self.config.silent_rounds_max.is_some_and(|max| rounds >= max) {
-                        return Err(FollowFailed::Unreachable(message));
-                    }
-                    self.nodes.next_turn();
-                    tokio::time::sleep(self.config.retry_interval).await;
-                }
+            let asked = self.ask().await;
+            if let Some(followed) = self.bear(asked, &mut patience).await? {
+                return Ok(followed);
             }
         }
+    }
+
+    /// What was asked for; or none, after a pause or a turn to the next node, if it has to be asked again.
+    async fn bear<T>(
+        &mut self,
+        asked: Result<Option<T>, Fault>,
+        Patience { silent, pruned, idle }: &mut Patience,
+    ) -> Result<Option<T>, FollowFailed> {
+        if self.nodes.is_empty() && !matches!(asked, Ok(Some(_))) {
+            return Err(FollowFailed::AllDropped(self.nodes.dropped().to_vec()));
+        }
+        match asked {
+            Ok(Some(answer)) => return Ok(Some(answer)),
+            Ok(None) => {
+                (*silent, *pruned) = (0, 0);
+                // Of what one rollup has ahead another may only not be known far enough.
+                *idle += usize::from(self.rollups.values().all(|watched| watched.ahead().is_none()));
+                if *idle >= self.nodes.len() {
+                    self.level.send_replace(true);
+                }
+                // Who says that there is nothing may be withholding it.
+                self.nodes.next_turn();
+                tokio::time::sleep(self.config.poll_interval).await;
+            }
+            Err(Fault::False(reason)) => self.nodes.drop_current(reason),
+            Err(Fault::Forked(error)) => return Err(FollowFailed::Forked(error)),
+            Err(Fault::Pruned(message)) => {
+                *pruned += 1;
+                if *pruned >= self.nodes.len() {
+                    return Err(FollowFailed::Pruned { after: self.last(), message });
+                }
+                self.nodes.next_turn();
+            }
+            Err(Fault::Silent(message)) => {
+                debug!(%message, "a node does not answer");
+                // Only if all say so one after the other: one that lies about it must not speak for those away.
+                *pruned = 0;
+                *silent += 1;
+                let rounds = *silent / u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).max(1);
+                if self.config.silent_rounds_max.is_some_and(|max| rounds >= max) {
+                    return Err(FollowFailed::Unreachable(message));
+                }
+                self.nodes.next_turn();
+                tokio::time::sleep(self.config.retry_interval).await;
+            }
+        }
+        Ok(None)
     }
 
     /// Asks the current node for the next height; none if there is none yet, or it is not attested yet.
@@ -295,17 +323,4 @@ pub(crate) async fn lead_to(light: &mut Light, node: &Node, epoch: Epoch) -> Res
 
 pub(crate) fn decoded<T: chorale_types::codec::Read<Cfg = ()>>(what: &str, bytes: HexBytes) -> Result<T, Fault> {
     decode(bytes.0).map_err(|error| Fault::False(format!("{what}: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_shows_a_fork_is_not_dropped_for_it() {
-        let fork = FollowError::Contradiction { height: Height(7), last: Height(4) };
-        assert!(matches!(Fault::of_lane(fork), Fault::Forked(error) if error == fork));
-        let lie = FollowError::Skipped { height: Height(7), previous: Height(4), last: Height(3) };
-        assert!(matches!(Fault::of_lane(lie), Fault::False(_)));
-    }
 }

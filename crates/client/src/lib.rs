@@ -16,5 +16,5 @@ mod nodes;
 mod watched;
 
 pub use executed::AttestationFollower;
-pub use follower::{Config, FollowFailed, Followed, Follower};
+pub use follower::{Config, FollowFailed, Followed, FollowedSecond, Follower};
 pub use nodes::{Dropped, Node, Nodes, UrlError};

@@ -20,6 +20,8 @@ pub(crate) struct Watched {
     ahead: Option<Ahead>,
     /// Up to here it has no content that is not known.
     complete: Height,
+    /// The outcome of that height, if it was seen.
+    tip: Option<Attested>,
 }
 
 /// Bundles are not those of the lane.
@@ -34,7 +36,7 @@ pub(crate) enum BundlesError {
 impl Watched {
     /// Everything up to `last` is known.
     pub(crate) const fn new(rollup: RollupId, last: Height) -> Self {
-        Self { lanes: LaneFollower::new(rollup, last), ahead: None, complete: last }
+        Self { lanes: LaneFollower::new(rollup, last), ahead: None, complete: last, tip: None }
     }
 
     /// The last height with content that is here.
@@ -51,6 +53,11 @@ impl Watched {
         self.complete >= height
     }
 
+    /// The outcome of the last height up to and with which nothing is missing, if one was seen.
+    pub(crate) const fn tip(&self) -> Option<&Attested> {
+        self.tip.as_ref()
+    }
+
     /// Takes the next lane.
     pub(crate) fn follow(
         &mut self,
@@ -59,7 +66,7 @@ impl Watched {
         bundles: Vec<OrderedBundle>,
     ) -> Result<(), FollowError> {
         self.lanes.follow(&attested, &lane, &proof)?;
-        self.complete = attested.height();
+        self.complete_up_to(&attested);
         self.ahead = Some(Ahead { attested, lane, bundles });
         Ok(())
     }
@@ -67,8 +74,15 @@ impl Watched {
     /// Learns that nothing is missing up to a tip.
     pub(crate) fn at_tip(&mut self, tip: &Attested, proof: &RegistryProof) -> Result<(), FollowError> {
         self.lanes.at_tip(tip, proof)?;
-        self.complete = self.complete.max(tip.height());
+        self.complete_up_to(tip);
         Ok(())
+    }
+
+    fn complete_up_to(&mut self, tip: &Attested) {
+        if tip.height() > self.complete {
+            self.complete = tip.height();
+            self.tip = Some(tip.clone());
+        }
     }
 
     /// What it has at a height, if that is its turn.

@@ -108,12 +108,7 @@ impl<'a> PausedBlock<'a> {
     }
 }
 
-fn evm(
-    state: &mut State,
-    configuration: CfgEnv,
-    environment: BlockEnv,
-    precompiles: Precompiles,
-) -> BlockEvm<'_> {
+fn evm(state: &mut State, configuration: CfgEnv, environment: BlockEnv, precompiles: Precompiles) -> BlockEvm<'_> {
     Context::mainnet()
         .with_db(WrapDatabaseRef(state))
         .with_cfg(configuration)

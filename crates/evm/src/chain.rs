@@ -1,8 +1,8 @@
 //! One rollup on its way: rules, state and last block.
 
 use crate::{
-    AccountProof, Block, BlockBuilder, Changes, DomainRules, Origin, RollupGenesis, RollupRules, Skipped, State,
-    TransactionError,
+    AccountProof, Block, BlockBuilder, BlockTimes, Changes, DomainRules, Origin, RollupGenesis, RollupRules, Skipped,
+    State, TransactionError,
 };
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
@@ -20,7 +20,8 @@ pub struct Chain {
 /// What a height made.
 #[derive(Clone, Debug)]
 pub struct Derived {
-    /// The height.
+    /// The height at which the block is attested: the one that it is from or, if blocks are by the second, the one that
+    /// closed it.
     pub height: Height,
     /// The block.
     pub block: Block,
@@ -91,8 +92,8 @@ impl Chain {
         self
     }
 
-    /// The chain as it was after the block with this header, which is from a height, 0 if it is block 0: from a state that
-    /// was written down.
+    /// The chain as it was after the block with this header, which is attested at a height, 0 if it is block 0: from a state
+    /// that was written down.
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl Chain {
         &self.head
     }
 
-    /// The height that the last block is from; 0 at first.
+    /// The height at which the last block is attested, which is its extra data; 0 at first.
     #[must_use]
     pub const fn height(&self) -> Height {
         self.height
@@ -146,9 +147,9 @@ impl Chain {
         self.state.account_proof(address, slots)
     }
 
-    /// Begins the block of a height.
-    pub(crate) fn begin(&mut self, outcome: &Outcome) -> BlockBuilder<'_> {
-        let origin = self.origin(outcome);
+    /// Begins the block that stands there.
+    pub(crate) fn begin(&mut self, standing: &Standing<'_>) -> BlockBuilder<'_> {
+        let origin = self.origin(standing);
         BlockBuilder::begin(&self.rules, &self.head, origin, &mut self.state)
     }
 
@@ -159,15 +160,30 @@ impl Chain {
         Derived { height, block, skipped, changes: self.state.take_changes() }
     }
 
-    fn origin(&self, outcome: &Outcome) -> Origin {
-        let sequencer_block = B256::from_slice(outcome.header.as_ref());
+    fn origin(&self, &Standing { last, height, blocks }: &Standing<'_>) -> Origin {
+        let sequencer_block = B256::from_slice(last.header.as_ref());
         let chain_id = self.rules.chain_id.to_be_bytes();
+        // Chain time rises, but a genesis may say that the rollup begins later.
+        let earliest_s = match blocks {
+            BlockTimes::Height => self.head.timestamp,
+            BlockTimes::Second => self.head.timestamp.saturating_add(1),
+        };
         Origin {
-            // Chain time rises, but a genesis may say that the rollup begins later.
-            timestamp_s: (outcome.timestamp.0 / 1000).max(self.head.timestamp),
+            timestamp_s: last.timestamp.second().max(earliest_s),
             prev_randao: keccak256([sequencer_block.as_slice(), &chain_id].concat()),
             sequencer_block,
-            extra_data: Bytes::copy_from_slice(&outcome.height.0.to_be_bytes()),
+            extra_data: Bytes::copy_from_slice(&height.0.to_be_bytes()),
         }
     }
+}
+
+/// Where a block stands in the shared order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'a> {
+    /// What the last height brought that has content in it: of any rollup of the domain.
+    pub(crate) last: &'a Outcome,
+    /// The height at which it is attested.
+    pub(crate) height: Height,
+    /// What makes a block.
+    pub(crate) blocks: BlockTimes,
 }

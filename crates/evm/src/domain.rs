@@ -1,6 +1,6 @@
 //! Derivation: from what the rollups of a domain were given at a height to the blocks that this makes.
 //!
-//! One block for each height with content, on every node the same. Whoever calls this has verified that nothing is
+//! One block for each height with content, or for each second with content, on every node the same. Whoever calls this has verified that nothing is
 //! missing: lanes are complete, and no height with content of any rollup of the domain lies between this one and the last.
 //!
 //! # Phases of a height
@@ -9,10 +9,24 @@
 //! that are only ordered together are transactions like others); and payloads in their order in the header, so that the
 //! leader's own stays behind the builder's. Between two transactions of different rollups there is no order: nothing but a
 //! bundle touches two of them.
+//!
+//! # Blocks by the second
+//!
+//! Ethereum wants timestamps in whole seconds, each later than the one before, and unmodified clients take no other blocks.
+//! In a domain whose blocks are [by the second](BlockTimes::Second), the heights whose chain time is in one second make one
+//! block together: one height after the other, each with its phases. It is a rule of the whole domain: were it one of a
+//! rollup, the legs of a bundle would be seen at different heights.
+//!
+//! The second is closed by the first height of a later one, with content or without: that height is a function of the chain
+//! alone, so nobody who sends or withholds content can move it, and at it the block is attested. Its own content makes part
+//! of the next block.
+
+mod second;
 
 use crate::{
-    Chain, Derived, DomainRules, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
+    BlockTimes, Chain, Derived, DomainRules, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
     bundle::OrderedItem,
+    chain::Standing,
     height::{self, Burnt, Given, Made, Step},
 };
 use chorale_types::{
@@ -26,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 pub struct Domain {
     chain: ChainId,
     id: DomainId,
+    blocks: BlockTimes,
     chains: BTreeMap<RollupId, Chain>,
     height: Height,
     /// Bindings of bundles that were executed, by the last height at which they could be ordered.
@@ -43,10 +58,10 @@ pub struct Content<'a> {
     pub bundles: &'a [OrderedBundle],
 }
 
-/// What a height made.
+/// What a height made, or a second.
 #[derive(Clone, Debug)]
 pub struct DerivedHeight {
-    /// What was made of the height, as it is attested.
+    /// What was made of it, as it is attested.
     pub outcome: ExecutionOutcome,
     /// Where all rollups of the domain are after it, by rollup.
     pub heads: Vec<RollupHead>,
@@ -58,7 +73,7 @@ pub struct DerivedHeight {
     pub burnt: Vec<(Height, Digest)>,
 }
 
-/// A bundle of a height.
+/// A bundle that was executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivedBundle {
     /// Its id in the order.
@@ -90,6 +105,15 @@ pub enum OutOfOrder {
     /// A bundle that executes as a whole has a leg that no lane has.
     #[error("a leg of bundle {0} is in none of the lanes")]
     Leg(BundleId),
+    /// A height by itself where blocks are by the second, or the other way round.
+    #[error("blocks of this domain are by the {}", match .0 { BlockTimes::Height => "height", BlockTimes::Second => "second" })]
+    Blocks(BlockTimes),
+    /// Two heights of one block are of different seconds.
+    #[error("height {0} is of another second than the heights before it")]
+    Second(Height),
+    /// What is said to close a second does not.
+    #[error("height {0} is not after the second that it is said to close")]
+    Closing(Height),
 }
 
 impl Domain {
@@ -102,8 +126,15 @@ impl Domain {
         rollups: impl IntoIterator<Item = RollupGenesis>,
     ) -> Self {
         let new = |genesis: RollupGenesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis).in_domain(rules));
-        let chains = rollups.into_iter().map(new);
-        Self { chain, id, chains: chains.collect(), height: Height(0), burnt: BTreeMap::new() }
+        let (chains, height, burnt) = (rollups.into_iter().map(new).collect(), Height(0), BTreeMap::new());
+        Self { chain, id, blocks: rules.blocks, chains, height, burnt }
+    }
+
+    /// With another rule for what makes a block.
+    #[must_use]
+    pub const fn with_blocks(mut self, blocks: BlockTimes) -> Self {
+        self.blocks = blocks;
+        self
     }
 
     /// A domain after a height that was derived before: from what was written down of it. `burnt` are the
@@ -121,7 +152,7 @@ impl Domain {
         for (expiry, binding) in burnt {
             by_height.entry(expiry).or_default().insert(binding);
         }
-        Self { chain, id, chains, height, burnt: by_height }
+        Self { chain, id, blocks: BlockTimes::default(), chains, height, burnt: by_height }
     }
 
     /// The sequencers' chain.
@@ -136,10 +167,26 @@ impl Domain {
         self.id
     }
 
-    /// The last height derived; 0 at first.
+    /// What makes a block.
+    #[must_use]
+    pub const fn blocks(&self) -> BlockTimes {
+        self.blocks
+    }
+
+    /// The last height derived, or the one that closed the last second; 0 at first.
     #[must_use]
     pub const fn height(&self) -> Height {
         self.height
+    }
+
+    /// Up to this height everything is in blocks: what comes next is after it. A height that closes a second is itself part
+    /// of the next one.
+    #[must_use]
+    pub const fn complete(&self) -> Height {
+        match self.blocks {
+            BlockTimes::Height => self.height,
+            BlockTimes::Second => Height(self.height.0.saturating_sub(1)),
+        }
     }
 
     /// Its rollups, by id.
@@ -183,26 +230,42 @@ impl Domain {
         known: &Known,
         executor: &dyn Executor,
     ) -> Result<DerivedHeight, OutOfOrder> {
+        if self.blocks != BlockTimes::Height {
+            return Err(OutOfOrder::Blocks(self.blocks));
+        }
         let steps = self.check(content)?;
-        let height = content.outcome.height;
-        self.burnt = self.burnt.split_off(&height);
-        let lanes: BTreeSet<RollupId> = content.lanes.iter().map(Lane::rollup).collect();
+        Ok(self.make(std::slice::from_ref(content), steps, content.outcome, (known, executor)))
+    }
+
+    /// Makes the blocks of some heights with content, of which `steps` are what there is to do, attested at `attested`.
+    fn make(
+        &mut self,
+        contents: &[Content<'_>],
+        steps: Vec<Step<'_>>,
+        attested: &Outcome,
+        (known, executor): (&Known, &dyn Executor),
+    ) -> DerivedHeight {
+        let (first, last) = (contents[0].outcome, contents[contents.len() - 1].outcome);
+        self.burnt = self.burnt.split_off(&first.height);
+        let lanes: BTreeSet<RollupId> =
+            contents.iter().flat_map(|content| content.lanes.iter().map(Lane::rollup)).collect();
+        let standing = Standing { last, height: attested.height, blocks: self.blocks };
         let with_content = self.chains.iter_mut().filter(|(rollup, _)| lanes.contains(rollup));
         let with_content = with_content.map(|(rollup, chain)| (*rollup, chain)).collect();
-        let given = Given { outcome: content.outcome, known, burnt: &self.burnt };
+        let given = Given { standing: &standing, known, burnt: &self.burnt };
         let Made { blocks, bundles, burnt } = height::derive(with_content, steps, given, executor);
         let advance = |(rollup, (block, skipped))| {
             let chain = self.chains.get_mut(&rollup).expect("it began the block");
-            (rollup, chain.advance(height, block, skipped))
+            (rollup, chain.advance(attested.height, block, skipped))
         };
         let blocks = blocks.into_iter().map(advance).collect();
         for (expiry, binding) in &burnt {
             self.burnt.entry(*expiry).or_default().insert(*binding);
         }
-        let previous = std::mem::replace(&mut self.height, height);
+        let previous = std::mem::replace(&mut self.height, attested.height);
         let heads = self.heads();
-        let outcome = self.outcome(previous, content.outcome.root(), &heads, &bundles);
-        Ok(DerivedHeight { outcome, heads, blocks, bundles, burnt: burnt.into_iter().collect() })
+        let outcome = self.outcome(previous, attested.root(), &heads, &bundles);
+        DerivedHeight { outcome, heads, blocks, bundles, burnt: burnt.into_iter().collect() }
     }
 
     /// Where its rollups are, by rollup.
@@ -239,8 +302,9 @@ impl Domain {
     /// What there is to do at a height, in order, if it is the next one and all of it is there.
     fn check<'a>(&self, content: &Content<'a>) -> Result<Vec<Step<'a>>, OutOfOrder> {
         let Content { outcome, lanes, bundles } = *content;
-        if outcome.height <= self.height {
-            return Err(OutOfOrder::Height { given: outcome.height, last: self.height });
+        let last = self.complete();
+        if outcome.height <= last {
+            return Err(OutOfOrder::Height { given: outcome.height, last });
         }
         let mut rollups = BTreeSet::new();
         for lane in lanes {

@@ -9,11 +9,12 @@ use crate::{
     Block, Chain, Effect, Executor, Known, Marker, NoEffect, Reason, Terms,
     block::PausedBlock,
     bundle::{self, Builders, Executed, OrderedItem},
+    chain::Standing,
     domain::DerivedBundle,
     executor::run_all,
 };
 use alloy_primitives::keccak256;
-use chorale_types::{BundleId, Digest, Height, LaneItem, Outcome, RollupId};
+use chorale_types::{BundleId, Digest, Height, LaneItem, RollupId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing to do.
@@ -50,7 +51,7 @@ pub(crate) type Burnt = BTreeMap<Height, BTreeSet<Digest>>;
 /// What all parts of a height look at, and none changes.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a> {
-    pub(crate) outcome: &'a Outcome,
+    pub(crate) standing: &'a Standing<'a>,
     pub(crate) known: &'a Known,
     /// Bindings of the heights before.
     pub(crate) burnt: &'a Burnt,
@@ -189,7 +190,7 @@ impl<'a, 'g> UnderWay<'a, 'g> {
         let (mut builders, mut skipped) = (Builders::new(), BTreeMap::new());
         for Rollup { id, place, skipped: before } in rollups {
             let builder = match place {
-                Place::Ahead(chain) => chain.begin(given.outcome),
+                Place::Ahead(chain) => chain.begin(given.standing),
                 Place::UnderWay(paused) => paused.resume(),
             };
             builders.insert(id, builder);

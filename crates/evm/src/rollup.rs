@@ -2,7 +2,10 @@
 
 #[cfg(doc)]
 use crate::SYNCHRONOUS_CALL;
-use crate::precompiles::{Calls, Precompiles};
+use crate::{
+    BlockTimes,
+    precompiles::{Calls, Precompiles},
+};
 use alloy_consensus::Header;
 use alloy_primitives::Address;
 use revm::{context::CfgEnv, primitives::hardfork::SpecId};
@@ -32,6 +35,8 @@ pub struct DomainRules {
     /// Whether a contract can call one of another rollup from inside a leg of a bundle: see [`SYNCHRONOUS_CALL`]. No
     /// other execution client can follow such a domain.
     pub synchronous_calls: bool,
+    /// What makes a block.
+    pub blocks: BlockTimes,
 }
 
 impl RollupRules {

@@ -23,6 +23,7 @@ mod reference;
 mod room;
 mod rpc;
 mod scripts;
+mod seconds;
 mod story;
 mod synchronous;
 mod token;

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8, bool)] = &[
     ("chorale-evm", 2, true),
     ("chorale-light", 2, true),
     ("chorale-api", 3, false),
+    ("chorale-engine", 3, false),
     ("chorale-client", 4, false),
     ("chorale-node", 5, false),
     ("chorale-rollup", 5, false),

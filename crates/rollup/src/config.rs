@@ -41,6 +41,33 @@ pub struct ServedRollup {
     pub genesis: PathBuf,
     /// Where its JSON-RPC is served.
     pub listen: SocketAddr,
+    /// An execution client of one's own that is handed its blocks.
+    #[serde(default)]
+    pub engine: Option<EngineConfig>,
+}
+
+/// An execution client that follows a rollup, over Ethereum's Engine API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Where its Engine API is, over HTTP.
+    pub url: String,
+    /// The file with the secret that it was started with: 32 bytes in hexadecimal.
+    pub jwt: PathBuf,
+    /// What it is.
+    #[serde(default)]
+    pub kind: EngineKind,
+}
+
+/// What an execution client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// One of Ethereum: it executes the blocks.
+    #[default]
+    Ethereum,
+    /// One of the OP stack: it makes its own of the same transactions.
+    OpStack,
 }
 
 fn info() -> String {
@@ -88,6 +115,9 @@ impl RollupConfig {
         config.data = config.data.map(|data| folder.join(data));
         for rollup in &mut config.rollups {
             rollup.genesis = folder.join(&rollup.genesis);
+            if let Some(engine) = &mut rollup.engine {
+                engine.jwt = folder.join(&engine.jwt);
+            }
         }
         Ok(config)
     }
@@ -117,7 +147,10 @@ impl RollupConfig {
              # holds no keys.\ncors = {}\n\n\
              # All rollups of the domain, as a bundle may touch any. `genesis`: the rollup's own, as Ethereum's clients read\n\
              # it; the chain's genesis names the hash of its block 0. `listen`: where its JSON-RPC is served, over HTTP and\n\
-             # WebSocket.\n",
+             # WebSocket. `engine`: an execution client of your own that is handed the rollup's blocks over the Engine API, and\n\
+             # executes them again; where it listens, the file with the secret that it was started with, and whether it is one\n\
+             # of \"ethereum\" or of the \"op-stack\". By the chain's genesis, blocks\n\
+             # have to be by the second, and calls between rollups off.\n",
             quoted(&self.genesis.to_string_lossy()),
             toml::Value::Array(nodes),
             data,
@@ -125,9 +158,23 @@ impl RollupConfig {
             quoted(&self.log),
             toml::Value::Array(self.cors.iter().map(|origin| quoted(origin)).collect()),
         );
-        for ServedRollup { genesis, listen } in &self.rollups {
+        for ServedRollup { genesis, listen, engine } in &self.rollups {
             let genesis = quoted(&genesis.to_string_lossy());
-            let _ = write!(text, "[[rollups]]\ngenesis = {genesis}\nlisten = \"{listen}\"\n\n");
+            let _ = write!(text, "[[rollups]]\ngenesis = {genesis}\nlisten = \"{listen}\"\n");
+            let _ = match engine {
+                Some(EngineConfig { url, jwt, kind }) => {
+                    let (url, jwt) = (quoted(url), quoted(&jwt.to_string_lossy()));
+                    let kind = match kind {
+                        EngineKind::Ethereum => "ethereum",
+                        EngineKind::OpStack => "op-stack",
+                    };
+                    writeln!(text, "[rollups.engine]\nurl = {url}\njwt = {jwt}\nkind = \"{kind}\"\n")
+                }
+                None => writeln!(
+                    text,
+                    "# [rollups.engine]\n# url = \"http://127.0.0.1:8551\"\n# jwt = \"jwt.hex\"\n# kind = \"ethereum\"\n"
+                ),
+            };
         }
         text
     }
@@ -142,6 +189,15 @@ mod tests {
         let rollup = |port| ServedRollup {
             genesis: format!("rollup-{port}.json").into(),
             listen: SocketAddr::from(([127, 0, 0, 1], port)),
+            engine: None,
+        };
+        let driven = ServedRollup {
+            engine: Some(EngineConfig {
+                url: "http://127.0.0.1:8551".to_owned(),
+                jwt: "jwt.hex".into(),
+                kind: EngineKind::OpStack,
+            }),
+            ..rollup(9546)
         };
         let mut config = RollupConfig {
             genesis: "../genesis.toml".into(),
@@ -150,7 +206,7 @@ mod tests {
             retain_blocks: NonZeroU64::new(1_000),
             log: "info".to_owned(),
             cors: vec!["https://app.example".to_owned()],
-            rollups: vec![rollup(9545), rollup(9546)],
+            rollups: vec![rollup(9545), driven],
         };
         assert_eq!(toml::from_str::<RollupConfig>(&config.to_commented_toml()).ok(), Some(config.clone()));
         (config.data, config.retain_blocks) = (None, None);

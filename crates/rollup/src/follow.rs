@@ -3,6 +3,9 @@
 //! Three tasks, so that none waits for another: one fetches, one executes, one writes. What is shown is on the disk: after
 //! a crash nothing is gone that anybody saw. Of small blocks most of a write is waiting for the disk, so the writer takes
 //! all that were executed while it wrote the last ones.
+//!
+//! Where blocks are by the second, the heights of a second are executed when it is closed. Until then they are nowhere: a
+//! node that starts again fetches the open second anew.
 
 use crate::{
     published::Shared,
@@ -11,15 +14,17 @@ use crate::{
     store::{Store, StoreError},
     threads::executor,
 };
-use chorale_client::{FollowFailed, Followed, Follower};
-use chorale_evm::{Content, DerivedHeight, Domain, Effect, OutOfOrder};
+use chorale_client::{FollowFailed, Followed, FollowedSecond, Follower};
+use chorale_evm::{BlockTimes, Content, DerivedHeight, Domain, Effect, OutOfOrder};
+use chorale_light::Attested;
+use chorale_types::Lane;
 use std::{sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-/// Heights that wait to be executed: as many are fetched ahead.
+/// Heights, or seconds, that wait to be executed: as many are fetched ahead.
 const AHEAD_MAX: usize = 4;
-/// Heights that wait to be written: as many are executed ahead.
+/// Heights, or seconds, that wait to be written: as many are executed ahead.
 const WRITTEN_AT_ONCE_MAX: usize = 64;
 
 /// Why following ended.
@@ -38,31 +43,72 @@ pub enum FollowError {
 
 type Ended = Result<(), FollowError>;
 
+/// What makes one block of every rollup that has content in it.
+pub(crate) struct Span {
+    /// The heights with content, in order: one, or those of a second.
+    pub(crate) heights: Vec<Followed>,
+    /// Where the blocks are attested: that height, or the first one of a later second.
+    pub(crate) closing: Attested,
+}
+
+impl Span {
+    async fn next(follower: &mut Follower, blocks: BlockTimes) -> Result<Self, FollowFailed> {
+        match blocks {
+            BlockTimes::Height => {
+                let followed = follower.next().await?;
+                Ok(Self { closing: followed.attested.clone(), heights: vec![followed] })
+            }
+            BlockTimes::Second => {
+                let FollowedSecond { heights, closing } = follower.next_second().await?;
+                Ok(Self { heights, closing })
+            }
+        }
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.heights.iter().flat_map(|followed| &followed.lanes)
+    }
+
+    fn derive(&self, domain: &mut Domain) -> Result<DerivedHeight, OutOfOrder> {
+        let contents: Vec<Content<'_>> = self
+            .heights
+            .iter()
+            .map(|Followed { attested, lanes, bundles }| Content { outcome: attested.outcome(), lanes, bundles })
+            .collect();
+        let (known, executor) = (known(self.lanes()), executor(self.lanes()));
+        match domain.blocks() {
+            BlockTimes::Height => domain.derive_with(&contents[0], &known, executor),
+            BlockTimes::Second => domain.derive_second(&contents, self.closing.outcome(), &known, executor),
+        }
+    }
+}
+
 /// Follows until it fails. Execution has a thread of its own: whatever is asked of this node cannot hold it up.
 pub(crate) async fn follow(mut follower: Follower, domain: Domain, store: Arc<Store>, shared: Arc<Shared>) -> Ended {
-    let (sender, heights) = mpsc::channel(AHEAD_MAX);
-    let mut end = start(domain, heights, store, shared);
+    let (sender, spans) = mpsc::channel(AHEAD_MAX);
+    let blocks = domain.blocks();
+    let mut end = start(domain, spans, store, shared);
     loop {
-        let followed = tokio::select! {
-            followed = follower.next() => followed?,
+        let span = tokio::select! {
+            span = Span::next(&mut follower, blocks) => span?,
             outcome = &mut end => return stopped(outcome),
         };
-        if sender.send(followed).await.is_err() {
+        if sender.send(span).await.is_err() {
             return stopped(end.await);
         }
     }
 }
 
-/// Starts executing and writing. It ends, when all is written, after the last sender of heights is gone.
+/// Starts executing and writing. It ends, when all is written, after the last sender of spans is gone.
 pub(crate) fn start(
     domain: Domain,
-    heights: mpsc::Receiver<Followed>,
+    spans: mpsc::Receiver<Span>,
     store: Arc<Store>,
     shared: Arc<Shared>,
 ) -> oneshot::Receiver<Ended> {
     let (ended, end) = oneshot::channel();
     let (sender, executed) = mpsc::channel(WRITTEN_AT_ONCE_MAX);
-    let executor = spawn("executor", move || execute_all(domain, heights, &sender));
+    let executor = spawn("executor", move || execute_all(domain, spans, &sender));
     spawn("writer", move || {
         let written = write_all(executed, &store, &shared);
         // Whoever follows may open it again.
@@ -93,14 +139,13 @@ fn stopped(outcome: Result<Ended, oneshot::error::RecvError>) -> Ended {
 
 fn execute_all(
     mut domain: Domain,
-    mut heights: mpsc::Receiver<Followed>,
+    mut spans: mpsc::Receiver<Span>,
     executed: &mpsc::Sender<Executed>,
 ) -> Result<(), OutOfOrder> {
-    while let Some(Followed { attested, lanes, bundles }) = heights.blocking_recv() {
-        let content = Content { outcome: attested.outcome(), lanes: &lanes, bundles: &bundles };
-        let derived = domain.derive_with(&content, &known(&lanes), executor(&lanes))?;
+    while let Some(span) = spans.blocking_recv() {
+        let derived = span.derive(&mut domain)?;
         report(&derived);
-        if executed.blocking_send(Executed::new(&domain, derived, &lanes)).is_err() {
+        if executed.blocking_send(Executed::new(&domain, derived, span.lanes())).is_err() {
             // The writer says why.
             return Ok(());
         }

@@ -38,6 +38,7 @@ mod config;
 mod cors;
 mod debug;
 mod development;
+mod engine;
 mod errors;
 mod eth;
 mod executed;
@@ -65,7 +66,8 @@ mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;
 pub use attested::Disagreement;
-pub use config::{ConfigError, RollupConfig, ServedRollup};
+pub use chorale_evm::client_genesis;
+pub use config::{ConfigError, EngineConfig, EngineKind, RollupConfig, ServedRollup};
 pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;
 pub use run::{Config, RollupError, run};

@@ -57,7 +57,7 @@ impl From<&Effect> for Fate {
 
 impl Executed {
     /// What a domain made of lanes a moment ago.
-    pub(crate) fn new(domain: &Domain, derived: DerivedHeight, lanes: &[Lane]) -> Self {
+    pub(crate) fn new<'a>(domain: &Domain, derived: DerivedHeight, lanes: impl IntoIterator<Item = &'a Lane>) -> Self {
         let (height, mut legs) = (derived.outcome.height, legs_by_bundle(lanes));
         let chain = |rollup: &RollupId| Some((*rollup, domain.chain(*rollup)?.clone()));
         let bundles = derived.bundles.iter().map(|bundle| {
@@ -83,7 +83,7 @@ fn executed_height(derived: &DerivedHeight) -> ExecutedHeight {
     }
 }
 
-fn legs_by_bundle(lanes: &[Lane]) -> BTreeMap<BundleId, Vec<(RollupId, TxHash)>> {
+fn legs_by_bundle<'a>(lanes: impl IntoIterator<Item = &'a Lane>) -> BTreeMap<BundleId, Vec<(RollupId, TxHash)>> {
     let mut legs: BTreeMap<BundleId, Vec<(u8, RollupId, TxHash)>> = BTreeMap::new();
     for lane in lanes {
         for item in lane.items() {

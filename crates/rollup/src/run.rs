@@ -3,8 +3,10 @@
 use crate::{
     attested::{self, Disagreement},
     bundles::BundlesServer,
+    config::EngineConfig,
     cors::Cors,
     debug::DebugServer,
+    engine::Engines,
     filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
@@ -17,7 +19,7 @@ use crate::{
 use alloy_primitives::B256;
 use chorale_api::{ExecutionProofsApiServer, ExecutorApiServer};
 use chorale_client::{AttestationFollower, Config as FollowConfig, Follower, Nodes, UrlError};
-use chorale_evm::{Domain, DomainRules, GenesisError, RollupGenesis};
+use chorale_evm::{BlockTimes, Domain, DomainRules, GenesisError, RollupGenesis};
 use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
 use jsonrpsee::{
     RpcModule,
@@ -27,7 +29,7 @@ use std::{
     collections::BTreeMap, future::Future, net::SocketAddr, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration,
 };
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
 /// How long a node that is followed may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +50,8 @@ pub struct Config {
     /// The rollups' own genesis files, as Ethereum's clients read them: all of one domain, each with the address where its
     /// JSON-RPC is served, over HTTP and WebSocket.
     pub rollups: Vec<(alloy_genesis::Genesis, SocketAddr)>,
+    /// Execution clients that are handed the blocks of rollups, by chain id.
+    pub engines: BTreeMap<u64, EngineConfig>,
     /// The nodes to follow, and to hand transactions to.
     pub nodes: Vec<String>,
     /// The folder where all is written.
@@ -96,6 +100,18 @@ pub enum RollupError {
     /// Nothing to execute.
     #[error("no rollup is given")]
     Nothing,
+    /// No execution client takes such blocks.
+    #[error(
+        "rollup {0} has an execution client (`[rollups.engine]`), and blocks of its domain are by the height: clients take \
+         none that share a second. Leave it out, or make a domain with `blocks = \"second\"`"
+    )]
+    EngineBlocks(u64),
+    /// No execution client can make such calls.
+    #[error(
+        "rollup {0} has an execution client (`[rollups.engine]`), and its domain has synchronous calls, which no client \
+         knows. Leave it out, or make a domain without them"
+    )]
+    EngineCalls(u64),
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -129,16 +145,24 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RollupError> {
     let genesis = domain(&config)?;
+    check_engines(&config, genesis.id())?;
     attested::check(&config.data)?;
     let store = Arc::new(Store::open(&config.data, &genesis, config.retain_blocks)?);
     let restored = store.restore(&genesis)?;
     let (shared, domain) = Shared::new(restored);
     info!(height = %domain.height(), data = %config.data.display(), "going on");
+    let idle_interval_ms = config.genesis.parameters().idle_interval_ms;
+    if domain.blocks() == BlockTimes::Second && idle_interval_ms >= 1_000 {
+        warn!(
+            idle_interval_ms,
+            "a second is closed by a later height, and the chain makes one only so often when it is idle"
+        );
+    }
     let shared = Arc::new(shared);
     let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT)?;
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
     let rollups = domain.chains().keys().copied();
-    let follower = Follower::new(&config.genesis, rollups, domain.height(), nodes.clone(), follow_config);
+    let follower = Follower::new(&config.genesis, rollups, domain.complete(), nodes.clone(), follow_config);
     let attestations = config.genesis.is_attested(domain.id()).then(|| {
         let (attested, interval) = (shared.read().attested, FollowConfig::default().poll_interval);
         AttestationFollower::new(&config.genesis, domain.id(), attested, nodes.clone(), interval)
@@ -167,6 +191,8 @@ pub async fn run(
         };
         handles.push(serve(listener, address, &server, &config.cors)?);
     }
+    // They end with this.
+    let _engines = Engines::start(&config, &store, &shared);
     ready(&addresses);
     let watching = watch(attestations, config.data.clone(), Arc::clone(&store), Arc::clone(&shared));
     let ended = tokio::select! {
@@ -193,6 +219,19 @@ async fn watch(
     }
 }
 
+/// That execution clients can follow this domain at all.
+fn check_engines(config: &Config, domain: DomainId) -> Result<(), RollupError> {
+    let Some((rollup, _)) = config.engines.first_key_value() else { return Ok(()) };
+    let rules = rules(config, domain);
+    if rules.blocks != BlockTimes::Second {
+        return Err(RollupError::EngineBlocks(*rollup));
+    }
+    if rules.synchronous_calls {
+        return Err(RollupError::EngineCalls(*rollup));
+    }
+    Ok(())
+}
+
 /// The domain whose rollups are given, if they are all of it and what the chain says.
 fn domain(config: &Config) -> Result<Domain, RollupError> {
     let mut rollups = BTreeMap::new();
@@ -208,9 +247,14 @@ fn domain(config: &Config) -> Result<Domain, RollupError> {
     if given != expected || config.rollups.len() != expected.len() {
         return Err(RollupError::Domain { domain, expected, given });
     }
-    let synchronous_calls = config.genesis.domain(domain).is_some_and(|domain| domain.synchronous_calls);
-    let rules = DomainRules { synchronous_calls };
-    Ok(Domain::new(config.genesis.chain(), domain, rules, rollups.into_values().map(|(rollup, _)| rollup)))
+    let rules = rules(config, domain);
+    let rollups = rollups.into_values().map(|(rollup, _)| rollup);
+    Ok(Domain::new(config.genesis.chain(), domain, rules, rollups))
+}
+
+fn rules(config: &Config, domain: DomainId) -> DomainRules {
+    let known = config.genesis.domain(domain).expect("every domain that a rollup is in has rules");
+    DomainRules { synchronous_calls: known.synchronous_calls, blocks: known.blocks }
 }
 
 /// A rollup's genesis, if it is the one that the chain names.

@@ -1,4 +1,4 @@
-//! Finding the senders of a height on all processors: it takes longer than to execute a payment.
+//! Finding the senders of a height, or a second, on all processors: it takes longer than to execute a payment.
 
 use chorale_evm::{Known, SignedTransaction, recover};
 use chorale_types::{Lane, LaneItem, RollupId, TxId};
@@ -8,9 +8,9 @@ use std::thread;
 const ITEMS_MIN: usize = 32;
 
 /// The transactions of a height with their senders. What is none is left out: why, is found again where it is told.
-pub(crate) fn known(lanes: &[Lane]) -> Known {
+pub(crate) fn known<'a>(lanes: impl IntoIterator<Item = &'a Lane>) -> Known {
     let items: Vec<(RollupId, &LaneItem)> =
-        lanes.iter().flat_map(|lane| lane.items().iter().map(|item| (lane.rollup(), item))).collect();
+        lanes.into_iter().flat_map(|lane| lane.items().iter().map(|item| (lane.rollup(), item))).collect();
     let mut known = Known::default();
     if items.len() < ITEMS_MIN {
         return known;

@@ -27,7 +27,7 @@ impl Executor for Threads {
 }
 
 /// Who should run the parts of a height with these lanes. What is made of it is the same.
-pub(crate) fn executor(lanes: &[Lane]) -> &'static dyn Executor {
-    let items: usize = lanes.iter().map(|lane| lane.items().len()).sum();
+pub(crate) fn executor<'a>(lanes: impl IntoIterator<Item = &'a Lane>) -> &'static dyn Executor {
+    let items: usize = lanes.into_iter().map(|lane| lane.items().len()).sum();
     if items < ITEMS_MIN { &InTurn } else { &Threads }
 }

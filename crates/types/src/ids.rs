@@ -103,6 +103,14 @@ impl Height {
     }
 }
 
+impl TimestampMs {
+    /// The whole second that it is in, since the Unix epoch.
+    #[must_use]
+    pub const fn second(self) -> u64 {
+        self.0 / 1_000
+    }
+}
+
 impl Epoch {
     /// The epoch after this one.
     #[must_use]

@@ -14,8 +14,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const PAYLOAD_ENTRIES_MAX: usize = 128 * 1024;
 /// Bundles of one payload that are promised to execute as a whole: each has a signature that everybody checks.
 pub const PAYLOAD_PROMISES_MAX: usize = 4_096;
-/// Bundles that are executed as a whole at one height.
-pub const EXECUTED_BUNDLES_MAX: usize = HEADER_PAYLOADS_MAX * PAYLOAD_PROMISES_MAX;
+/// Bundles of one block that are executed as a whole: those of all heights of a second, which are a millisecond apart.
+pub const EXECUTED_BUNDLES_MAX: usize = 1_000 * HEADER_PAYLOADS_MAX * PAYLOAD_PROMISES_MAX;
 /// Rollups with content in one payload.
 pub const PAYLOAD_SECTIONS_MAX: usize = 4096;
 /// Payloads that one header references.

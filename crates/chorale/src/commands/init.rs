@@ -3,7 +3,7 @@
 use crate::network::layout::{Layout, Plan};
 use anyhow::{Context as _, Result};
 use chorale_node::config::FullNodeConfig;
-use chorale_types::genesis::{GenesisParameters, RevealWhen, VotesTo};
+use chorale_types::genesis::{BlockTimes, GenesisParameters, RevealWhen, VotesTo};
 use clap::{Args, ValueEnum};
 use std::{
     fs,
@@ -59,6 +59,10 @@ pub(crate) struct NetworkArguments {
     /// Where the first executed rollup is served; the others at the ports after it. 0: at free ones.
     #[arg(long, default_value_t = 9545, value_name = "PORT")]
     pub(crate) rollup_port: u16,
+    /// What makes a block of executed rollups: each height, or all heights of a second. Only the latter execution clients of
+    /// others can follow, and only without calls between rollups, which are then off.
+    #[arg(long, value_enum, default_value_t = BlocksArgument::Height)]
+    pub(crate) blocks: BlocksArgument,
     /// To whom votes go: to all (committed after three network delays) or to leaders (five, fewer messages).
     #[arg(long, value_enum, default_value_t = VotesArgument::All)]
     pub(crate) votes: VotesArgument,
@@ -71,6 +75,12 @@ pub(crate) struct NetworkArguments {
 pub(crate) enum VotesArgument {
     Leaders,
     All,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BlocksArgument {
+    Height,
+    Second,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -89,6 +99,7 @@ impl NetworkArguments {
             "--stakes has {} entries and --validators is {count}; give one stake for each validator",
             stakes.len()
         );
+        let defaults = GenesisParameters::default();
         let parameters = GenesisParameters {
             votes: match self.votes {
                 VotesArgument::Leaders => VotesTo::Leaders,
@@ -98,10 +109,19 @@ impl NetworkArguments {
                 RevealArgument::Committed => RevealWhen::Committed,
                 RevealArgument::Certified => RevealWhen::Certified,
             },
-            ..GenesisParameters::default()
+            // A second is closed by a later height, which on an idle chain should not be late.
+            idle_interval_ms: match self.blocks {
+                BlocksArgument::Height => defaults.idle_interval_ms,
+                BlocksArgument::Second => defaults.idle_interval_ms.min(500),
+            },
+            ..defaults
+        };
+        let blocks = match self.blocks {
+            BlocksArgument::Height => BlockTimes::Height,
+            BlocksArgument::Second => BlockTimes::Second,
         };
         let (rollups, executed, rollup_port) = (self.rollups, self.executed, self.rollup_port);
-        Ok(Plan { name: name.to_owned(), stakes, rollups, executed, rollup_port, parameters })
+        Ok(Plan { name: name.to_owned(), stakes, rollups, executed, rollup_port, blocks, parameters })
     }
 }
 

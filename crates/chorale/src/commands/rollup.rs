@@ -47,6 +47,10 @@ pub(crate) struct Arguments {
     /// Print the hash of the block 0 that a rollup's genesis file makes, for the chain's genesis, and stop.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen", "data"])]
     genesis_hash: Option<PathBuf>,
+    /// Print the genesis file that an execution client of another kind needs to follow a rollup, made of the rollup's own, and
+    /// stop.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen", "data", "genesis_hash"])]
+    client_genesis: Option<PathBuf>,
     /// Stop when standard input is closed: for nodes that another process starts.
     #[arg(long, hide = true)]
     stop_with_parent: bool,
@@ -55,6 +59,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.genesis_hash {
         println!("{}", chorale_rollup::genesis_hash(&ethereum_genesis(path)?)?);
+        return Ok(());
+    }
+    if let Some(path) = &arguments.client_genesis {
+        let genesis = chorale_rollup::client_genesis(&ethereum_genesis(path)?)?;
+        println!("{}", serde_json::to_string_pretty(&genesis)?);
         return Ok(());
     }
     let path = match &arguments.config {
@@ -96,7 +105,7 @@ fn config(path: &Path, file: &RollupConfig, arguments: &Arguments) -> Result<Con
     let data = data.with_context(|| {
         format!("nowhere to write: name a data folder with --data, or with `data = \"data\"` in {}", path.display())
     })?;
-    let mut rollups = Vec::new();
+    let (mut rollups, mut engines) = (Vec::new(), BTreeMap::new());
     for (index, rollup) in (0..).zip(&file.rollups) {
         let address = match arguments.listen {
             None => rollup.listen,
@@ -106,11 +115,14 @@ fn config(path: &Path, file: &RollupConfig, arguments: &Arguments) -> Result<Con
                 SocketAddr::new(first.ip(), port)
             }
         };
-        rollups.push((ethereum_genesis(&rollup.genesis)?, address));
+        let genesis = ethereum_genesis(&rollup.genesis)?;
+        engines.extend(rollup.engine.clone().map(|engine| (genesis.config.chain_id, engine)));
+        rollups.push((genesis, address));
     }
     Ok(Config {
         genesis: chorale_node::read_genesis(&file.genesis)?,
         rollups,
+        engines,
         nodes: file.nodes.clone(),
         data,
         retain_blocks: file.retain_blocks,

@@ -8,7 +8,7 @@ use chorale_node::config::{
 use chorale_rollup::{RollupConfig, ServedRollup};
 use chorale_types::{
     codec::Encode,
-    genesis::{DomainFile, EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
+    genesis::{BlockTimes, DomainFile, EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
 };
 use std::{
     fs,
@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) executed: u64,
     /// Where the first executed rollup is served; the others at the ports after it. 0: at free ones.
     pub(crate) rollup_port: u16,
+    /// What makes a block of theirs.
+    pub(crate) blocks: BlockTimes,
     /// Parameters of the protocol.
     pub(crate) parameters: GenesisParameters,
 }
@@ -156,7 +158,7 @@ impl Layout {
                 owner: None,
             });
             let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-            rollups.push(ServedRollup { genesis: name.into(), listen });
+            rollups.push(ServedRollup { genesis: name.into(), listen, engine: None });
         }
         let config = RollupConfig {
             genesis: PathBuf::from("../genesis.toml"),
@@ -248,6 +250,12 @@ pub(crate) fn validator(name: String, keys: &Keys, stake_wei: u128) -> Result<Va
     })
 }
 
+/// The rules of the executed rollups: with calls between them, unless other clients are to follow.
+fn domain(plan: &Plan) -> DomainFile {
+    let synchronous_calls = plan.blocks == BlockTimes::Height;
+    DomainFile { blocks: plan.blocks, synchronous_calls, ..DomainFile::new(DOMAIN) }
+}
+
 fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let domains = if executed.is_empty() { Vec::new() } else { vec![DOMAIN] };
@@ -268,7 +276,7 @@ fn genesis(plan: &Plan, nodes: &[NewNode], executed: &[EvmFile]) -> Result<Strin
         time_ms: u64::try_from(now.as_millis())?,
         parameters: plan.parameters.clone(),
         rollups: rollups.collect(),
-        domains: if executed.is_empty() { Vec::new() } else { vec![DomainFile { synchronous_calls: true, ..DomainFile::new(DOMAIN) }] },
+        domains: if executed.is_empty() { Vec::new() } else { vec![domain(plan)] },
         validators: validators.collect::<Result<_>>()?,
         epochs: Vec::new(),
     };

@@ -10,6 +10,7 @@ mod commands;
 mod crashes;
 mod devnet;
 mod disks;
+mod engine;
 mod executed_load;
 mod following;
 mod full_nodes;

@@ -10,11 +10,11 @@ use std::{
 };
 
 /// The first development account.
-const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+pub(crate) const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const ADDRESS: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
-const STRANGER: &str = "0x00000000000000000000000000000000000057A4";
+pub(crate) const STRANGER: &str = "0x00000000000000000000000000000000000057A4";
 /// Deploys a contract that logs its input, with its caller and the block's number.
-const LOGGING: &str = "0x61000a80600a5f395ff3365f5f374333365fa200";
+pub(crate) const LOGGING: &str = "0x61000a80600a5f395ff3365f5f374333365fa200";
 
 /// Where a rollup is served.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Rollup {
 }
 
 impl Rollup {
-    fn cast(&self, tool: &Path, arguments: &[&str]) -> Output {
+    pub(crate) fn cast(&self, tool: &Path, arguments: &[&str]) -> Output {
         Command::new(tool).arg(arguments[0]).args(["--rpc-url", &self.url]).args(&arguments[1..]).output().unwrap()
     }
 }
@@ -77,7 +77,7 @@ impl Drop for Beside {
 }
 
 /// None where `./x test` said that it tests without what npm would install.
-fn cast() -> Option<PathBuf> {
+pub(crate) fn cast() -> Option<PathBuf> {
     installed("../../tools/node_modules/.bin/cast", "./x tools")
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_str(&said(output)).unwrap()
 }
 
@@ -226,7 +226,7 @@ pub(crate) fn alloy(name: &str) -> Option<PathBuf> {
 }
 
 /// Runs one of the examples as a newcomer does.
-fn example(mut program: Command, rollups: &[Rollup]) -> String {
+pub(crate) fn example(mut program: Command, rollups: &[Rollup]) -> String {
     let output = program.args(rollups.iter().map(|rollup| &rollup.url)).output().unwrap();
     let text = said(&output);
     println!("{text}");

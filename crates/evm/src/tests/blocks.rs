@@ -87,6 +87,21 @@ fn what_could_be_repeated_elsewhere_is_refused() {
     assert!(matches!(recover(&trailing, CHAIN), Err(TransactionError::Encoding(_))));
 }
 
+/// Also of accounts with storage and code, and where the file leaves out what every rollup has.
+#[test]
+fn the_genesis_for_other_clients_makes_the_same_block_0() {
+    let mut genesis = genesis();
+    let storage = [(B256::repeat_byte(1), B256::repeat_byte(2))].into();
+    let code = Some(Bytes::from_static(&[0x5f]));
+    let account = GenesisAccount { code, storage: Some(storage), nonce: Some(1), ..GenesisAccount::default() };
+    genesis.alloc.insert(Address::repeat_byte(0x77), account);
+    let for_clients = crate::client_genesis(&genesis).unwrap();
+    let header = |genesis| RollupGenesis::new(genesis).unwrap().header;
+    assert_eq!(header(&for_clients), header(&genesis));
+    assert_eq!(for_clients.alloc.len(), genesis.alloc.len() + 5);
+    assert_eq!(for_clients.config.prague_time, Some(0));
+}
+
 #[test]
 fn a_genesis_that_makes_no_rollup_is_refused() {
     let new = |genesis: &Genesis| RollupGenesis::new(genesis).map(|_| ());

@@ -212,7 +212,7 @@ pub(super) fn scripted(rollup: u64) -> Genesis {
 /// A domain whose rollups can call each other.
 pub(super) fn calling_domain_of(rollups: impl IntoIterator<Item = Genesis>) -> Domain {
     let rollups = rollups.into_iter().map(|genesis| RollupGenesis::new(&genesis).unwrap());
-    Domain::new(sequencer(), DOMAIN, DomainRules { synchronous_calls: true }, rollups)
+    Domain::new(sequencer(), DOMAIN, DomainRules { synchronous_calls: true, ..DomainRules::default() }, rollups)
 }
 
 /// These, with scripts.

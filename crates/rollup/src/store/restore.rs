@@ -60,7 +60,8 @@ impl Store {
         }
         let burnt = self.burnt(&transaction)?;
         let chains = rollups.values().filter_map(|rollup: &RestoredRollup| rollup.views.last().cloned());
-        let domain = Domain::restore(genesis.chain_id(), genesis.id(), chains, head.height, burnt);
+        let domain =
+            Domain::restore(genesis.chain_id(), genesis.id(), chains, head.height, burnt).with_blocks(genesis.blocks());
         Ok(Restored { domain, rollups, bundles: self.last_bundles(BUNDLES_MAX)?, attested: self.last_attested()? })
     }
 
@@ -162,7 +163,7 @@ impl Store {
     }
 }
 
-/// The height that a block is from: its extra data, but for block 0.
+/// The height at which a block is attested: its extra data, but for block 0.
 fn height_of(header: &Header) -> Height {
     let height = header.extra_data.as_ref().try_into().map_or(0, u64::from_be_bytes);
     Height(if header.number == 0 { 0 } else { height })

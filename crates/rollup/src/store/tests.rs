@@ -7,7 +7,7 @@ use crate::{
     blocks::STATES_MAX,
     record::{BundleRecord, Executed},
 };
-use chorale_evm::{Block, Chain, Domain};
+use chorale_evm::{Block, BlockTimes, Chain, Content, Domain, InTurn, Known};
 use chorale_types::{BundleId, RollupId};
 use proptest::prelude::*;
 use redb::ReadableTable as _;
@@ -141,6 +141,42 @@ fn states_of_the_last_blocks_are_there_after_a_restart_and_older_ones_are_not() 
     let steady = written(folder.path(), 7, STATES_MAX + 20);
     assert!(steady.bundles.iter().any(|(_, record)| format!("{:?}", record.fate).contains("executed before")));
     steady.assert_same(&open(folder.path()));
+}
+
+/// Where blocks are by the second, it goes on from the height that closed the last one: that of a second which is still open
+/// is fetched again, and makes the same.
+#[test]
+fn a_domain_by_the_second_goes_on_after_every_second_as_one_that_never_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = domain("ours").with_blocks(BlockTimes::Second);
+    let (mut steady, mut story, mut open_second) = (genesis.clone(), Story::new(11), Vec::<story::Ordered>::new());
+    for _ in 0..24 {
+        let ordered = story.next(&steady);
+        let second = ordered.outcome.timestamp.second();
+        if open_second.last().is_some_and(|last| last.outcome.timestamp.second() < second) {
+            let last = open_second[open_second.len() - 1].outcome.clone();
+            let closing = (last.height.0 + 1..).map(|height| story::outcome(steady.chain_id(), height));
+            let closing = closing.into_iter().find(|it| it.timestamp.second() > last.timestamp.second()).unwrap();
+            let contents: Vec<Content<'_>> = open_second
+                .iter()
+                .map(|it| Content { outcome: &it.outcome, lanes: &it.lanes, bundles: &it.bundles })
+                .collect();
+            let expected = steady.derive_second(&contents, &closing, &Known::default(), &InTurn).unwrap();
+            let store = Store::open(folder.path(), &genesis, None).unwrap();
+            let mut going = store.restore(&genesis).unwrap().domain;
+            assert!(going.complete() < contents[0].outcome.height);
+            let derived = going.derive_second(&contents, &closing, &Known::default(), &InTurn).unwrap();
+            assert_eq!((&derived.outcome, &derived.bundles), (&expected.outcome, &expected.bundles));
+            let lanes = open_second.iter().flat_map(|it| &it.lanes);
+            store.write(&[Executed::new(&going, derived, lanes)]).unwrap();
+            let restored = store.restore(&genesis).unwrap().domain;
+            assert_eq!((restored.height(), restored.heads()), (closing.height, steady.heads()));
+            assert_eq!(restored.complete().next(), closing.height);
+            open_second.clear();
+        }
+        open_second.push(ordered);
+    }
+    assert!(steady.height().0 > 24);
 }
 
 #[test]

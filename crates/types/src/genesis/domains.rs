@@ -11,11 +11,14 @@ use chorale_foundation::BufMut;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// When the rollups of a domain have blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When the rollups of a domain have blocks: a rule of all of them, or the legs of a bundle would be seen at different
+/// heights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BlockTimes {
-    /// One for each height with content. Timestamps may repeat.
+    /// One for each height with content. Those within a second have the same timestamp, as on other chains that are faster
+    /// than that: clients other than this one refuse them.
+    #[default]
     Height,
     /// One for all heights of a second with content, closed by the first height of a later second: what unmodified
     /// execution clients accept.

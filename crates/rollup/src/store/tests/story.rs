@@ -247,7 +247,7 @@ fn order(bundle: &Bundle, lanes: &mut BTreeMap<u64, Vec<LaneItem>>) -> OrderedBu
     OrderedBundle { id, atomicity, expiry, salt, legs: List::new(legs.collect()).unwrap() }
 }
 
-fn outcome(chain: ChainId, height: u64) -> Outcome {
+pub(super) fn outcome(chain: ChainId, height: u64) -> Outcome {
     let nothing = tagged_hash("test/nothing", &[]);
     Outcome {
         chain,
