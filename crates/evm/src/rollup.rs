@@ -1,7 +1,5 @@
 //! What a rollup's genesis fixes.
 
-#[cfg(doc)]
-use crate::SYNCHRONOUS_CALL;
 use crate::{
     BlockTimes,
     precompiles::{Calls, Precompiles},
@@ -32,8 +30,8 @@ pub struct RollupRules {
 /// The rules that all rollups of a domain share, and that its genesis chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DomainRules {
-    /// Whether a contract can call one of another rollup from inside a leg of a bundle: see [`SYNCHRONOUS_CALL`]. No
-    /// other execution client can follow such a domain.
+    /// Whether a contract can call one of another rollup from inside a leg of a bundle: see
+    /// [`SYNCHRONOUS_CALL`](crate::SYNCHRONOUS_CALL). No other execution client can follow such a domain.
     pub synchronous_calls: bool,
     /// What makes a block.
     pub blocks: BlockTimes,

@@ -48,7 +48,7 @@ fn suspended(devnet: &Devnet) -> Vec<u64> {
 
 /// Sends something to a rollup, and waits until its place is attested.
 fn order(devnet: &Devnet, rollup: &str, content: &str) -> Result<(), String> {
-    let arguments = ["tx", "send", "--rollup", rollup, content, "--wait", "order_attested", "--timeout", "60"];
+    let arguments = ["tx", "send", "--rollup", rollup, content, "--wait", "attested", "--timeout", "60"];
     let output = devnet.run(&arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     output.status.success().then_some(()).ok_or(error)
@@ -127,7 +127,7 @@ fn a_node_that_finds_something_else_than_validators_attest_stops_with_evidence_a
     let network = folder.path().join("network");
     prepared(&network, |_| {});
     for index in 0..4 {
-        let path = network.join(format!("node-{index}/config.toml"));
+        let path = network.join(format!("node-{index}/node.toml"));
         let mut config: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
         config["executors"][0]["url"] = toml::Value::String(liar.url.clone());
         fs::write(&path, toml::to_string(&config).unwrap()).unwrap();

@@ -1,6 +1,9 @@
 //! Traces.
 
-use super::network::{CALLING, COUNTING, LOGGING, Network, REVERTING, Wallet, hash_of};
+use super::network::{CALLING, COUNTING, LOGGING, Network, REVERTING, ROLLUP, Wallet, hash_of};
+use alloy_primitives::{Bytes, U256, keccak256};
+use chorale_evm::{DomainRules, SYNCHRONOUS_CALL};
+use chorale_types::RollupId;
 use serde_json::{Value, json};
 
 fn call_tracer() -> Value {
@@ -86,4 +89,33 @@ async fn what_cannot_be_traced_says_so() {
     }
     let (code, message) = network.fails("debug_traceTransaction", json!([hash_of(&first), call_tracer()])).await;
     assert!(code == -32000 && message.contains("is not kept"), "{message}");
+}
+
+/// What other rollups answered is not kept: there is no trace, rather than a wrong one.
+#[tokio::test]
+async fn what_called_another_rollup_is_not_traced_nor_what_comes_after_it() {
+    let rules = DomainRules { synchronous_calls: true, ..DomainRules::default() };
+    let (mut network, wallet) = (Network::start_in(rules, &[ROLLUP, 1002]).await, Wallet::first());
+    // `call(1002, COUNTING, "")`
+    let words = [U256::from(1002), U256::from_be_bytes(COUNTING.into_word().0), U256::from(96), U256::ZERO];
+    let words: Vec<u8> = words.iter().flat_map(U256::to_be_bytes::<32>).collect();
+    let input = [&keccak256("call(uint256,address,bytes)")[..4], &words].concat();
+    let carrier = (1002, LOGGING, Bytes::new());
+    let calling = network.order_bundle(&wallet, &[(ROLLUP, SYNCHRONOUS_CALL, input.into()), carrier.clone()]);
+    let (code, message) = network.fails("debug_traceTransaction", json!([hash_of(&calling[0]), call_tracer()])).await;
+    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
+    let (code, message) = network.fails("debug_traceBlockByNumber", json!(["0x1", call_tracer()])).await;
+    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
+    network.server.rollup = RollupId(1002);
+    let (code, message) = network.fails("debug_traceTransaction", json!([hash_of(&calling[1]), call_tracer()])).await;
+    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
+    let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&calling[1])])).await;
+    assert_eq!(receipt["logs"].as_array().unwrap().len(), 2, "that of the call, and its own");
+    let count = network.ask("eth_getStorageAt", json!([COUNTING, "0x0", "latest"])).await;
+    assert_eq!(count, json!(format!("{:#066x}", 1)));
+    // A leg that calls nobody is a transaction like others.
+    network.server.rollup = RollupId(ROLLUP);
+    let others = network.order_bundle(&wallet, &[(ROLLUP, COUNTING, Bytes::new()), carrier]);
+    let trace = network.ask("debug_traceTransaction", json!([hash_of(&others[0]), call_tracer()])).await;
+    assert_eq!(trace["output"], format!("{:#066x}", 1));
 }

@@ -9,17 +9,17 @@ use crate::{
     store::Store,
 };
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
-use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_eips::{eip2718::Encodable2718 as _, eip2930::AccessListItem};
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, hex, keccak256};
 use chorale_client::Nodes;
-use chorale_evm::{Content, Domain, DomainRules, RollupGenesis};
+use chorale_evm::{BoundLeg, Content, Domain, DomainRules, Effect, Marker, RollupGenesis, Terms, binding, recover};
 use chorale_types::{
-    BlockId, ChainId, ConsensusSecret, Digest, DomainId, Epoch, Genesis, Height, Lane, LaneItem, Outcome, Place,
-    RollupId, TimestampMs, Transaction,
+    AccountId, Atomicity, BlockId, ChainId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height, Lane,
+    LaneItem, Leg, OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId, bundle_id,
     codec::{Blob, Encode as _, List},
     genesis::{GenesisFile, GenesisParameters, ValidatorFile},
-    tagged_hash,
+    limits, tagged_hash,
 };
 use jsonrpsee::{
     RpcModule,
@@ -74,16 +74,20 @@ impl Wallet {
     }
 
     pub(super) fn call(&self, nonce: u64, to: Address, input: impl Into<Bytes>) -> Vec<u8> {
+        self.transaction(ROLLUP, nonce, to, input.into(), vec![])
+    }
+
+    fn transaction(&self, chain_id: u64, nonce: u64, to: Address, input: Bytes, list: Vec<AccessListItem>) -> Vec<u8> {
         let transaction = TxEip1559 {
-            chain_id: ROLLUP,
+            chain_id,
             nonce,
             gas_limit: 200_000,
             max_fee_per_gas: 10_000_000_000,
             max_priority_fee_per_gas: 1,
             to: TxKind::Call(to),
             value: U256::ZERO,
-            access_list: Default::default(),
-            input: input.into(),
+            access_list: list.into(),
+            input,
         };
         let signature = self.sign(transaction.signature_hash());
         TxEnvelope::from(transaction.into_signed(signature)).encoded_2718()
@@ -125,13 +129,21 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) async fn start() -> Self {
-        let mut genesis = development_genesis(ROLLUP);
-        for (address, code) in programs() {
-            let account = GenesisAccount { code: Some(code.into()), nonce: Some(1), ..GenesisAccount::default() };
-            genesis.alloc.insert(address, account);
-        }
+        Self::start_in(DomainRules::default(), &[ROLLUP]).await
+    }
+
+    /// With these rollups, the first of which answers.
+    pub(super) async fn start_in(rules: DomainRules, rollups: &[u64]) -> Self {
+        let rollup = |id: &u64| {
+            let mut genesis = development_genesis(*id);
+            for (address, code) in programs() {
+                let account = GenesisAccount { code: Some(code.into()), nonce: Some(1), ..GenesisAccount::default() };
+                genesis.alloc.insert(address, account);
+            }
+            RollupGenesis::new(&genesis).unwrap()
+        };
         let chain = ChainId(tagged_hash("test/chain", &[]));
-        let domain = Domain::new(chain, DomainId(1), DomainRules::default(), [RollupGenesis::new(&genesis).unwrap()]);
+        let domain = Domain::new(chain, DomainId(1), rules, rollups.iter().map(rollup));
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &domain, None).unwrap();
         let (shared, domain) = Shared::new(store.restore(&domain).unwrap());
@@ -156,6 +168,48 @@ impl Network {
 
     /// The next height has these transactions, and so has the block that is made of it.
     pub(super) fn order(&mut self, transactions: &[Vec<u8>]) {
+        let item = |(unit, data): (u32, &Vec<u8>)| {
+            let (id, data) = id_of(ROLLUP, data);
+            LaneItem { place: Place { payload: 0, unit, leg: None }, id, data }
+        };
+        let lane = Lane::new(RollupId(ROLLUP), (0..).zip(transactions).map(item).collect()).unwrap();
+        self.derive(&[lane], &[]);
+    }
+
+    /// The next height has a bundle that takes effect, with one leg of a wallet for each rollup: a call with an input.
+    /// Gives their bytes.
+    pub(super) fn order_bundle(&mut self, wallet: &Wallet, legs: &[(u64, Address, Bytes)]) -> Vec<Vec<u8>> {
+        let (payer, max_fee, salt, expiry) = (AccountId([7; 20]), 1, self.domain.height().0, Height(1_000));
+        let terms = Terms { chain: self.domain.chain_id(), domain: self.domain.id(), payer, max_fee, expiry, salt };
+        let sign = |binding: Digest| -> Vec<(u64, Vec<u8>)> {
+            let signed = |(rollup, to, input): &(u64, Address, Bytes)| {
+                let sender = self.domain.chain(RollupId(*rollup)).unwrap().state().account(wallet.address());
+                let nonce = sender.map_or(0, |account| account.nonce);
+                (*rollup, wallet.transaction(*rollup, nonce, *to, input.clone(), vec![Marker::entry(binding)]))
+            };
+            legs.iter().map(signed).collect()
+        };
+        let bound = |(rollup, data): &(u64, Vec<u8>)| {
+            BoundLeg::of(RollupId(*rollup), &recover(data, *rollup).unwrap()).unwrap()
+        };
+        let any = tagged_hash("test/nothing", &[]);
+        let signed = sign(binding(&terms, &sign(any).iter().map(bound).collect::<Vec<_>>()));
+        let ids: Vec<TxId> = signed.iter().map(|(rollup, data)| id_of(*rollup, data).0).collect();
+        let atomicity = Atomicity::Execution(Execution { domain: terms.domain, payer, max_fee, attempt: 0 });
+        let bundle = bundle_id(atomicity, expiry, salt, &ids);
+        let lanes = (0u8..).zip(&signed).map(|(position, (rollup, data))| {
+            let (id, data) = id_of(*rollup, data);
+            let place = Place { payload: 0, unit: 0, leg: Some(Leg { position, bundle }) };
+            Lane::new(RollupId(*rollup), vec![LaneItem { place, id, data }]).unwrap()
+        });
+        let ordered =
+            signed.iter().zip(&ids).map(|((rollup, _), id)| OrderedLeg { rollup: RollupId(*rollup), id: *id });
+        let legs = List::new(ordered.collect()).unwrap();
+        self.derive(&lanes.collect::<Vec<_>>(), &[OrderedBundle { id: bundle, atomicity, expiry, salt, legs }]);
+        signed.into_iter().map(|(_, data)| data).collect()
+    }
+
+    fn derive(&mut self, lanes: &[Lane], bundles: &[OrderedBundle]) {
         let nothing: Digest = tagged_hash("test/nothing", &[]);
         let height = Height(self.domain.height().0 + 1);
         let outcome = Outcome {
@@ -170,19 +224,14 @@ impl Network {
             ledger: nothing,
             next_validators: None,
         };
-        let item = |(unit, data): (u32, &Vec<u8>)| {
-            let data = Blob::new(data.clone()).unwrap();
-            let id = Transaction { rollup: RollupId(ROLLUP), data: data.clone() }.id();
-            LaneItem { place: Place { payload: 0, unit, leg: None }, id, data }
-        };
-        let lanes = [Lane::new(RollupId(ROLLUP), (0..).zip(transactions).map(item).collect()).unwrap()];
-        let content = Content { outcome: &outcome, lanes: &lanes, bundles: &[] };
+        let content = Content { outcome: &outcome, lanes, bundles };
         let alone = self.domain.clone().derive(&content).unwrap();
         // Senders that were found beforehand are those that are found on the way.
-        let derived = self.domain.derive_known(&content, &crate::senders::known(&lanes)).unwrap();
+        let derived = self.domain.derive_known(&content, &crate::senders::known(lanes)).unwrap();
         assert_eq!(derived.outcome, alone.outcome);
-        assert_eq!(derived.blocks[&RollupId(ROLLUP)].skipped, []);
-        let executed = Executed::new(&self.domain, derived, &lanes);
+        assert!(derived.blocks.values().all(|made| made.skipped.is_empty()));
+        assert!(derived.bundles.iter().all(|bundle| bundle.effect == Effect::Committed), "{:?}", derived.bundles);
+        let executed = Executed::new(&self.domain, derived, lanes);
         self.server.store.write(std::slice::from_ref(&executed)).unwrap();
         self.server.shared.publish(executed);
     }
@@ -221,6 +270,11 @@ async fn sequencer() -> (String, mpsc::UnboundedReceiver<Vec<u8>>, ServerHandle)
     let server = ServerBuilder::default().build("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
     (url, submitted, server.start(module))
+}
+
+fn id_of(rollup: u64, data: &[u8]) -> (TxId, Blob<{ limits::TRANSACTION_BYTES_MAX }>) {
+    let data = Blob::new(data.to_vec()).unwrap();
+    (Transaction { rollup: RollupId(rollup), data: data.clone() }.id(), data)
 }
 
 pub(super) fn hash_of(transaction: &[u8]) -> TxHash {
