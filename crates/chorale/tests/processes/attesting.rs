@@ -64,6 +64,7 @@ fn rollups_that_nobody_executes_are_suspended_and_delay_nobody_and_go_on_when_th
     let network = folder.path().join("network");
     prepared(&network, |genesis| {
         genesis.domains[0].attestation_lag_max = 48;
+        genesis.parameters.idle_interval_ms = 100;
         genesis.rollups[1].evm.as_mut().unwrap().owner = Some(OWNER.to_owned());
     });
     let devnet = Devnet::start(&network, &["--executed", "2"]);
