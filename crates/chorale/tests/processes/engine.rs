@@ -185,7 +185,7 @@ fn a_client_of_another_kind_follows_a_rollup_through_restarts_and_a_wrong_secret
 
     let client = place.start();
     let node = Node::start(&config, &data);
-    node.logs("the client refuses the token (HTTP status 401)");
+    node.logs("the client refuses the token");
     fs::write(&wrong, SECRET).unwrap();
     let send = |node: &Node, arguments: &[&str]| {
         let sent = [&["send", "--json", "--private-key", KEY][..], arguments].concat();
