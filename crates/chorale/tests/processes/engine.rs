@@ -85,12 +85,12 @@ fn config(network: &Path) -> toml::Table {
     fs::read_to_string(network.join("rollups/rollup.toml")).unwrap().parse().unwrap()
 }
 
-/// Writes a configuration whose first rollup has a client there.
-fn write_config(network: &Path, place: &Place, secret: &Path, blocks: &str) -> PathBuf {
+/// Writes a configuration whose first rollup has a client at that port.
+fn write_config(network: &Path, engine_port: u16, secret: &Path, blocks: &str) -> PathBuf {
     let mut config = config(network);
     config.insert("blocks".to_owned(), blocks.into());
     let mut engine = toml::Table::new();
-    engine.insert("url".to_owned(), format!("http://127.0.0.1:{}", place.engine_port).into());
+    engine.insert("url".to_owned(), format!("http://127.0.0.1:{engine_port}").into());
     engine.insert("jwt".to_owned(), secret.to_str().unwrap().into());
     engine.insert("kind".to_owned(), "ethereum".into());
     let rollups = config["rollups"].as_array_mut().unwrap();
@@ -180,7 +180,7 @@ fn a_client_of_another_kind_follows_a_rollup_through_restarts_and_a_wrong_secret
     let place = Place::new(&network, folder.path().join("client"));
     let wrong = folder.path().join("wrong.hex");
     fs::write(&wrong, SECRET.replace('7', "8")).unwrap();
-    let config = write_config(&network, &place, &wrong, "second");
+    let config = write_config(&network, place.engine_port, &wrong, "second");
     let data = folder.path().join("node");
 
     let client = place.start();
@@ -230,12 +230,7 @@ fn a_client_of_another_kind_follows_a_rollup_through_restarts_and_a_wrong_secret
 
     // A node that begins anew makes the same blocks of the same seconds.
     let head = block(&tool, &node.rollups[0], &number.to_string()).unwrap();
-    let plain = write_config(
-        &network,
-        &Place { folder: place.folder.clone(), rpc_port: 0, engine_port: free_port() },
-        &wrong,
-        "second",
-    );
+    let plain = write_config(&network, free_port(), &wrong, "second");
     let other = Node::start(&plain, &folder.path().join("other"));
     let there = eventually("another node has the block", || block(&tool, &other.rollups[0], &number.to_string()));
     assert_eq!(there["hash"], head["hash"]);
@@ -251,7 +246,7 @@ fn a_client_is_refused_where_blocks_share_a_second() {
     let made = chorale(&["init", "--executed", "2", "--dir", network.to_str().unwrap()]);
     stdout(&made);
     let place = Place::new(&network, folder.path().join("client"));
-    let config = write_config(&network, &place, &place.folder.join("jwt.hex"), "height");
+    let config = write_config(&network, place.engine_port, &place.folder.join("jwt.hex"), "height");
     let output = Node::command(&config, &folder.path().join("node")).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && words.contains("blocks of its domain are by the height"), "{words}");
