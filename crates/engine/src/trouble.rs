@@ -21,12 +21,12 @@ pub enum Trouble {
     },
     /// It does not let in.
     #[error(
-        "the client refuses the token (HTTP status {status}): the secret in {secret} has to be the one that the client was \
+        "the client refuses the token ({answer}): the secret in {secret} has to be the one that the client was \
          started with, and its clock and this machine's, where it is {now_s} s after 1970, may differ by a minute at most"
     )]
     Token {
         /// What it answered.
-        status: u16,
+        answer: String,
         /// Where the secret is.
         secret: String,
         /// This machine's time.
@@ -103,20 +103,37 @@ impl Trouble {
     pub(crate) fn of(method: &'static str, secret: &Path, error: Error) -> Self {
         match error {
             Error::Call(object) => {
-                let (code, message) = (object.code(), object.message().chars().take(WORDS_MAX).collect());
+                let (code, message): (i32, String) =
+                    (object.code(), object.message().chars().take(WORDS_MAX).collect());
+                if is_about_token(code, &message) {
+                    return Self::token(format!("error {code}: {message}"), secret);
+                }
                 Self::Refused { method, code, message }
             }
             Error::ParseError(error) => Self::Answer { method, reason: error.to_string() },
             Error::Transport(error) => match error.downcast_ref() {
                 Some(TransportError::Rejected { status_code: status @ (401 | 403) }) => {
-                    Self::Token { status: *status, secret: secret.display().to_string(), now_s: now_s() }
+                    Self::token(format!("HTTP status {status}"), secret)
                 }
                 _ => Self::Silent { method, reason: with_causes(&*error) },
             },
             other => Self::Silent { method, reason: other.to_string() },
         }
     }
+
+    fn token(answer: String, secret: &Path) -> Self {
+        Self::Token { answer, secret: secret.display().to_string(), now_s: now_s() }
+    }
 }
+
+/// The specification wants HTTP to say it, and some clients say it in JSON, each in words of its own.
+fn is_about_token(code: i32, message: &str) -> bool {
+    let message = message.to_lowercase();
+    code == SERVER_ERROR && ["auth", "jwt", "token"].iter().any(|word| message.contains(word))
+}
+
+/// The code for whatever has none of its own.
+const SERVER_ERROR: i32 = -32_000;
 
 /// Characters of an error's words that are kept: whoever sent them may have sent more.
 const WORDS_MAX: usize = 1_000;
@@ -127,4 +144,25 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words: Vec<String> = causes.map(ToString::to_string).collect();
     words.dedup();
     words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonrpsee::types::ErrorObjectOwned;
+
+    #[test]
+    fn a_token_that_is_refused_in_json_is_told_from_other_errors() {
+        let of = |code, message| {
+            let object = ErrorObjectOwned::owned(code, message, None::<()>);
+            Trouble::of("eth_chainId", Path::new("jwt.hex"), Error::Call(object))
+        };
+        // As ethrex says it.
+        let refused = of(-32_000, "Auth failed: Invalid or missing token");
+        assert!(matches!(refused, Trouble::Token { .. }));
+        let words = refused.to_string();
+        assert!(words.starts_with("the client refuses the token (error -32000: Auth failed"), "{words}");
+        assert!(matches!(of(-32_000, "header not found"), Trouble::Refused { .. }));
+        assert!(matches!(of(-38_002, "no such token"), Trouble::Refused { .. }));
+    }
 }

@@ -3,7 +3,7 @@
 use crate::{GenesisError, RollupGenesis};
 use alloy_eips::eip7840::BlobParams;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 
 /// The genesis of a rollup as other clients have to be given it to make the same block 0 and follow the same rules: with the
 /// forks that are in force from the beginning, and with all contracts that every rollup has, which a rollup's own file may
@@ -54,6 +54,8 @@ fn prague(chain_id: u64) -> ChainConfig {
         prague_time: first,
         terminal_total_difficulty: Some(U256::ZERO),
         terminal_total_difficulty_passed: true,
+        // There are no deposits (EIP-6110), and some clients must be told where they would come from: nothing can be there.
+        deposit_contract_address: Some(Address::ZERO),
         blob_schedule: [("cancun".to_owned(), BlobParams::cancun()), ("prague".to_owned(), BlobParams::prague())]
             .into(),
         ..ChainConfig::default()

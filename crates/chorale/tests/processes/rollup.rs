@@ -281,7 +281,7 @@ fn bundles_take_effect_on_both_rollups_or_on_none_and_every_node_says_the_same()
         node.arg(format!("../../examples/{name}.mjs")).arg("--proofs").arg(&proofs);
         node
     };
-    let programs = [script("token"), script("swap"), Command::new(token), Command::new(swap)];
+    let programs = [script("token"), script("swap"), script("flash"), Command::new(token), Command::new(swap)];
     let texts = programs.map(|program| example(program, &rollups));
     let receipt = |rollup: &Rollup, bundle: &str| {
         let output = rollup.cast(&tool, &["rpc", "chorale_bundleReceipt", bundle]);

@@ -67,8 +67,11 @@ fn of_history(history: &History, pace_ms: u64) -> Vec<Second> {
     by_second(history.heights.iter().map(|past| (past.height, Given::new(&past.payloads))), pace_ms)
 }
 
+type Accounts = Vec<(Address, crate::Account)>;
+type Slots = Vec<(Address, U256, U256)>;
+
 /// What is to be seen of a rollup but for where its blocks stand.
-fn users(chain: &Chain) -> (Vec<(Address, crate::Account)>, Vec<(Address, U256, U256)>) {
+fn users(chain: &Chain) -> (Accounts, Slots) {
     let system = [BEACON_ROOTS_ADDRESS, HISTORY_STORAGE_ADDRESS];
     let accounts = chain.state().accounts().map(|(address, account)| (address, *account)).collect();
     (accounts, chain.state().slots().filter(|(address, ..)| !system.contains(address)).collect())
