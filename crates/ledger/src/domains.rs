@@ -11,7 +11,8 @@ use chorale_types::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Heights with content that wait to be attested, of one domain: when the first is too old, no more content comes.
-const WAITING_MAX: usize = ATTESTATION_LAG_HEIGHTS_MAX as usize + 2;
+const WAITING_MAX: usize = 16_384 + 2;
+const _: () = assert!(WAITING_MAX as u64 == ATTESTATION_LAG_HEIGHTS_MAX + 2, "heights that may wait");
 
 /// Why an item for the chain itself is without effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]

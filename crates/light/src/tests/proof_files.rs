@@ -33,9 +33,9 @@ fn claiming(file: &ProofFile, claim: Claim) -> ProofFile {
     ProofFile { proof: Proof::Order(OrderProof { claim, ..order(file).clone() }), ..file.clone() }
 }
 
-fn proven(verified: Verified) -> Proven {
+fn proven(verified: &Verified) -> Proven {
     match verified {
-        Verified::Order(proven, _) => proven,
+        Verified::Order(proven, _) => *proven,
         Verified::Execution(proven, _) => panic!("{proven:?}"),
     }
 }
@@ -86,7 +86,7 @@ fn a_verifier_that_has_gone_further_is_fine_with_old_files() {
     light.hand_over(hand_over(&served, 0)).unwrap();
     light.hand_over(hand_over(&served, 1)).unwrap();
     for (file, expected) in files() {
-        assert_eq!(proven(file.verify(&mut light).unwrap()), expected);
+        assert_eq!(proven(&file.verify(&mut light).unwrap()), expected);
     }
 }
 
@@ -159,7 +159,7 @@ fn files_are_as_they_were() {
         let golden = std::fs::read_to_string(path).unwrap();
         assert_eq!(hex::encode(file.encode()), golden.trim(), "the format of {name} proofs changed");
         let stored: ProofFile = decode(hex::decode(golden.trim()).unwrap()).unwrap();
-        assert_eq!(proven(stored.verify(&mut light()).unwrap()), expected, "a file of an earlier version");
+        assert_eq!(proven(&stored.verify(&mut light()).unwrap()), expected, "a file of an earlier version");
     }
 }
 
@@ -251,7 +251,7 @@ fn only_those_who_execute_a_domain_attest_it() {
     let (domain, height, root) = (DomainId::ORDERING, proof.outcome.height, proof.outcome.root());
     let ordering = attest_as(chain(), Epoch(1), Statement::Outcome { domain, height, root }, &[0, 1, 2, 3]);
     let file = ProofFile {
-        proof: Proof::Execution(ExecutionProof { attestation: ordering, ..proof.clone() }),
+        proof: Proof::Execution(ExecutionProof { attestation: ordering, ..proof }),
         ..executed_file(claim(), &[0])
     };
     let error = file.verify(&mut light()).unwrap_err();

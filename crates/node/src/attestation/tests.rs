@@ -532,7 +532,7 @@ mod executed {
             let domain = &self.nodes[&index].domain;
             let mut attested = domain.attested();
             tokio::select! {
-                reached = attested.wait_for(|attested| attested.0 >= height) => drop(reached.unwrap()),
+                reached = attested.wait_for(|attested| attested.0 >= height) => reached.unwrap(),
                 () = self.sleep_ms(60_000) => panic!("height {height} is not attested on node {index}"),
             }
             domain.get(Height(height)).await.unwrap()
