@@ -1,0 +1,132 @@
+//! What is attested of executed rollups: heights with content only, by those who opted in.
+
+use super::*;
+
+fn executed(name: &str) -> Digest {
+    tagged_hash("test/executed", &[name.as_bytes()])
+}
+
+impl World {
+    /// The executor of a node has computed these heights.
+    async fn execute(&self, index: u16, heights: &[u64], name: &str) {
+        let computed = |height: &u64| Computed { height: Height(*height), epoch: Epoch(0), root: executed(name) };
+        let executor = self.nodes[&index].executor.as_ref().unwrap();
+        executor.send(heights.iter().map(computed).collect()).await.unwrap();
+    }
+
+    async fn executed_and_attested(&self, index: u16, height: u64) -> Attestation {
+        let domain = &self.nodes[&index].domain;
+        let mut attested = domain.attested();
+        tokio::select! {
+            reached = attested.wait_for(|attested| attested.0 >= height) => reached.unwrap(),
+            () = self.sleep_ms(60_000) => panic!("height {height} is not attested on node {index}"),
+        }
+        domain.get(Height(height)).await.unwrap()
+    }
+}
+
+#[test]
+fn heights_with_content_are_attested_also_on_nodes_that_execute_nothing() {
+    run(41, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..3 {
+            world.start(index).await;
+        }
+        world.start_with(3, false).await;
+        world.settle(1..=20).await;
+        for index in 0..3 {
+            world.execute(index, &[3, 7], "a").await;
+            world.execute(index, &[20], "a").await;
+        }
+        for index in 0..VALIDATORS {
+            let attestation = world.executed_and_attested(index, 20).await;
+            attestation.verify(&Bls::verifier(), &world.epoch).unwrap();
+            assert_eq!((attestation.domain, attestation.root), (DOMAIN, executed("a")));
+            let domain = &world.nodes[&index].domain;
+            let heights: Vec<u64> = domain.after(Height(3), 9).await.iter().map(|it| it.height.0).collect();
+            assert_eq!(heights, [7, 20], "node {index}");
+            assert_eq!(domain.latest().await, Some(attestation));
+            assert!(domain.get(Height(4)).await.is_none(), "no content, no attestation");
+            // Ordering has attestations of its own.
+            world.attested(index, 20).await;
+            assert_eq!(world.nodes[&index].mailbox.get(Height(7)).await.unwrap().domain, DomainId::ORDERING);
+        }
+        assert!(world.cut_off().await.is_empty());
+    });
+}
+
+#[test]
+fn what_was_signed_before_a_crash_is_signed_no_other_way_after_it() {
+    run(42, async |context| {
+        let mut world = World::new(context).await;
+        world.start(0).await;
+        world.settle(1..=5).await;
+        let mut puppet = world.puppet(3).await;
+        world.execute(0, &[5], "a").await;
+        let vote = puppet.hear_vote_on(DOMAIN, &world.peer(0), 5).await;
+        world.crash(0).await;
+        world.start(0).await;
+        world.execute(0, &[5], "b").await;
+        let node = world.nodes.remove(&0).unwrap();
+        match node.domain_handle.await.unwrap() {
+            Err(Stopped::Inconsistent { domain, signed, now, .. }) => {
+                assert_eq!((domain, signed, now), (DOMAIN, vote.root, executed("b")));
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn an_executor_that_disagrees_stops_its_domain_and_nothing_else() {
+    run(43, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..VALIDATORS {
+            world.start(index).await;
+        }
+        world.settle(1..=5).await;
+        world.execute(0, &[5], "other").await;
+        for index in 1..VALIDATORS {
+            world.execute(index, &[5], "a").await;
+        }
+        world.executed_and_attested(1, 5).await;
+        let node = world.nodes.get_mut(&0).unwrap();
+        match (&mut node.domain_handle).await.unwrap() {
+            Err(Stopped::Diverged { domain, height, ours, attested }) => {
+                assert_eq!((domain, height), (DOMAIN, Height(5)));
+                assert_eq!((ours, attested), (executed("other"), executed("a")));
+            }
+            other => panic!("{other:?}"),
+        }
+        world.settle(6..=10).await;
+        world.attested(0, 10).await;
+    });
+}
+
+#[test]
+fn who_did_not_opt_in_is_cut_off_for_signing() {
+    run(44, async |context| {
+        let mut world = World::with_members(context, 3).await;
+        let mut puppet = world.puppet(3).await;
+        world.start(0).await;
+        world.settle(1..=1).await;
+        puppet.say(&Message::Vote(world.vote_on(DOMAIN, 3, 1, executed("a"))));
+        world.sleep_ms(200).await;
+        assert_eq!(world.cut_off().await, [(world.peer(0), world.peer(3))]);
+    });
+}
+
+#[test]
+fn a_validator_that_signs_two_outcomes_of_a_domain_is_evidence() {
+    run(45, async |context| {
+        let mut world = World::new(context).await;
+        let mut puppet = world.puppet(3).await;
+        world.start_with(0, false).await;
+        world.settle(1..=5).await;
+        for name in ["a", "b"] {
+            puppet.say(&Message::Vote(world.vote_on(DOMAIN, 3, 5, executed(name))));
+        }
+        let evidence = world.nodes.get_mut(&0).unwrap().evidence.recv().await.unwrap();
+        assert_eq!(evidence.proves(&Bls::verifier(), &world.epoch), Some(Fault::DoubleOutcome));
+    });
+}
