@@ -8,17 +8,16 @@
 
 mod base64_bytes;
 mod error;
+mod executed;
 mod hex_bytes;
 mod rpc;
 mod types;
 
 pub use base64_bytes::Base64Bytes;
 pub use error::ErrorCode;
+pub use executed::{ExecutionProofsApiClient, ExecutionProofsApiServer, ExecutorApiClient, ExecutorApiServer};
 pub use hex_bytes::HexBytes;
-pub use rpc::{
-    ChoraleApiClient, ChoraleApiServer, ExecutionProofsApiClient, ExecutionProofsApiServer, ExecutorApiClient,
-    ExecutorApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD,
-};
+pub use rpc::{ChoraleApiClient, ChoraleApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, DomainAnswer, EVIDENCE_MAX,
     EXECUTED_MAX, EXECUTION_ATTESTATIONS_MAX, EvidenceAnswer, ExecutionRequest, HeaderAnswer, HeaderHint, LaneAnswer,

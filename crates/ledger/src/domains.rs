@@ -39,7 +39,7 @@ pub enum Refused {
     #[error("the rollup is not suspended since that height")]
     NotSuspended,
     /// Something waits to be attested.
-    #[error("the domain is not attested up to its last content yet")]
+    #[error("what the domain had before the suspension is not attested yet")]
     NotAttested,
     /// Somebody else signed.
     #[error("it is not signed by the rollup's owner")]
@@ -146,16 +146,17 @@ impl Domains {
             return Err(Refused::NotSuspended);
         }
         let rules = config.rollups.get(&resume.rollup).ok_or(Refused::NotSuspended)?;
-        if !rules.domain.is_some_and(|domain| self.is_level(domain)) {
+        if !rules.domain.is_some_and(|domain| self.is_attested_before(domain, resume.since)) {
             return Err(Refused::NotAttested);
         }
         let signed = rules.owner.is_some() && resume.signer(config.chain) == rules.owner;
         signed.then_some(()).ok_or(Refused::Owner)
     }
 
-    /// Whether nothing of a domain waits to be attested.
-    fn is_level(&self, domain: DomainId) -> bool {
-        self.rows.get(&domain).is_some_and(|row| row.waiting.is_empty())
+    /// Whether all that a domain had before a height is attested. What its other rollups had since then does not matter: they
+    /// may be busy.
+    fn is_attested_before(&self, domain: DomainId, height: Height) -> bool {
+        self.rows.get(&domain).is_some_and(|row| row.waiting.first().is_none_or(|first| *first >= height))
     }
 
     /// Applies what was ordered at a height, after all else of it was decided.
@@ -181,11 +182,11 @@ impl Domains {
             }
         }
         // Nobody has to say so of those without an owner.
-        let goes_on = |rollup: &RollupId| {
-            let rules = config.rollups.get(rollup);
-            rules.is_none_or(|rules| rules.owner.is_none() && rules.domain.is_none_or(|domain| self.is_level(domain)))
+        let goes_on = |(rollup, since): &(&RollupId, &Height)| {
+            let rules = config.rollups.get(*rollup).filter(|rules| rules.owner.is_none());
+            rules.and_then(|rules| rules.domain).is_some_and(|domain| self.is_attested_before(domain, **since))
         };
-        let on: Vec<RollupId> = self.suspended.keys().copied().filter(goes_on).collect();
+        let on: Vec<RollupId> = self.suspended.iter().filter(goes_on).map(|(rollup, _)| *rollup).collect();
         for rollup in on {
             self.suspended.remove(&rollup);
         }
@@ -254,7 +255,7 @@ impl Domains {
 }
 
 /// Looks at items for the chain itself, of one height.
-pub(crate) struct SystemItems<'a> {
+pub(crate) struct ForTheChain<'a> {
     domains: &'a Domains,
     attests: &'a dyn Fn(&Attestation) -> bool,
     /// What was looked at, by payload.
@@ -264,7 +265,7 @@ pub(crate) struct SystemItems<'a> {
     pub(crate) taken: Vec<SystemItem>,
 }
 
-impl<'a> SystemItems<'a> {
+impl<'a> ForTheChain<'a> {
     pub(crate) fn new(domains: &'a Domains, attests: &'a dyn Fn(&Attestation) -> bool) -> Self {
         let (attestations, words) = (BTreeSet::new(), BTreeSet::new());
         Self { domains, attests, attestations, words, taken: Vec::new() }

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Settled, Standing,
-    domains::{Domains, SystemItems},
+    domains::{Domains, ForTheChain},
     references::References,
     units::Collector,
     window::Window,
@@ -154,7 +154,7 @@ impl Ledger {
         self.references.advance(header);
 
         self.domains.suspend(&self.config, header.height);
-        let system = SystemItems::new(&self.domains, attests);
+        let system = ForTheChain::new(&self.domains, attests);
         let mut collector = Collector::new(&self.config, &self.window, header.height, system);
         let mut statuses = Vec::with_capacity(contents.len());
         for (index, (certificate, content)) in (0u8..).zip(header.payloads.iter().zip(contents)) {

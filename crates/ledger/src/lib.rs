@@ -28,16 +28,16 @@
 //! Attestations of what executed rollups became are ordered, as [`SystemItem`](chorale_types::SystemItem)s for rollup 0. A
 //! height with content of a domain waits until one of it or a later height is ordered. If that takes more than
 //! `attestation_lag_max` heights, all rollups of the domain are *suspended* by that rule: what is for them is left out, so
-//! that whoever executes too slowly, or not at all, burdens nobody else. They go on after everything is attested, when
-//! their owner says so (a [`Resume`](chorale_types::Resume) for this suspension), or by themselves if they have none. Items
+//! that whoever executes too slowly, or not at all, burdens nobody else. They go on when all that the
+//! domain had before is attested, and their owner says so (a [`Resume`](chorale_types::Resume) for this suspension), or by themselves if they have none. Items
 //! count from the next height on. Of each payload one attestation of each domain is looked at, and one word for each
 //! rollup: nobody can make settlement check more signatures than that.
 //!
 //! # State
 //!
-//! The registry, chain time, the ids within the window, the ids of bundles until they expire, and the commitments of the
-//! epoch, and where domains stand. [`Outcome::ledger`](chorale_types::Outcome) is a digest of it, so a [`Snapshot`] from a stranger can be checked
-//! against an attestation.
+//! The registry, chain time, the ids within the window, the ids of bundles until they expire, the commitments of the epoch,
+//! and where domains stand. [`Outcome::ledger`](chorale_types::Outcome) is a digest of it, so a [`Snapshot`] from a stranger
+//! can be checked against an attestation.
 //!
 //! Money comes later: nobody pays for anything yet.
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Included, Refused, SkipReason, Skipped,
-    domains::SystemItems,
+    domains::ForTheChain,
     window::{Burnt, Ordered, Window},
 };
 use chorale_types::{
@@ -19,7 +19,7 @@ pub(crate) struct Collector<'a> {
     here: Table<UnitId, ()>,
     transactions: Vec<TxId>,
     burnt: Vec<Burnt>,
-    pub(crate) system: SystemItems<'a>,
+    pub(crate) system: ForTheChain<'a>,
     items: BTreeMap<RollupId, Vec<LaneItem>>,
     pub(crate) bundles: Vec<OrderedBundle>,
     pub(crate) included: Vec<Included>,
@@ -27,7 +27,7 @@ pub(crate) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) fn new(config: &'a Config, window: &'a Window, height: Height, system: SystemItems<'a>) -> Self {
+    pub(crate) fn new(config: &'a Config, window: &'a Window, height: Height, system: ForTheChain<'a>) -> Self {
         Self {
             config,
             window,

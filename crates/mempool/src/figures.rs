@@ -1,6 +1,6 @@
 //! Figures for metrics.
 
-use crate::{peer::PeerId, pool::Mempool, rejected::Rejected, status::Outcome};
+use crate::{config::Standing, peer::PeerId, pool::Mempool, rejected::Rejected, status::Outcome};
 use chorale_types::RollupId;
 use std::collections::BTreeMap;
 
@@ -80,10 +80,13 @@ pub struct Figures {
 }
 
 impl Mempool {
-    /// How many entries wait that no payload in flight claims to carry.
+    /// How many entries wait that no payload in flight claims to carry. Those of suspended rollups wait for something else.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.store.pending()
+        let suspended = self.config.rollups.iter().filter(|(_, standing)| **standing == Standing::Suspended);
+        let queues = suspended.filter_map(|(rollup, _)| self.store.queues().get(rollup));
+        let waiting_for_more: usize = queues.map(|queue| queue.pending).sum();
+        self.store.pending().saturating_sub(waiting_for_more)
     }
 
     /// A snapshot of the figures.

@@ -71,7 +71,7 @@
 //! - A [`PeerId`] must mean the same node for as long as the pool lives: never an index into an epoch's validators.
 //! - [`Mempool::epoch_ended`] has to be called between two epochs: views begin anew.
 //! - The pool does not look into transactions. Signatures, nonces and balances are the business of rollups and their
-//!   gateways; a rollup whose escrow is empty is [`Standing::Suspended`] by who knows that.
+//!   gateways; a rollup for which nothing is ordered at present is [`Standing::Suspended`] by who knows that.
 //! - Fees come later: until then nothing outbids, and a full share refuses.
 
 mod bucket;

@@ -11,7 +11,7 @@ use crate::{
     mesh::Mesh,
     payloads,
     ports::ChainHandle,
-    proposer::{Attested, SystemItems},
+    proposer::{Attested, DueAttestations},
     reveal::RevealAt,
     run::NodeError,
     runtime::Context,
@@ -223,7 +223,8 @@ where
             channel: mempool,
             peers: peers.clone(),
         };
-        let system = (!genesis.domains().is_empty()).then_some(RollupId::SYSTEM);
+        let is_attested = genesis.domains().iter().any(|domain| genesis.is_attested(domain.id));
+        let system = is_attested.then_some(RollupId::SYSTEM);
         let rollups = system.into_iter().chain(genesis.rollups().iter().map(|rollup| rollup.id));
         let owners = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.owner?)));
         let domains = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.domain)));
@@ -245,7 +246,7 @@ where
             chain: handle.clone(),
             peers: peers.clone(),
             pool: pool.clone(),
-            system: SystemItems::new(settlement.standings(), attested(genesis, &mailboxes)),
+            system: DueAttestations::new(settlement.standings(), attested(genesis, &mailboxes)),
             consensus: updates_sender,
             payloads: kept,
             settlement: revealed_sender,

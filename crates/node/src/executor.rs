@@ -26,8 +26,12 @@ const OUTCOMES_MAX: u32 = 64;
 const WAIT_MS: u64 = 5_000;
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How far an executor may be ahead of this node, in time.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 /// The pause after the executor did not answer.
 const RETRY: Duration = Duration::from_millis(500);
+/// The pause after it said what cannot be: it may be exchanged meanwhile.
+const RETRY_DISBELIEVED: Duration = Duration::from_secs(15);
 /// Batches that wait to be attested.
 const BATCHES_MAX: usize = 4;
 
@@ -69,6 +73,10 @@ enum Disbelief {
     Order { height: Height, previous: Height, last: Height },
     #[error("it executed another order at height {0} than this node settled")]
     OtherOrder(Height),
+    #[error(
+        "it executed height {height}, and this node has settled height {settled}: one of them follows another chain, or this one is far behind"
+    )]
+    Ahead { height: Height, settled: Height },
 }
 
 /// Asks an executor until the node is shut down, or it says what cannot be.
@@ -101,8 +109,8 @@ pub async fn follow(config: Config, client: HttpClient, chain: ChainId, settleme
                 }
             }
             Err(disbelief) => {
-                error!(%domain, url, %disbelief, "the executor is not believed: nothing more of the domain is signed");
-                return;
+                error!(%domain, url, %disbelief, "the executor is not believed: nothing of what it says is signed");
+                tokio::time::sleep(RETRY_DISBELIEVED).await;
             }
         }
     }
@@ -138,22 +146,29 @@ struct Asking {
 impl Asking {
     /// What is to be attested of outcomes that the executor gave.
     async fn check(&mut self, outcomes: Vec<Vec<u8>>) -> Result<Vec<Computed>, Disbelief> {
-        let mut computed = Vec::new();
+        let (mut computed, mut last, mut is_first) = (Vec::new(), self.last, self.is_first);
         for bytes in outcomes {
             let outcome: ExecutionOutcome = decode(bytes)?;
             let (height, previous) = (outcome.height, outcome.previous);
             if (outcome.chain, outcome.domain) != (self.chain, self.domain) {
                 return Err(Disbelief::Other { chain: outcome.chain, domain: outcome.domain });
             }
-            let follows = if self.is_first { previous <= self.last } else { previous == self.last };
-            if height <= self.last || !follows {
-                return Err(Disbelief::Order { height, previous, last: self.last });
+            if height <= last || (previous != last && !is_first) {
+                return Err(Disbelief::Order { height, previous, last });
             }
-            (self.last, self.is_first) = (height, false);
-            // It follows through any node, and may be ahead of this one.
+            if is_first && previous > last {
+                warn!(domain = %self.domain, %last, %previous, "the executor does not keep what was before: it is not signed");
+            }
+            (last, is_first) = (height, false);
+            // It follows through any node, and may be a little ahead of this one.
             let mut settled = self.settlement.settled();
-            if settled.wait_for(|settled| *settled >= height).await.is_err() {
-                return Ok(Vec::new());
+            let there = tokio::time::timeout(SETTLED_WITHIN, settled.wait_for(|settled| *settled >= height)).await;
+            match there {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Ok(Vec::new()),
+                Err(_) if computed.is_empty() => return Err(Disbelief::Ahead { height, settled: *settled.borrow() }),
+                // The rest is asked for again.
+                Err(_) => return Ok(computed),
             }
             match self.settlement.outcome(height).await {
                 Ok(order) if order.root() == outcome.order => {
@@ -164,6 +179,8 @@ impl Asking {
                 Err(Unavailable::Pruned { .. }) => {}
                 Err(_) => return Ok(Vec::new()),
             }
+            // Only now: what is refused is asked for again.
+            (self.last, self.is_first) = (last, is_first);
         }
         Ok(computed)
     }

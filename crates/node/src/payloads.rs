@@ -6,7 +6,7 @@ use crate::{
         wire::{Inbox, Outbox},
     },
     ports::{ChainHandle, Peers},
-    proposer::SystemItems,
+    proposer::DueAttestations,
     proposer::{self, Pool},
     reveal::{self, OwnPayloads, Revealed},
     runtime::Context,
@@ -107,7 +107,7 @@ pub struct Connections<E: Context, S, P> {
     /// What waits to be ordered.
     pub pool: P,
     /// What has to be ordered for the chain itself.
-    pub system: SystemItems,
+    pub system: DueAttestations,
     /// To consensus.
     pub consensus: mpsc::Sender<proposer::Update>,
     /// Where opened payloads are kept.

@@ -25,7 +25,7 @@ pub mod timing;
 
 pub use actor::{Actor, Connections, Content, Update};
 pub use pool::{Exclusion, Leave, Pool, Selection};
-pub use system::{Attested, SystemItems};
+pub use system::{Attested, DueAttestations};
 
 /// What the actor is told once.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use crate::{
     published::Shared,
-    store::{Store, StoreError},
+    store::{Store, StoreError, Taken},
 };
 use chorale_client::AttestationFollower;
 use chorale_types::{Attestation, Digest, DomainId, ExecutedHeight, Height, codec::Encode};
@@ -87,7 +87,8 @@ pub(crate) async fn watch(
     loop {
         let attestations = follower.next().await;
         let Some(last) = attestations.last() else { continue };
-        // Attested elsewhere before it is executed here.
+        // Attested elsewhere before it is executed here. Of a height without content that is never noticed before the next
+        // one with content: until then nothing of it is taken.
         if height.wait_for(|height| *height >= last.height).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -115,16 +116,10 @@ pub(crate) fn take(
     data: &Path,
     attestations: &[Attestation],
 ) -> Result<Option<ExecutedHeight>, Disagreement> {
-    let mut last = None;
-    for attestation in attestations {
-        let executed = store.executed(attestation.height)?;
-        if executed.as_ref().map(|executed| executed.outcome.root()) != Some(attestation.root) {
-            return Err(disagree(data, executed.as_ref(), attestation));
-        }
-        last = executed;
+    match store.take_attested(attestations)? {
+        Taken::Agreed(last) => Ok(last),
+        Taken::Disagreed(both) => Err(disagree(data, both.0.as_ref(), &both.1)),
     }
-    store.write_attested(attestations)?;
-    Ok(last)
 }
 
 fn disagree(data: &Path, ours: Option<&ExecutedHeight>, attestation: &Attestation) -> Disagreement {

@@ -31,7 +31,7 @@ impl ExecutorApiServer for Server {
         let max = EXECUTED_MAX.min(usize::try_from(max).unwrap_or(usize::MAX));
         let found = self.reads.run(move || store.executed_after(after, until, max)).await?;
         let found = found.map_err(|error| unreadable(&error))?;
-        Ok(found.into_iter().map(|executed| HexBytes(executed.outcome.encode().to_vec())).collect())
+        Ok(found.into_iter().map(|outcome| HexBytes(outcome.encode().to_vec())).collect())
     }
 }
 

@@ -147,7 +147,9 @@ pub async fn run(
     let genesis = domain(&config)?;
     check_engines(&config, genesis.id())?;
     attested::check(&config.data)?;
-    let store = Arc::new(Store::open(&config.data, &genesis, config.retain_blocks)?);
+    let is_attested = config.genesis.is_attested(genesis.id());
+    let store = Store::open(&config.data, &genesis, config.retain_blocks)?.with_attestations(is_attested);
+    let store = Arc::new(store);
     let restored = store.restore(&genesis)?;
     let (shared, domain) = Shared::new(restored);
     info!(height = %domain.height(), data = %config.data.display(), "going on");
@@ -163,7 +165,7 @@ pub async fn run(
     let follow_config = FollowConfig { silent_rounds_max: None, ..FollowConfig::default() };
     let rollups = domain.chains().keys().copied();
     let follower = Follower::new(&config.genesis, rollups, domain.complete(), nodes.clone(), follow_config);
-    let attestations = config.genesis.is_attested(domain.id()).then(|| {
+    let attestations = is_attested.then(|| {
         let (attested, interval) = (shared.read().attested, FollowConfig::default().poll_interval);
         AttestationFollower::new(&config.genesis, domain.id(), attested, nodes.clone(), interval)
     });

@@ -17,6 +17,7 @@ mod tables;
 mod tests;
 mod write;
 
+pub(crate) use attested::Taken;
 pub use errors::{Identity, StoreError};
 pub(crate) use restore::Restored;
 
@@ -51,6 +52,8 @@ pub(crate) struct Store {
     path: PathBuf,
     /// So many of the last blocks of each rollup are kept; all if none.
     retain_blocks: Option<NonZeroU64>,
+    /// Validators attest what heights became: that is kept until it is compared.
+    is_attested: bool,
 }
 
 impl Store {
@@ -68,9 +71,16 @@ impl Store {
         })?;
         // The name of a new file is to outlive a crash, as what is in it.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        let store = Self { database: opened, path, retain_blocks };
+        let store = Self { database: opened, path, retain_blocks, is_attested: false };
         guarded(&store.path, || store.check(genesis))?;
         Ok(store)
+    }
+
+    /// Of a domain that validators attest, or that nobody does.
+    #[must_use]
+    pub(crate) const fn with_attestations(mut self, is_attested: bool) -> Self {
+        self.is_attested = is_attested;
+        self
     }
 
     /// That the data is this node's; if there is none yet, there is after it.

@@ -23,23 +23,25 @@ pub struct Resume {
     pub rollup: RollupId,
     /// The height from which on it is suspended: this ends that suspension and no other.
     pub since: Height,
+    /// Makes it another transaction than the same word before, which cannot be ordered again for a while.
+    pub salt: u64,
     /// Its owner's, of [`Resume::message`].
     pub signature: AccountSignature,
 }
-codec_struct!(Resume { rollup, since, signature });
+codec_struct!(Resume { rollup, since, salt, signature });
 
 impl Resume {
     /// What the owner signs.
     #[must_use]
-    pub fn message(chain: ChainId, rollup: RollupId, since: Height) -> [u8; 32] {
-        let fields = [chain.as_ref(), &rollup.0.to_be_bytes(), &since.0.to_be_bytes()];
+    pub fn message(chain: ChainId, rollup: RollupId, since: Height, salt: u64) -> [u8; 32] {
+        let fields = [chain.as_ref(), &rollup.0.to_be_bytes(), &since.0.to_be_bytes(), &salt.to_be_bytes()];
         tagged_hash("chorale/resume/v1", &fields).0
     }
 
     /// Who signed it; nobody if the signature is none.
     #[must_use]
     pub fn signer(&self, chain: ChainId) -> Option<AccountId> {
-        self.signature.signer(&Self::message(chain, self.rollup, self.since))
+        self.signature.signer(&Self::message(chain, self.rollup, self.since, self.salt))
     }
 }
 

@@ -10,7 +10,11 @@ use chorale_api::{ChoraleApiClient as _, DomainAnswer, HexBytes, SuspendedRollup
 use chorale_types::{AccountSecret, Height, Resume, RollupId, SystemItem};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,14 +117,15 @@ async fn resume(ResumeArguments { rollup, key, nodes, json }: &ResumeArguments) 
         domain.with_context(|| format!("the chain executes no rollup {rollup}; see `chorale domain status`"))?;
     let suspended = domain.suspended.iter().find(|it| it.rollup == *rollup);
     let Some(SuspendedRollup { since, .. }) = suspended.copied() else { bail!("rollup {rollup} is not suspended") };
-    if let Some(waiting) = domain.waiting {
+    if let Some(waiting) = domain.waiting.filter(|waiting| *waiting < since) {
         bail!("what domain {} became is not attested from height {waiting} on: wait until it is", domain.domain);
     }
     let chain = answered(&endpoint, endpoint.client.node().await)?.chain;
     let chain = chain.parse().with_context(|| format!("{} says that its chain is {chain}", endpoint.name))?;
     let (rollup, since) = (RollupId(*rollup), Height(since));
-    let signature = secret.sign(&Resume::message(chain, rollup, since));
-    let transaction = SystemItem::Resume(Resume { rollup, since, signature }).to_transaction();
+    let salt = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros())?;
+    let signature = secret.sign(&Resume::message(chain, rollup, since, salt));
+    let transaction = SystemItem::Resume(Resume { rollup, since, salt, signature }).to_transaction();
     let request = TransactionRequest { rollup: transaction.rollup.0, data: HexBytes(transaction.data.to_vec()) };
     let id = answered(&endpoint, endpoint.client.submit_transaction(request).await)?;
     if *json {

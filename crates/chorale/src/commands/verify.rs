@@ -67,6 +67,7 @@ fn check(genesis: &Genesis, file: &Path, as_json: bool) -> Result<Value> {
                 println!("  height     {height}, epoch {epoch}");
                 println!("  outcome    {root}");
             }
+            result["file"] = json!(path.to_string());
             result["valid"] = json!(true);
             result["chain"] = json!(genesis.chain().to_string());
             result["height"] = json!(height.0);
@@ -78,7 +79,7 @@ fn check(genesis: &Genesis, file: &Path, as_json: bool) -> Result<Value> {
             if !as_json {
                 eprintln!("not proven: {path}: {error}");
             }
-            json!({ "valid": false, "error": error.to_string() })
+            json!({ "file": path.to_string(), "valid": false, "error": error.to_string() })
         }
     })
 }

@@ -48,9 +48,13 @@ fn attested(height: u64) -> Unit {
 }
 
 fn resume(rollup: u64, since: u64, secret: &AccountSecret) -> Unit {
+    resume_with(rollup, since, 0, secret)
+}
+
+fn resume_with(rollup: u64, since: u64, salt: u64, secret: &AccountSecret) -> Unit {
     let (rollup, since) = (RollupId(rollup), Height(since));
-    let signature = secret.sign(&Resume::message(chain(), rollup, since));
-    item(&SystemItem::Resume(Resume { rollup, since, signature }))
+    let signature = secret.sign(&Resume::message(chain(), rollup, since, salt));
+    item(&SystemItem::Resume(Resume { rollup, since, salt, signature }))
 }
 
 /// Settles the next height with these payloads; every attestation holds.
@@ -152,6 +156,33 @@ fn a_rollup_goes_on_when_its_domain_is_attested_and_its_owner_says_so() {
     // The word was for that suspension.
     let again = settle(&mut ledger, vec![resume(1, since, &owner())]);
     assert_eq!(again.skipped.len(), 1);
+}
+
+/// Something of a busy neighbour always waits to be attested: an owner waited for a moment without for ever.
+#[test]
+fn a_rollup_goes_on_beside_a_busy_neighbour() {
+    let mut ledger = suspended();
+    let since = LAG_MAX + 2;
+    settle(&mut ledger, vec![attested(1)]);
+    for round in 0..3 {
+        settle(&mut ledger, vec![single(2, &format!("busy {round}"))]);
+    }
+    assert!(standing(&ledger).waiting.is_some());
+    let settled = settle(&mut ledger, vec![single(2, "busy"), resume(1, since, &owner())]);
+    assert!(settled.skipped.is_empty(), "{:?}", settled.skipped);
+    assert!(standing(&ledger).suspended.is_empty());
+}
+
+/// The same word is the same transaction, which may not be ordered again for a while.
+#[test]
+fn an_owner_that_was_too_early_says_it_again() {
+    let mut ledger = suspended();
+    let since = LAG_MAX + 2;
+    let early = settle(&mut ledger, vec![resume(1, since, &owner())]);
+    assert_eq!(reasons(&early), [Refused::NotAttested.into()]);
+    settle(&mut ledger, vec![attested(1)]);
+    let settled = settle(&mut ledger, vec![resume_with(1, since, 1, &owner())]);
+    assert!(settled.skipped.is_empty() && standing(&ledger).suspended.is_empty());
 }
 
 #[test]

@@ -234,8 +234,8 @@ fn of_what_is_for_the_chain_itself_only_an_owners_word_for_a_suspended_rollup_is
     let item = |item: &SystemItem| Entry::new(Unit::Transaction(item.to_transaction()));
     let resume = |rollup, secret: &AccountSecret| {
         let (rollup, since) = (RollupId(rollup), Height(6));
-        let signature = secret.sign(&Resume::message(chain, rollup, since));
-        item(&SystemItem::Resume(Resume { rollup, since, signature }))
+        let signature = secret.sign(&Resume::message(chain, rollup, since, 0));
+        item(&SystemItem::Resume(Resume { rollup, since, salt: 0, signature }))
     };
     let attestation = item(&SystemItem::Attestation(Attestation {
         domain: DomainId(7),

@@ -131,6 +131,8 @@ pub struct Actor<E: Context, S, N> {
     pub(super) early: BTreeMap<Height, Attestation>,
     pub(super) answers: BTreeMap<PublicKey, (TimestampMs, u32)>,
     synced: Height,
+    /// The height whose attestation settlement waits for, and since when, or when it was asked for last.
+    waiting: Option<(Height, TimestampMs)>,
 }
 
 impl<E, S, N> Actor<E, S, N>
@@ -183,6 +185,7 @@ where
             early: BTreeMap::new(),
             answers: BTreeMap::new(),
             synced: restart,
+            waiting: None,
         };
         actor.reopen();
         Ok((actor, mailbox))
@@ -248,7 +251,10 @@ where
     async fn take(&mut self, Batch { computed, until }: Batch) -> Result<(), Stopped> {
         let mut fresh = Vec::new();
         for Computed { height, epoch, root } in &computed {
-            if *height <= self.restart && self.attestations.get(*height).await?.is_some() {
+            if (*height <= self.restart || self.is_executed())
+                && let Some(known) = self.attestations.get(*height).await?
+            {
+                self.agree(&known, *root)?;
                 continue;
             }
             fresh.extend(self.sign(*height, *epoch, *root).await?);
@@ -257,10 +263,11 @@ where
         // Durable before sent: one write for the whole batch.
         self.signed.sync().await?;
         self.last = self.last.max(until);
-        // What is long settled elsewhere is attested there. If it is not, this node's signature is asked for.
+        // What is long settled elsewhere is attested there. If it is not, this node's signature is asked for; but of executed
+        // rollups not by those who do not execute them.
         let recent = self.chain.committed.borrow().0.saturating_sub(RECENT_HEIGHTS);
         for vote in fresh {
-            if vote.height.0 >= recent {
+            if vote.height.0 >= recent || self.is_executed() {
                 self.broadcast(&Message::Vote(vote));
             }
             self.votes.insert(vote);
@@ -285,6 +292,10 @@ where
                 return Err(stopped);
             }
             return Ok(Some(*vote));
+        }
+        // Whether it was signed is not known any more.
+        if height < self.signed.floor() {
+            return Ok(None);
         }
         let Some(info) = self.chain.epoch(epoch).filter(|_| self.signs) else { return Ok(None) };
         let Some(author) = info.validators.index_of(&self.me) else { return Ok(None) };
@@ -311,10 +322,11 @@ where
     /// Whose validators attest a height that is not attested yet; none if nothing is computed of it that others could
     /// attest, or not yet.
     pub(super) fn expected(&self, height: Height) -> Option<Arc<EpochInfo>> {
-        match &self.input {
-            Input::Nobody(_) => self.chain.epochs.at(height),
-            Input::Settlement(_) | Input::Executor(_) => self.chain.epoch(self.missing.get(height)?.epoch),
+        if self.is_executed() {
+            // Also before it is computed here, if it ever is: it is compared then.
+            return self.chain.epochs.at(height);
         }
+        self.chain.epoch(self.missing.get(height)?.epoch)
     }
 
     /// Attests a height if there are enough signatures, or somebody sent the attestation early.
@@ -348,10 +360,8 @@ where
         let (waiting, domain) = (self.missing.remove(height), self.config.domain);
         self.votes.remove(height);
         self.early.remove(&height);
-        if let Some(ours) = waiting.map(|waiting| waiting.root).filter(|ours| *ours != attestation.root) {
-            let stopped = Stopped::Diverged { domain, height, ours, attested: attestation.root };
-            error!(%stopped, "stopping");
-            return Err(stopped);
+        if let Some(waiting) = waiting {
+            self.agree(&attestation, waiting.root)?;
         }
         if domain == DomainId::ORDERING {
             self.close(&attestation).await?;
@@ -368,9 +378,26 @@ where
             drop(self.attestations.sync().await?);
             let below = Height(self.last.0.saturating_sub(self.config.retention_heights));
             self.attestations.prune(below).await?;
-            self.signed.prune(below).await?;
+            // What is not attested may be computed again: its signature is kept.
+            self.signed.prune(below.min(self.attestations.last())).await?;
         }
         Ok(())
+    }
+
+    /// Whether this is about executed rollups.
+    pub(super) fn is_executed(&self) -> bool {
+        self.config.domain != DomainId::ORDERING
+    }
+
+    /// Stops if a quorum attested another root than this node found.
+    fn agree(&self, attestation: &Attestation, ours: Digest) -> Result<(), Stopped> {
+        let Attestation { domain, height, root: attested, .. } = *attestation;
+        if attested == ours {
+            return Ok(());
+        }
+        let stopped = Stopped::Diverged { domain, height, ours, attested };
+        error!(%stopped, "stopping");
+        Err(stopped)
     }
 
     /// Keeps the outcome of a closing height with its attestation.
@@ -387,12 +414,15 @@ where
         Ok(self.attestations.close(&Closing { outcome, attestation: attestation.clone() }).await?)
     }
 
-    /// Says up to where everything is attested.
+    /// Says up to where everything is attested; of executed rollups, the last attested height.
     fn publish(&self, last: Height) {
         let first_missing = self.missing.first();
-        // Who executes nothing does not know what is missing.
-        let last = if matches!(self.input, Input::Nobody(_)) { self.attestations.last() } else { last };
-        let up_to = first_missing.map_or(last, |height| Height(height.0.saturating_sub(1)));
+        let up_to = if self.is_executed() {
+            // Each is of all that the rollups became until then: one that is missing does not matter.
+            self.attestations.last()
+        } else {
+            first_missing.map_or(last, |height| Height(height.0.saturating_sub(1)))
+        };
         self.ingress.attested.send_if_modified(|attested| {
             let advanced = up_to > *attested;
             *attested = up_to.max(*attested);
@@ -402,7 +432,13 @@ where
 
     /// Asks for the oldest attestations that are overdue, and says again what this node signed.
     fn ask_due(&mut self) {
-        let (now, chain, me) = (self.context.now_ms(), &self.chain, self.me);
+        let now = self.context.now_ms();
+        let kept = self.chain.committed.borrow().0.saturating_sub(self.config.retention_heights);
+        for height in self.missing.prune(Height(kept)) {
+            self.votes.remove(height);
+        }
+        self.ask_for_waiting(now);
+        let (chain, me) = (&self.chain, self.me);
         let others = |epoch| {
             let info = chain.epoch(epoch)?;
             Some((info.validators.len(), info.validators.index_of(&me)))
@@ -419,6 +455,24 @@ where
                 let _ = self.sender.send(of.clone(), Message::Vote(vote).encode(), false);
             }
             let _ = self.sender.send(of, Message::Ask(Ask { domain: self.config.domain, height }).encode(), false);
+        }
+    }
+
+    /// Asks for the attestation that settlement waits for in the order: who does not execute the domain, or whose executor is
+    /// away, has nothing else to know by that it lacks one.
+    fn ask_for_waiting(&mut self, now: TimestampMs) {
+        let domain = self.config.domain;
+        let standings = self.settlement.standings().borrow().clone();
+        let waiting = standings.iter().find(|standing| standing.domain == domain).and_then(|standing| standing.waiting);
+        let Some(height) = waiting.filter(|waiting| *waiting > self.attestations.last()) else {
+            self.waiting = None;
+            return;
+        };
+        let since = self.waiting.filter(|(of, _)| *of == height).map_or(now, |(_, since)| since);
+        let due = now.0.saturating_sub(since.0) >= self.config.ask_after_ms;
+        self.waiting = Some((height, if due { now } else { since }));
+        if due {
+            self.broadcast(&Message::Ask(Ask { domain, height }));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What peers say about outcomes.
 
 use super::{
-    Input, Message,
+    Message,
     actor::{Actor, SIGNED_FALSELY, Stopped},
     votes::{HEIGHTS_AHEAD_MAX, HEIGHTS_BEHIND_MAX, evidence, holds},
 };
@@ -30,10 +30,16 @@ where
     }
 
     fn is_wanted(&self, height: Height) -> bool {
-        let behind = if matches!(self.input, Input::Nobody(_)) { HEIGHTS_BEHIND_MAX } else { 0 };
-        let first = self.last.0.saturating_sub(behind).saturating_add(1);
-        let last = self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
-        self.missing.get(height).is_some() || (first..=last).contains(&height.0)
+        if self.missing.get(height).is_some() {
+            return true;
+        }
+        let (tip, behind) = if self.is_executed() {
+            // What is executed lies behind the order, on some nodes far.
+            (self.last.max(*self.chain.committed.borrow()), HEIGHTS_BEHIND_MAX)
+        } else {
+            (self.last, 0)
+        };
+        height.0 > tip.0.saturating_sub(behind) && height.0 <= tip.0.saturating_add(HEIGHTS_AHEAD_MAX)
     }
 
     async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {
@@ -49,15 +55,19 @@ where
             self.peers.block(peer, "signed an outcome of a domain that it does not attest");
             return Ok(());
         }
-        // Of what is attested no signature is kept, or a node that does not execute the domain would count them again.
-        let nobody = matches!(self.input, Input::Nobody(_));
-        if nobody && self.attestations.get(vote.height).await?.is_some() {
+        if self.is_done(vote.height).await? {
             return Ok(());
         }
         if let Some(first) = self.votes.insert(vote) {
             self.contradicted(peer, &first, &vote, &info);
         }
         self.conclude(vote.height).await
+    }
+
+    /// Whether a height is attested, so that nothing more about it is looked at: who repeats it would make this node verify it
+    /// again. Of ordering only what is not attested is waited for anyway.
+    async fn is_done(&self, height: Height) -> Result<bool, Stopped> {
+        Ok(self.is_executed() && self.attestations.get(height).await?.is_some())
     }
 
     /// Two roots of one validator, which sent both itself: either they are evidence, or it signed falsely. Were it not cut
@@ -75,7 +85,7 @@ where
 
     async fn offered(&mut self, peer: &PublicKey, attestation: Attestation) -> Result<(), Stopped> {
         let height = attestation.height;
-        if !self.is_wanted(height) {
+        if !self.is_wanted(height) || self.is_done(height).await? {
             return Ok(());
         }
         let Some(info) = self.expected(height) else {

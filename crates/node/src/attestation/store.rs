@@ -88,9 +88,16 @@ impl<E: Context> Signed<E> {
         Ok(())
     }
 
-    /// Forgets signatures below a height, in whole sections, on disk and in memory alike.
+    /// Below this height signatures may be forgotten.
+    pub(super) fn floor(&self) -> Height {
+        self.votes.first_key_value().map_or(Height(0), |(first, _)| Height(first.0 / SECTION_HEIGHTS * SECTION_HEIGHTS))
+    }
+
+    /// Forgets signatures below a height, in whole sections, on disk and in memory alike. The last one stays: it says which
+    /// are forgotten.
     pub(super) async fn prune(&mut self, below: Height) -> Result<(), Error> {
-        let section = below.0 / SECTION_HEIGHTS;
+        let last = self.votes.last_key_value().map_or(Height(0), |(last, _)| *last);
+        let section = below.min(last).0 / SECTION_HEIGHTS;
         let kept = self.votes.split_off(&Height(section * SECTION_HEIGHTS));
         if !std::mem::replace(&mut self.votes, kept).is_empty() {
             rebind(&mut self.journal, |journal| journal.prune(section)).await?;

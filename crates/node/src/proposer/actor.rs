@@ -1,7 +1,7 @@
 //! The proposer actor, and what consensus takes from it.
 
 use super::{
-    Config, Exclusion, Leave, Pool, Selection, SystemItems,
+    Config, DueAttestations, Exclusion, Leave, Pool, Selection,
     shelf::{Shelf, Slot},
     timing::Timing,
 };
@@ -133,7 +133,7 @@ pub struct Actor<E: Context, P> {
     height: Height,
     pending: bool,
     timing: Timing,
-    system: SystemItems,
+    system: DueAttestations,
     /// The view in which a payload failed: none is made before the next one, for what failed at once would again.
     failed: Option<(Epoch, View)>,
     building: FuturesUnordered<BoxFuture<'static, Built>>,
@@ -146,7 +146,7 @@ pub struct Connections<P> {
     /// What waits.
     pub pool: P,
     /// What has to be ordered for the chain itself.
-    pub system: SystemItems,
+    pub system: DueAttestations,
     /// Who sends chunks out.
     pub dispersal: dispersal::Mailbox,
     /// Who opens payloads is told what this node's own are.

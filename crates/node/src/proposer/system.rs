@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Content that waits for this part of the lag that is allowed has its attestation ordered.
 const LAG_PART: u64 = 4;
 /// Heights after which an attestation that was put into a payload is put into another one, if it had no effect.
-const AGAIN_AFTER_HEIGHTS: u64 = 16;
+const AGAIN_AFTER_HEIGHTS: u64 = 8;
 
 /// An attested domain.
 #[derive(Clone)]
@@ -21,16 +21,16 @@ pub struct Attested {
     pub attestations: attestation::Mailbox,
 }
 
-/// What may have to be ordered.
+/// Attestations that may have to be ordered.
 #[derive(Clone)]
-pub struct SystemItems {
+pub struct DueAttestations {
     standings: watch::Receiver<Standings>,
     domains: Arc<BTreeMap<DomainId, Attested>>,
     /// When a domain's attestation was put into a payload last.
     tried: BTreeMap<DomainId, Height>,
 }
 
-impl SystemItems {
+impl DueAttestations {
     /// What the domains that stand so need.
     #[must_use]
     pub fn new(standings: watch::Receiver<Standings>, domains: BTreeMap<DomainId, Attested>) -> Self {
@@ -48,9 +48,9 @@ impl SystemItems {
         let mut units = Vec::new();
         for (domain, after) in self.due(height) {
             let Some(attested) = self.domains.get(&domain) else { continue };
+            self.tried.insert(domain, height);
             let latest = attested.attestations.latest().await;
             let Some(attestation) = latest.filter(|latest| latest.height > after) else { continue };
-            self.tried.insert(domain, height);
             let item = SystemItem::Attestation(attestation).to_transaction();
             units.push(PayloadUnit::new(Unit::Transaction(item)));
         }

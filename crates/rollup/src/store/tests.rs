@@ -2,13 +2,13 @@
 
 mod story;
 
-use super::{Restored, Store, StoreError, tables};
+use super::{Restored, Store, StoreError, attested::Taken, tables};
 use crate::{
     blocks::STATES_MAX,
     record::{BundleRecord, Executed},
 };
 use chorale_evm::{Block, BlockTimes, Chain, Content, Domain, InTurn, Known};
-use chorale_types::{BundleId, RollupId};
+use chorale_types::{Attestation, BundleId, Epoch, Height, RollupId, Signature, Signers};
 use proptest::prelude::*;
 use redb::ReadableTable as _;
 use std::{collections::BTreeMap, num::NonZeroU64, path::Path};
@@ -300,4 +300,41 @@ fn old_blocks_are_deleted_with_all_that_leads_to_them() {
     // Less memory of the past, and all else as before.
     let restored = open(folder.path()).restore(&domain("ours")).unwrap();
     assert_eq!(restored.domain.heads(), steady.domain.heads());
+}
+
+/// Executing is faster than comparing, and validators may attest late: what was let go uncompared was taken for something
+/// that this node had not found.
+#[test]
+fn what_is_not_attested_yet_is_kept_to_be_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let retain = NonZeroU64::new(2);
+    let heights = |store: &Store| {
+        let all = store.executed_after(Height(0), Height(u64::MAX), 100).unwrap();
+        all.into_iter().map(|outcome| outcome.height).collect::<Vec<Height>>()
+    };
+    let attest = |store: &Store, height: Height| {
+        let outcome = store.executed(height).unwrap().unwrap().outcome;
+        let (domain, root, epoch) = (outcome.domain, outcome.root(), Epoch(0));
+        let (signers, signature) = (Signers::none(1), Signature::NONE);
+        let taken = store.take_attested(&[Attestation { domain, epoch, height, root, signers, signature }]).unwrap();
+        assert!(matches!(taken, Taken::Agreed(Some(executed)) if executed.outcome.height == height));
+    };
+    let store = Store::open(folder.path(), &domain("ours"), retain).unwrap().with_attestations(true);
+    let (mut steady, mut other) = (Steady::new(11), domain("ours"));
+    let mut write = |store: &Store| {
+        let executed = steady.next(&mut other);
+        let height = executed.height();
+        store.write(&[executed]).unwrap();
+        height
+    };
+    let written: Vec<Height> = (0..6).map(|_| write(&store)).collect();
+    assert_eq!(heights(&store), written);
+    attest(&store, written[4]);
+    let last = write(&store);
+    assert_eq!(heights(&store), [written[4], written[5], last], "and the last attestation stays");
+    assert_eq!(store.last_attested().unwrap().unwrap().outcome.height, written[4]);
+    // Of a domain that nobody attests only so many are kept.
+    let store = store.with_attestations(false);
+    let next = write(&store);
+    assert_eq!(heights(&store), [last, next]);
 }

@@ -31,7 +31,7 @@ impl Store {
         self.transact(|transaction| {
             for executed in heights {
                 write_height(transaction, executed)?;
-                put_executed(transaction, &executed.attested, self.retain_blocks)?;
+                put_executed(transaction, &executed.attested, self.retain_blocks, self.is_attested)?;
             }
             let rollups = last.derived.heads.iter().map(|head| {
                 let RollupHead { rollup, number, block, .. } = head;

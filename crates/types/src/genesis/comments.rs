@@ -67,7 +67,7 @@ impl GenesisFile {
             "# The validators. `node` is the mesh identity (ed25519), `key` the consensus key (BLS12-381), `possession`\n\
              # the proof that somebody has its secret: `chorale keys show` prints all three. `stake` in wei decides voting\n\
              # power, chunks to store and turns to lead; it is scaled to small whole weights. `domains`: whose rollups it\n\
-             # executes and attests; more than a third of the weight, or nobody.\n",
+             # executes and attests; at least about half of the weight, or nobody.\n",
         );
         for one in &self.validators {
             push(&mut text, &format!("[[validators]]\n{}\n", validator(one)));

@@ -99,10 +99,17 @@ impl DomainFile {
         Self { id, blocks: by_height(), synchronous_calls: false, attestation_lag_max: attestation_lag_max() }
     }
 
-    fn check(&self, name: &str) -> Result<GenesisDomain, GenesisError> {
+    fn check(&self, name: &str, retention_heights: u64) -> Result<GenesisDomain, GenesisError> {
         let Self { id, blocks, synchronous_calls, attestation_lag_max } = *self;
         if !(16..=ATTESTATION_LAG_HEIGHTS_MAX).contains(&attestation_lag_max) {
             let problem = format!("is {attestation_lag_max}; it must be 16 to {ATTESTATION_LAG_HEIGHTS_MAX}");
+            return Err(field(format!("{name}.attestation_lag_max"), problem));
+        }
+        if attestation_lag_max >= retention_heights {
+            let problem = format!(
+                "is {attestation_lag_max}; it must be below parameters.retention_heights, {retention_heights}: what waits to be \
+                 attested has to be kept"
+            );
             return Err(field(format!("{name}.attestation_lag_max"), problem));
         }
         if synchronous_calls && blocks == BlockTimes::Second {
@@ -118,6 +125,7 @@ impl DomainFile {
 pub(super) fn checked(
     files: &[DomainFile],
     rollups: &[GenesisRollup],
+    retention_heights: u64,
 ) -> Result<List<GenesisDomain, DOMAINS_MAX>, GenesisError> {
     let mut members: BTreeMap<DomainId, usize> = BTreeMap::new();
     for execution in rollups.iter().filter_map(|rollup| rollup.execution) {
@@ -137,13 +145,13 @@ pub(super) fn checked(
         if !members.contains_key(&id) {
             return Err(field(format!("{name}.id"), format!("is {id}, and no rollup is in that domain")));
         }
-        if rules.insert(id, file.check(&name)?).is_some() {
+        if rules.insert(id, file.check(&name, retention_heights)?).is_some() {
             return Err(field(format!("{name}.id"), format!("is {id} again; every domain has one row")));
         }
     }
     let row = |id: &DomainId| match rules.get(id) {
         Some(rules) => Ok(*rules),
-        None => DomainFile::new(id.0).check("domains"),
+        None => DomainFile::new(id.0).check("domains", retention_heights),
     };
     let rows = members.keys().map(row).collect::<Result<Vec<_>, _>>()?;
     List::new(rows).map_err(|long| field("rollups", format!("are in too many domains: {long}")))
@@ -166,7 +174,8 @@ pub(super) fn opted_in(
     List::new(rising.into_iter().collect()).map_err(|long| field(name, long.to_string()))
 }
 
-/// Checks that a domain is attested by nobody ever, or at all times by so much of the stake that one of them is honest.
+/// Checks that a domain is attested by nobody ever, or at all times by so much of the stake that a quorum of it has more than
+/// a third of all: then one of that quorum is honest, as long as less than a third of the stake is not.
 pub(super) fn check_attested(domains: &[GenesisDomain], epochs: &[GenesisEpoch]) -> Result<(), GenesisError> {
     let names = |validator: &GenesisValidator, id| validator.domains.contains(&id);
     for GenesisDomain { id, .. } in domains {
@@ -175,12 +184,12 @@ pub(super) fn check_attested(domains: &[GenesisDomain], epochs: &[GenesisEpoch])
         }
         for row in epochs {
             let validators = set(row).map_err(|error| GenesisError::Validators { epoch: row.from, error })?;
-            let (weight, least) = (validators.total_of(*id), validators.honest());
-            if weight < least {
+            let (weight, quorum, least) = (validators.total_of(*id), validators.quorum_of(*id), validators.honest());
+            if weight == 0 || quorum < least {
                 let (total, from) = (validators.total(), row.from);
                 let problem = format!(
-                    "of epoch {from} that execute domain {id} have weight {weight} of {total}; it takes {least}, more \
-                     than a third, for its attestations to mean something. Let more of them name it in `domains`, or none"
+                    "of epoch {from} that execute domain {id} have weight {weight} of {total}, and a quorum of them {quorum}: \
+                     {least} is what one honest validator is sure to be in. Let more of them name it in `domains`, or none"
                 );
                 return Err(field("validators", problem));
             }

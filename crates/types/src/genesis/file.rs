@@ -136,7 +136,7 @@ impl GenesisFile {
         if rollups.first().is_some_and(|rollup| rollup.id == RollupId::SYSTEM) {
             return Err(field("rollups", "use id 0, which is the chain's own; ids of rollups begin with 1"));
         }
-        let domains = domains::checked(&self.domains, &rollups)?;
+        let domains = domains::checked(&self.domains, &rollups, self.parameters.retention_heights)?;
         let mut epochs = vec![epoch_row("validators", 0, &self.validators, &domains)?];
         for (index, row) in self.epochs.iter().enumerate() {
             let name = format!("epochs[{index}]");

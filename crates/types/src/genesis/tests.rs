@@ -211,7 +211,7 @@ fn errors_name_the_field_and_what_would_be_right() {
         (problem(|file| file.validators[0].domains = vec![7, 7]), "validators[0].domains name a domain twice"),
         (
             problem(|file| file.validators[2].domains = vec![7]),
-            "validators of epoch 3 that execute domain 7 have weight 0 of 2; it takes 1",
+            "validators of epoch 3 that execute domain 7 have weight 0 of 2, and a quorum of them 1: 1 is what one",
         ),
         (
             problem(|file| file.rollups[1].evm.as_mut().unwrap().owner = Some("me".to_owned())),

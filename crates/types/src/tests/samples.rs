@@ -342,7 +342,7 @@ fn execution() -> Vec<Sample> {
     all.push(sample("proof/rollup-head", &executed.prove_head(executed.heads[0].rollup).unwrap()));
     all.push(sample("system-item/attestation", &SystemItem::Attestation(attestation())));
     let signature = AccountSignature([3; AccountSignature::BYTES]);
-    let resume = Resume { rollup: RollupId(7), since: Height(6), signature };
+    let resume = Resume { rollup: RollupId(7), since: Height(6), salt: 5, signature };
     all.push(sample("system-item/resume", &SystemItem::Resume(resume)));
     all
 }

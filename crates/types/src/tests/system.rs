@@ -7,14 +7,15 @@ use crate::*;
 fn an_owners_word_is_for_one_suspension_of_one_rollup_of_one_chain() {
     let secret = AccountSecret::from_bytes([7; 32]).unwrap();
     let resume = |chain, rollup, since| {
-        let signature = secret.sign(&Resume::message(chain, rollup, since));
-        Resume { rollup, since, signature }
+        let signature = secret.sign(&Resume::message(chain, rollup, since, 5));
+        Resume { rollup, since, salt: 5, signature }
     };
     let good = resume(chain(), RollupId(7), Height(6));
     assert_eq!(good.signer(chain()), Some(secret.account()));
     let others = [
         Resume { rollup: RollupId(8), ..good },
         Resume { since: Height(7), ..good },
+        Resume { salt: 6, ..good },
         resume(ChainId(digest("other")), RollupId(7), Height(6)),
     ];
     for other in others {
@@ -27,7 +28,7 @@ fn an_owners_word_is_for_one_suspension_of_one_rollup_of_one_chain() {
 #[test]
 fn an_item_travels_as_a_transaction_of_rollup_0() {
     let signature = AccountSignature([3; AccountSignature::BYTES]);
-    let item = SystemItem::Resume(Resume { rollup: RollupId(7), since: Height(6), signature });
+    let item = SystemItem::Resume(Resume { rollup: RollupId(7), since: Height(6), salt: 5, signature });
     let transaction = item.to_transaction();
     assert_eq!(transaction.rollup, RollupId::SYSTEM);
     assert_eq!(SystemItem::read(&transaction.data).unwrap(), item);

@@ -130,3 +130,45 @@ fn a_validator_that_signs_two_outcomes_of_a_domain_is_evidence() {
         assert_eq!(evidence.proves(&Bls::verifier(), &world.epoch), Some(Fault::DoubleOutcome));
     });
 }
+
+/// It may be late: a quorum has attested what it has not computed yet.
+#[test]
+fn an_executor_that_computes_something_else_later_stops_its_domain_as_well() {
+    run(46, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..VALIDATORS {
+            world.start(index).await;
+        }
+        world.settle(1..=5).await;
+        for index in 1..VALIDATORS {
+            world.execute(index, &[5], "a").await;
+        }
+        let served = world.executed_and_attested(0, 5).await;
+        assert_eq!(served.root, executed("a"), "it serves what a quorum attests, whatever its executor does");
+        world.execute(0, &[5], "other").await;
+        let node = world.nodes.get_mut(&0).unwrap();
+        let ended = (&mut node.domain_handle).await.unwrap();
+        assert!(matches!(ended, Err(Stopped::Diverged { domain: DOMAIN, .. })), "{ended:?}");
+    });
+}
+
+/// A height whose signers are gone must not keep later ones from being ordered.
+#[test]
+fn a_height_that_nobody_attests_holds_up_no_later_one() {
+    run(47, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..VALIDATORS {
+            world.start(index).await;
+        }
+        world.settle(1..=9).await;
+        world.execute(0, &[3], "a").await;
+        world.execute(1, &[3], "a").await;
+        for index in 0..VALIDATORS {
+            world.execute(index, &[7], "a").await;
+        }
+        for index in 0..VALIDATORS {
+            assert_eq!(world.executed_and_attested(index, 7).await.height, Height(7));
+            assert!(world.nodes[&index].domain.get(Height(3)).await.is_none());
+        }
+    });
+}
