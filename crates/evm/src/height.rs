@@ -68,7 +68,7 @@ pub(crate) struct Made {
 /// Where a rollup is between two rounds.
 enum Place<'a> {
     Ahead(&'a mut Chain),
-    UnderWay(PausedBlock<'a>),
+    UnderWay(Box<PausedBlock<'a>>),
 }
 
 /// A rollup between two rounds.
@@ -201,7 +201,7 @@ impl<'a, 'g> UnderWay<'a, 'g> {
     fn pause(mut self) -> Paused<'a> {
         let rollup = |(id, builder): (RollupId, crate::BlockBuilder<'a>)| Rollup {
             id,
-            place: Place::UnderWay(builder.pause()),
+            place: Place::UnderWay(Box::new(builder.pause())),
             skipped: self.skipped.remove(&id).unwrap_or_default(),
         };
         (self.builders.into_iter().map(rollup).collect(), self.bundles, self.burnt)

@@ -31,3 +31,23 @@ pub(crate) fn executor(lanes: &[Lane]) -> &'static dyn Executor {
     let items: usize = lanes.iter().map(|lane| lane.items().len()).sum();
     if items < ITEMS_MIN { &InTurn } else { &Threads }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Threads;
+    use chorale_evm::{Executor, Part};
+    use std::sync::Barrier;
+
+    #[test]
+    fn all_parts_run_at_the_same_time() {
+        let (barrier, mut done) = (Barrier::new(3), [0u8; 3]);
+        let wait = |done: &'_ mut u8| {
+            // Nobody comes through who is alone.
+            barrier.wait();
+            *done += 1;
+        };
+        Threads.run(done.iter_mut().map(|done| Box::new(|| wait(done)) as Part<'_>).collect());
+        assert_eq!(done, [1; 3]);
+        Threads.run(Vec::new());
+    }
+}
