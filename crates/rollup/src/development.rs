@@ -5,11 +5,11 @@ use alloy_primitives::{Address, B256, U256, address};
 use chorale_evm::{GenesisError, RollupGenesis};
 
 /// A genesis for development: the ten accounts of the well-known mnemonic "test test test test test test test test test
-/// test test junk" with 10,000 ether each, blocks of 30 million gas.
+/// test test junk" with 10,000 ether each, blocks of 120 million gas: a second of 3,000 payments fits.
 #[must_use]
 pub fn development_genesis(chain_id: u64) -> alloy_genesis::Genesis {
     let mut genesis = alloy_genesis::Genesis {
-        gas_limit: 30_000_000,
+        gas_limit: 120_000_000,
         base_fee_per_gas: Some(1_000_000_000),
         coinbase: FEE_RECIPIENT,
         ..alloy_genesis::Genesis::default()
