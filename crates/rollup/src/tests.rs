@@ -6,4 +6,5 @@ mod cors;
 mod debug;
 mod filters;
 mod network;
+mod proofs;
 mod wallets;
