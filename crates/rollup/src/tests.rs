@@ -1,6 +1,7 @@
 //! The interface as those who ask see it, on blocks that are made here.
 
 mod attested;
+mod building;
 mod calls;
 mod cors;
 mod debug;
