@@ -204,7 +204,7 @@ fn apply(builders: &mut Builders<'_>, legs: Vec<SignedLeg>, staged: Vec<Staged>)
 }
 
 type Failed = (u8, AbortReason);
-type SignedLeg = (RollupId, SignedTransaction);
+pub(crate) type SignedLeg = (RollupId, SignedTransaction);
 
 /// The legs as transactions, if all of them are bound to each other, and by what.
 fn bound(
@@ -244,7 +244,7 @@ fn claimed(legs: &[RawLeg<'_>]) -> Result<Digest, Failed> {
 
 /// The most gas that the legs may use together on each of their rollups: their own, and where they can call others, that of
 /// all which come before the last leg for it.
-fn limits(legs: &[SignedLeg], can_call: bool) -> BTreeMap<RollupId, u64> {
+pub(crate) fn limits(legs: &[SignedLeg], can_call: bool) -> BTreeMap<RollupId, u64> {
     let mut limits: BTreeMap<RollupId, u64> = legs.iter().map(|(rollup, _)| (*rollup, 0)).collect();
     for (position, (own, leg)) in legs.iter().enumerate() {
         let later = &legs[position + 1..];
@@ -258,7 +258,7 @@ fn limits(legs: &[SignedLeg], can_call: bool) -> BTreeMap<RollupId, u64> {
 }
 
 /// Whether a block that has nothing else could have them.
-fn fits(limits: &BTreeMap<RollupId, u64>, block_gas: impl Fn(RollupId) -> u64) -> Result<(), AbortReason> {
+pub(crate) fn fits(limits: &BTreeMap<RollupId, u64>, block_gas: impl Fn(RollupId) -> u64) -> Result<(), AbortReason> {
     for (&rollup, &limit) in limits {
         let block = block_gas(rollup);
         if limit > block {
@@ -269,8 +269,8 @@ fn fits(limits: &BTreeMap<RollupId, u64>, block_gas: impl Fn(RollupId) -> u64) -
 }
 
 /// What a leg came to, not yet applied.
-struct Staged {
-    result: ExecutionResult,
+pub(crate) struct Staged {
+    pub(crate) result: ExecutionResult,
     changes: EvmState,
     /// What it did to other rollups.
     elsewhere: Vec<RemoteEffects>,
@@ -323,7 +323,7 @@ fn run<'a>(legs: &[SignedLeg], ground: impl Fn(RollupId) -> Ground<'a>) -> Resul
 }
 
 /// Runs a leg, so that the next one sees it. It can call the rollups for which there are later ones.
-fn step(
+pub(crate) fn step(
     overlays: &mut BTreeMap<RollupId, Ground<'_>>,
     rollup: RollupId,
     leg: &SignedTransaction,

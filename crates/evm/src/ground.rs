@@ -19,7 +19,7 @@ use revm::{
 use std::convert::Infallible;
 
 /// What a call or a leg of a bundle stands on. Calls change nothing of it: each finds it as the first one did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ground<'a> {
     state: CacheDB<&'a State>,
     configuration: CfgEnv,
@@ -85,6 +85,12 @@ impl<'a> Ground<'a> {
         block.basefee = chain.next_base_fee();
         let (configuration, calls) = (chain.rules().configuration(), chain.rules().precompiles().calls());
         Self { state: CacheDB::new(chain.state()), configuration, block, keeps_base_fee: true, calls }
+    }
+
+    /// The same for transactions before which others are to come that are in no block yet.
+    pub(crate) fn with_any_nonce(mut self) -> Self {
+        self.configuration.disable_nonce_check = true;
+        self
     }
 
     /// Executes a leg with all of Ethereum's checks, and gives what it did to other rollups as well. What comes after it,
@@ -299,25 +305,32 @@ impl<'a> Ground<'a> {
     /// the call.
     pub fn estimate_gas(&mut self, call: &Call) -> Result<Result<u64, Called>, InvalidTransaction> {
         let mut with = |gas_limit| self.call(&Call { gas_limit, ..call.clone() });
-        let mut least = match with(call.gas_limit)? {
-            Called::Success { gas_used, .. } => gas_used.saturating_sub(1),
+        let gas_used = match with(call.gas_limit)? {
+            Called::Success { gas_used, .. } => gas_used,
             failed => return Ok(Err(failed)),
         };
-        let mut most = call.gas_limit;
-        // What it uses is enough for most calls, and a little more for nearly all: that saves the search.
-        for likely in [least + 1, least.saturating_add(least / 63).saturating_add(2_300)] {
-            if likely < most && matches!(with(likely), Ok(Called::Success { .. })) {
-                most = likely;
-            }
-        }
-        while most - least > (most / 64).clamp(1, 200) {
-            let middle = least + (most - least) / 2;
-            match with(middle) {
-                Ok(Called::Success { .. }) => most = middle,
-                // Too little gas even to begin counts as too little.
-                Ok(_) | Err(_) => least = middle,
-            }
-        }
-        Ok(Ok(most))
+        // Too little gas even to begin counts as too little.
+        let succeeds = |gas_limit| matches!(with(gas_limit), Ok(Called::Success { .. }));
+        Ok(Ok(least_gas(gas_used, call.gas_limit, succeeds)))
     }
+}
+
+/// The least gas limit, to a sixty-fourth or 200, with which something succeeds that uses `gas_used` of `limit`.
+pub(crate) fn least_gas(gas_used: u64, limit: u64, mut succeeds: impl FnMut(u64) -> bool) -> u64 {
+    let (mut least, mut most) = (gas_used.saturating_sub(1), limit);
+    // What it uses is enough for most calls, and a little more for nearly all: that saves the search.
+    for likely in [least + 1, least.saturating_add(least / 63).saturating_add(2_300)] {
+        if likely < most && succeeds(likely) {
+            most = likely;
+        }
+    }
+    while most - least > (most / 64).clamp(1, 200) {
+        let middle = least + (most - least) / 2;
+        if succeeds(middle) {
+            most = middle;
+        } else {
+            least = middle;
+        }
+    }
+    most
 }

@@ -16,6 +16,11 @@ use std::{collections::BTreeMap, ops::Deref};
 pub struct SignedTransaction(Recovered<TxEnvelope>);
 
 impl SignedTransaction {
+    /// One that nobody has signed yet, to see what would come of it. It never leaves this crate.
+    pub(crate) const fn not_yet(transaction: TxEnvelope, sender: Address) -> Self {
+        Self(Recovered::new_unchecked(transaction, sender))
+    }
+
     /// As the Ethereum libraries have it.
     #[must_use]
     pub const fn recovered(&self) -> &Recovered<TxEnvelope> {

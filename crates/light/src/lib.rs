@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! genesis -> validators of epoch 0 -> attested closing outcome -> validators of epoch 1 -> ...
-//!                                  -> attested execution of a height -> bundle with its effect, block of a rollup
+//!                                  -> attested execution of a height -> bundle with its effect and legs, block of a rollup
 //!                                  -> attested outcome of a height -> lane, absence, registry, transaction, bundle
 //! ```
 //!
@@ -19,14 +19,17 @@ mod attested;
 mod execution;
 mod follower;
 mod handover;
+mod legs;
 mod proof_file;
 #[cfg(test)]
 mod tests;
+mod trie;
 
 pub use attested::{Attested, Executed};
 pub use execution::{ExecutionClaim, ExecutionProofError, ProvenExecution};
 pub use follower::{FollowError, LaneFollower};
 pub use handover::{HandOver, Light, LightError};
+pub use legs::{EncodedBlock, HEADER_BYTES_MAX, LegBlock, LegPlace, LegTerms, LegsProof, NODE_BYTES_MAX, ProvenLeg};
 pub use proof_file::{
     Claim, ExecutionProof, LaneClaim, OrderProof, Proof, ProofFile, ProofFileError, Proven, Verified,
 };

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests fail by panicking")]
 
 mod following;
+mod legs;
 mod proof_files;
 mod trust;
 

@@ -3,6 +3,7 @@
 use crate::{
     admission::{submit_to_some, told},
     answers,
+    building::{AskedBundle, BuiltBundle},
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
     record::{BundleRecord, Fate},
     server::Server,
@@ -177,6 +178,10 @@ pub(crate) trait Bundles {
     #[method(name = "simulateBundle")]
     async fn simulate_bundle(&self, bundle: SentBundle) -> RpcResult<Simulated>;
 
+    /// Completes the legs of a bundle with nonces, gas, fees and the binding, so that they need nothing but signatures.
+    #[method(name = "buildBundle")]
+    async fn build_bundle(&self, bundle: AskedBundle) -> RpcResult<BuiltBundle>;
+
     /// Where a bundle is.
     #[method(name = "bundleStatus")]
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus>;
@@ -216,7 +221,7 @@ impl BundlesServer for Server {
     }
 
     async fn simulate_bundle(&self, sent: SentBundle) -> RpcResult<Simulated> {
-        check_count(&sent)?;
+        check_count(sent.legs.len())?;
         let chains: BTreeMap<RollupId, _> = {
             let published = self.read();
             published.rollups.iter().map(|(rollup, blocks)| (*rollup, Arc::clone(blocks.latest()))).collect()
@@ -240,6 +245,10 @@ impl BundlesServer for Server {
                 }
             })
             .await
+    }
+
+    async fn build_bundle(&self, asked: AskedBundle) -> RpcResult<BuiltBundle> {
+        self.built(asked).await
     }
 
     async fn bundle_status(&self, id: String) -> RpcResult<BundleStatus> {
@@ -321,7 +330,7 @@ impl Server {
     /// A bundle that has a chance, and the request that submits it.
     fn checked(&self, sent: &SentBundle) -> RpcResult<(BundleId, BundleRequest)> {
         let invalid = |message: String| refused(INVALID_PARAMETERS, message);
-        check_count(sent)?;
+        check_count(sent.legs.len())?;
         let terms = self.terms(sent);
         let mut known = Vec::new();
         let mut markers = Vec::new();
@@ -361,9 +370,9 @@ impl Server {
 }
 
 /// Before anything is computed.
-fn check_count(sent: &SentBundle) -> RpcResult<()> {
-    if !(1..=BUNDLE_LEGS_MAX).contains(&sent.legs.len()) {
-        let message = format!("legs: a bundle has 1 to {BUNDLE_LEGS_MAX}, not {}", sent.legs.len());
+pub(crate) fn check_count(legs: usize) -> RpcResult<()> {
+    if !(1..=BUNDLE_LEGS_MAX).contains(&legs) {
+        let message = format!("legs: a bundle has 1 to {BUNDLE_LEGS_MAX}, not {legs}");
         return Err(refused(INVALID_PARAMETERS, message));
     }
     Ok(())

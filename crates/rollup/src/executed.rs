@@ -3,21 +3,28 @@
 use crate::{
     errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
     lookup::unreadable,
+    record::{BundleRecord, Fate},
     server::Server,
 };
+use alloy_eips::eip2718::Encodable2718 as _;
 use chorale_api::{ChoraleApiClient as _, EXECUTED_MAX, ExecutionProofsApiServer, ExecutorApiServer, HexBytes};
-use chorale_light::{ExecutionClaim, ExecutionProof, HandOver, Light, Proof, ProofFile};
+use chorale_evm::Block;
+use chorale_light::{
+    EncodedBlock, ExecutionClaim, ExecutionProof, HandOver, LegPlace, LegsProof, Light, Proof, ProofFile,
+};
 use chorale_types::{
-    Attestation, BundleId, Epoch, ExecutedHeight, Height,
+    Attestation, BundleId, Epoch, ExecutedHeight, Height, RollupId,
     codec::{Encode as _, EncodeSize as _, List, decode},
 };
 use jsonrpsee::core::{RpcResult, async_trait};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long a validator may wait for something to attest.
 const WAIT_MS_MAX: u64 = 10_000;
 /// Bytes of the hand-overs that are put into one proof file at most.
 const HAND_OVERS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a proof of legs at most, so that with the hand-overs it fits into an answer.
+const LEGS_BYTES_MAX: usize = 7 * 1024 * 1024;
 
 #[async_trait]
 impl ExecutorApiServer for Server {
@@ -43,7 +50,8 @@ impl ExecutionProofsApiServer for Server {
         let record =
             record.ok_or_else(|| refused(NOT_FOUND, format!("bundle {id} is not executed here; see its status")))?;
         let executed = self.executed_at(record.height).await?;
-        let claim = executed.prove_bundle(id).map(ExecutionClaim::Bundle);
+        let legs = self.prove_legs(&executed, id, record).await?;
+        let claim = legs.map(ExecutionClaim::Legs).or_else(|| executed.prove_bundle(id).map(ExecutionClaim::Bundle));
         let claim = claim.ok_or_else(|| refused(NOT_FOUND, format!("bundle {id} is not among those of its height")))?;
         self.prove(executed, claim, from_epoch.unwrap_or_default()).await
     }
@@ -65,6 +73,34 @@ impl Server {
         let store = Arc::clone(&self.store);
         let found = self.reads.run(move || store.executed(height)).await?.map_err(|error| unreadable(&error))?;
         found.ok_or_else(|| refused(NOT_FOUND, format!("what height {height} became is not kept any more")))
+    }
+
+    /// The legs of a bundle with what came of them; none if it had no effect, its blocks are not kept any more, or they are
+    /// more than an answer holds.
+    async fn prove_legs(
+        &self,
+        executed: &ExecutedHeight,
+        id: BundleId,
+        BundleRecord { fate, terms, legs, .. }: BundleRecord,
+    ) -> RpcResult<Option<LegsProof>> {
+        if fate != Fate::Committed {
+            return Ok(None);
+        }
+        // All legs of a rollup are in one block: the one that it made at this height.
+        let (mut blocks, mut places) = (BTreeMap::new(), Vec::new());
+        for (rollup, hash) in legs {
+            let Some((block, index)) = self.transaction_of(rollup, hash).await? else { return Ok(None) };
+            let Ok(index) = u32::try_from(index) else { return Ok(None) };
+            blocks.insert(rollup, block);
+            places.push(LegPlace { rollup, index });
+        }
+        let executed = executed.clone();
+        let prove = move || {
+            let blocks: BTreeMap<RollupId, EncodedBlock> =
+                blocks.into_iter().map(|(rollup, block)| (rollup, encoded(&block))).collect();
+            LegsProof::new(&executed, id, terms, &blocks, places)
+        };
+        Ok(self.heavy.run(prove).await?.filter(|proof| proof.encode_size() <= LEGS_BYTES_MAX))
     }
 
     async fn prove(&self, executed: ExecutedHeight, claim: ExecutionClaim, from_epoch: u64) -> RpcResult<HexBytes> {
@@ -133,5 +169,14 @@ impl Server {
             }
         }
         Err(refused(SERVER_ERROR, format!("no node of the sequencer gives the hand-over of epoch {epoch}: ask again")))
+    }
+}
+
+/// A block as its roots commit to it.
+pub(crate) fn encoded(block: &Block) -> EncodedBlock {
+    EncodedBlock {
+        header: alloy_rlp::encode(block.header.inner()),
+        transactions: block.transactions.iter().map(|signed| signed.inner().encoded_2718()).collect(),
+        receipts: block.receipts.iter().map(|receipt| receipt.encoded_2718()).collect(),
     }
 }

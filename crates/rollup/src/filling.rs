@@ -28,14 +28,7 @@ impl Server {
             request.nonce = Some(request.nonce.unwrap_or_else(next_nonce));
             u128::from(chain.next_base_fee())
         };
-        if request.gas_price.is_none() {
-            let tip = request.max_priority_fee_per_gas.unwrap_or(TIP);
-            let fee = request.max_fee_per_gas.unwrap_or_else(|| tip.saturating_add(2 * base_fee));
-            if fee < tip {
-                return Err(wrong(format!("maxFeePerGas ({fee}) < maxPriorityFeePerGas ({tip})")));
-            }
-            (request.max_fee_per_gas, request.max_priority_fee_per_gas) = (Some(fee), Some(tip));
-        }
+        fill_fees(&mut request, base_fee)?;
         request.chain_id = Some(self.rollup.0);
         request.value = Some(request.value.unwrap_or(U256::ZERO));
         if request.to.is_none_or(|to| to == TxKind::Create) {
@@ -52,6 +45,19 @@ impl Server {
         let envelope = unsigned(typed).ok_or_else(|| wrong("blob transactions (type 3) are not taken".to_owned()))?;
         Ok(FillTransaction { raw: Bytes::from(envelope.encoded_2718()), tx: envelope })
     }
+}
+
+/// Adds fees where no price is given. Wei for a unit of gas: whatever the next blocks cost, as it is taken or left at once.
+pub(crate) fn fill_fees(request: &mut TransactionRequest, base_fee: u128) -> RpcResult<()> {
+    if request.gas_price.is_none() {
+        let tip = request.max_priority_fee_per_gas.unwrap_or(TIP);
+        let fee = request.max_fee_per_gas.unwrap_or_else(|| tip.saturating_add(2 * base_fee));
+        if fee < tip {
+            return Err(refused(INVALID_PARAMETERS, format!("maxFeePerGas ({fee}) < maxPriorityFeePerGas ({tip})")));
+        }
+        (request.max_fee_per_gas, request.max_priority_fee_per_gas) = (Some(fee), Some(tip));
+    }
+    Ok(())
 }
 
 fn unsigned(typed: EthereumTypedTransaction<TxEip4844Variant>) -> Option<TxEnvelope> {

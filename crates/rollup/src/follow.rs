@@ -17,7 +17,7 @@ use crate::{
 use chorale_client::{FollowFailed, Followed, FollowedSecond, Follower};
 use chorale_evm::{BlockTimes, Content, DerivedHeight, Domain, Effect, OutOfOrder};
 use chorale_light::Attested;
-use chorale_types::Lane;
+use chorale_types::{Lane, OrderedBundle};
 use std::{sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
@@ -67,6 +67,10 @@ impl Span {
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
         self.heights.iter().flat_map(|followed| &followed.lanes)
+    }
+
+    fn bundles(&self) -> impl Iterator<Item = &OrderedBundle> {
+        self.heights.iter().flat_map(|followed| &followed.bundles)
     }
 
     fn derive(&self, domain: &mut Domain) -> Result<DerivedHeight, OutOfOrder> {
@@ -145,7 +149,7 @@ fn execute_all(
     while let Some(span) = spans.blocking_recv() {
         let derived = span.derive(&mut domain)?;
         report(&derived);
-        if executed.blocking_send(Executed::new(&domain, derived, span.lanes())).is_err() {
+        if executed.blocking_send(Executed::new(&domain, derived, span.lanes(), span.bundles())).is_err() {
             // The writer says why.
             return Ok(());
         }

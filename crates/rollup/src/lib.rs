@@ -32,6 +32,7 @@ mod admission;
 mod answers;
 mod attested;
 mod blocks;
+mod building;
 mod bundles;
 mod calls;
 mod config;

@@ -2,7 +2,10 @@
 
 use alloy_primitives::{TxHash, keccak256};
 use chorale_evm::{Chain, DerivedHeight, Domain, Effect};
-use chorale_types::{BundleId, ExecutedBundle, ExecutedHeight, Height, Lane, RollupId, codec::List};
+use chorale_light::LegTerms;
+use chorale_types::{
+    Atomicity, BundleId, ExecutedBundle, ExecutedHeight, Height, Lane, OrderedBundle, RollupId, codec::List,
+};
 use std::collections::BTreeMap;
 
 /// A height that was executed.
@@ -22,6 +25,8 @@ pub(crate) struct Executed {
 pub(crate) struct BundleRecord {
     pub(crate) height: Height,
     pub(crate) fate: Fate,
+    /// What its id commits to besides the legs.
+    pub(crate) terms: LegTerms,
     /// Its legs: rollup, and hash of the transaction.
     pub(crate) legs: Vec<(RollupId, TxHash)>,
 }
@@ -56,13 +61,20 @@ impl From<&Effect> for Fate {
 }
 
 impl Executed {
-    /// What a domain made of lanes a moment ago.
-    pub(crate) fn new<'a>(domain: &Domain, derived: DerivedHeight, lanes: impl IntoIterator<Item = &'a Lane>) -> Self {
+    /// What a domain made a moment ago of lanes, with the bundles that have legs in them.
+    pub(crate) fn new<'a>(
+        domain: &Domain,
+        derived: DerivedHeight,
+        lanes: impl IntoIterator<Item = &'a Lane>,
+        ordered: impl IntoIterator<Item = &'a OrderedBundle>,
+    ) -> Self {
         let (height, mut legs) = (derived.outcome.height, legs_by_bundle(lanes));
+        let terms: BTreeMap<BundleId, LegTerms> = ordered.into_iter().filter_map(terms_of).collect();
         let chain = |rollup: &RollupId| Some((*rollup, domain.chain(*rollup)?.clone()));
         let bundles = derived.bundles.iter().map(|bundle| {
             let legs = legs.remove(&bundle.id).unwrap_or_default();
-            (bundle.id, BundleRecord { height, fate: Fate::from(&bundle.effect), legs })
+            let terms = *terms.get(&bundle.id).expect("nothing executes as a whole without terms");
+            (bundle.id, BundleRecord { height, fate: Fate::from(&bundle.effect), terms, legs })
         });
         let (chains, bundles) = (derived.blocks.keys().filter_map(chain).collect(), bundles.collect());
         Self { chains, bundles, attested: executed_height(&derived), derived }
@@ -70,6 +82,14 @@ impl Executed {
 
     pub(crate) const fn height(&self) -> Height {
         self.derived.outcome.height
+    }
+}
+
+fn terms_of(bundle: &OrderedBundle) -> Option<(BundleId, LegTerms)> {
+    let OrderedBundle { id, atomicity, expiry, salt, .. } = *bundle;
+    match atomicity {
+        Atomicity::Inclusion => None,
+        Atomicity::Execution(execution) => Some((id, LegTerms { execution, expiry, salt })),
     }
 }
 

@@ -35,7 +35,7 @@ use std::{
 };
 
 /// The one format there is. What an older program wrote with another one is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The file in the data folder.
 const FILE: &str = "rollups.redb";
 /// Memory for pages that were read or written; the operating system keeps more.

@@ -2,7 +2,7 @@
 
 use crate::exit::DOES_NOT_HOLD;
 use anyhow::{Context, Result, ensure};
-use chorale_light::{Light, ProofFile, Proven, ProvenExecution, Verified};
+use chorale_light::{Light, ProofFile, Proven, ProvenExecution, ProvenLeg, Verified};
 use chorale_types::{BundleEffect, Digest, Epoch, Genesis, Height, RollupHead};
 use clap::Args;
 use serde_json::{Value, json};
@@ -63,6 +63,9 @@ fn check(genesis: &Genesis, file: &Path, as_json: bool) -> Result<Value> {
             let Told { words, mut result, height, epoch, root } = told(verified);
             if !as_json {
                 println!("proven: {words}");
+                for line in legs_of(verified).iter().enumerate().map(leg_words) {
+                    println!("  {line}");
+                }
                 println!("  chain      {} ({})", genesis.chain(), genesis.name());
                 println!("  height     {height}, epoch {epoch}");
                 println!("  outcome    {root}");
@@ -108,9 +111,27 @@ fn told(verified: &Verified) -> Told {
     }
 }
 
+/// What is proven of the legs of a bundle.
+fn legs_of(verified: &Verified) -> &[ProvenLeg] {
+    match verified {
+        Verified::Execution(ProvenExecution::Bundle { legs, .. }, _) => legs,
+        _ => &[],
+    }
+}
+
+fn leg_words((position, leg): (usize, &ProvenLeg)) -> String {
+    let ProvenLeg { rollup, block, transaction, gas_used, logs } = leg;
+    format!("leg {position:<6} 0x{transaction} in block {block} of rollup {rollup}, {gas_used} gas, {logs} logs")
+}
+
+fn leg_json(ProvenLeg { rollup, block, transaction, gas_used, logs }: &ProvenLeg) -> Value {
+    let hash = format!("0x{transaction}");
+    json!({ "rollup": rollup.0, "blockNumber": block, "transactionHash": hash, "gasUsed": gas_used, "logs": logs })
+}
+
 fn executed_words(proven: &ProvenExecution) -> (String, Value) {
     match proven {
-        ProvenExecution::Bundle { id, domain, effect } => {
+        ProvenExecution::Bundle { id, domain, effect, legs } => {
             let (words, mut result) = match effect {
                 BundleEffect::Committed => {
                     ("took effect with all its legs".to_owned(), json!({ "effect": "committed" }))
@@ -129,6 +150,10 @@ fn executed_words(proven: &ProvenExecution) -> (String, Value) {
             result["claim"] = json!("bundleEffect");
             result["id"] = json!(id.to_string());
             result["domain"] = json!(domain.0);
+            if *effect == BundleEffect::Committed {
+                // Empty: the file proves the effect alone.
+                result["legs"] = legs.iter().map(leg_json).collect();
+            }
             (format!("bundle {id} of domain {domain} {words}"), result)
         }
         ProvenExecution::Head(RollupHead { rollup, number, block, state }) => {

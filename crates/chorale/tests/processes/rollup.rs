@@ -238,6 +238,22 @@ fn bundles(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.trim().strip_prefix("bundle ")).collect()
 }
 
+/// That what is proven of legs is what their receipts say.
+fn assert_legs(proven: &Value, receipts: &Value) {
+    let number = |value: &Value| u64::from_str_radix(&value.as_str().unwrap()[2..], 16).unwrap();
+    let expected = receipts.as_array().unwrap().iter().map(|leg| {
+        let receipt = &leg["receipt"];
+        serde_json::json!({
+            "rollup": leg["rollup"],
+            "blockNumber": number(&receipt["blockNumber"]),
+            "transactionHash": leg["transactionHash"],
+            "gasUsed": number(&receipt["gasUsed"]),
+            "logs": receipt["logs"].as_array().unwrap().len(),
+        })
+    });
+    assert_eq!(proven.as_array().unwrap(), &expected.collect::<Vec<_>>());
+}
+
 /// That `chorale verify` finds in every proof, from the genesis alone, what the rollups' node said.
 fn verify_effects(network: &Path, proofs: &Path, receipts: &[Value]) {
     let verify = |genesis: &Path, proof: &Path| {
@@ -252,6 +268,9 @@ fn verify_effects(network: &Path, proofs: &Path, receipts: &[Value]) {
         let receipt = receipts.iter().find(same).unwrap();
         assert_eq!(receipt["state"], if effect == "committed" { "executed" } else { "aborted" }, "{proven}");
         assert_eq!(proven["leg"], receipt["leg"], "{proven}");
+        if effect == "committed" {
+            assert_legs(&proven["legs"], &receipt["legs"]);
+        }
         effects.push(effect);
         // Under another genesis it proves nothing.
         let text = std::fs::read_to_string(network.join("genesis.toml")).unwrap();

@@ -193,7 +193,12 @@ fn executed() -> ExecutedHeight {
 }
 
 fn executed_file(claim: ExecutionClaim, signers: &[u16]) -> ProofFile {
-    let (served, outcome) = (serve(chain(), &history()), executed().outcome);
+    file_of(executed().outcome, claim, signers)
+}
+
+/// A claim about what was executed in epoch 1.
+pub(super) fn file_of(outcome: ExecutionOutcome, claim: ExecutionClaim, signers: &[u16]) -> ProofFile {
+    let served = serve(chain(), &history());
     let attestation = attest_as(chain(), Epoch(1), outcome.statement(), signers);
     let proof = Proof::Execution(ExecutionProof { outcome, attestation, claim });
     ProofFile { hand_overs: List::new(vec![hand_over(&served, 0)]).unwrap(), proof }
@@ -205,7 +210,11 @@ fn executed_files() -> Vec<(&'static str, ProofFile, ProvenExecution)> {
     let bundle = ExecutionClaim::Bundle(executed.prove_bundle(id).unwrap());
     let head = ExecutionClaim::Head(executed.prove_head(RollupId(3)).unwrap());
     vec![
-        ("executed-bundle", executed_file(bundle, &[0, 1, 2]), ProvenExecution::Bundle { id, domain: DOMAIN, effect }),
+        (
+            "executed-bundle",
+            executed_file(bundle, &[0, 1, 2]),
+            ProvenExecution::Bundle { id, domain: DOMAIN, effect, legs: Vec::new() },
+        ),
         ("rollup-head", executed_file(head, &[0, 1, 2]), ProvenExecution::Head(executed.heads[2])),
     ]
 }

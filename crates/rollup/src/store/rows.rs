@@ -10,7 +10,8 @@ use alloy_eips::{eip2718::Encodable2718 as _, eip7685::Requests};
 use alloy_primitives::{Address, B256, Bytes, Keccak256, Log, U256};
 use alloy_rlp::{BufMut, Decodable, Encodable, encode_list};
 use chorale_evm::{Account, Block, SignedTransaction, recovered_before};
-use chorale_types::{ChainId, DomainId, Height, RollupId};
+use chorale_light::LegTerms;
+use chorale_types::{AccountId, ChainId, DomainId, Execution, Height, RollupId};
 
 /// The first byte of every row with a seal.
 const VERSION: u8 = 1;
@@ -255,7 +256,17 @@ pub(super) fn bundle(record: &BundleRecord) -> Vec<u8> {
         Fate::Unplaced { rollup } => list(&[&2u8, &rollup.0]),
     };
     let leg = |(rollup, hash): &(RollupId, B256)| list(&[&rollup.0, hash]);
-    list(&[&record.height.0, &Raw(fate), &list_of(record.legs.iter().map(leg))])
+    let LegTerms { execution: Execution { domain, payer, max_fee, attempt }, expiry, salt } = &record.terms;
+    let terms = list(&[&domain.0, &Address::new(payer.0), max_fee, attempt, &expiry.0, salt]);
+    list(&[&record.height.0, &Raw(fate), &Raw(terms), &list_of(record.legs.iter().map(leg))])
+}
+
+fn read_terms(mut fields: Fields<'_>) -> Result<LegTerms, BadRow> {
+    let (domain, payer) = (DomainId(fields.next()?), AccountId(fields.next::<Address>()?.into_array()));
+    let execution = Execution { domain, payer, max_fee: fields.next()?, attempt: fields.next()? };
+    let terms = LegTerms { execution, expiry: Height(fields.next()?), salt: fields.next()? };
+    fields.end()?;
+    Ok(terms)
 }
 
 pub(super) fn read_bundle(payload: &[u8]) -> Result<BundleRecord, BadRow> {
@@ -273,12 +284,13 @@ pub(super) fn read_bundle(payload: &[u8]) -> Result<BundleRecord, BadRow> {
         other => return Err(wrong(format!("what became of it is {other}"))),
     };
     fate.end()?;
+    let terms = read_terms(fields.list()?)?;
     let legs = fields.list()?.each(|fields| {
         let mut fields = fields.list()?;
         Ok((RollupId(fields.next()?), fields.next()?))
     })?;
     fields.end()?;
-    Ok(BundleRecord { height, fate: read, legs })
+    Ok(BundleRecord { height, fate: read, terms, legs })
 }
 
 /// How a block changed the state, to take it back.

@@ -39,8 +39,8 @@ impl Steady {
         assert_eq!(there.outcome, derived.outcome);
         assert_eq!(there.bundles, derived.bundles);
         assert_eq!(there.burnt, derived.burnt);
-        self.take(Executed::new(&self.domain, derived, &ordered.lanes));
-        Executed::new(other, there, &ordered.lanes)
+        self.take(Executed::new(&self.domain, derived, &ordered.lanes, &ordered.bundles));
+        Executed::new(other, there, &ordered.lanes, &ordered.bundles)
     }
 
     fn take(&mut self, executed: Executed) {
@@ -168,7 +168,8 @@ fn a_domain_by_the_second_goes_on_after_every_second_as_one_that_never_stops() {
             let derived = going.derive_second(&contents, &closing, &Known::default(), &InTurn).unwrap();
             assert_eq!((&derived.outcome, &derived.bundles), (&expected.outcome, &expected.bundles));
             let lanes = open_second.iter().flat_map(|it| &it.lanes);
-            store.write(&[Executed::new(&going, derived, lanes)]).unwrap();
+            let bundles = open_second.iter().flat_map(|it| &it.bundles);
+            store.write(&[Executed::new(&going, derived, lanes, bundles)]).unwrap();
             let restored = store.restore(&genesis).unwrap().domain;
             assert_eq!((restored.height(), restored.heads()), (closing.height, steady.heads()));
             assert_eq!(restored.complete().next(), closing.height);

@@ -15,10 +15,10 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, he
 use chorale_client::Nodes;
 use chorale_evm::{BoundLeg, Content, Domain, DomainRules, Effect, Marker, RollupGenesis, Terms, binding, recover};
 use chorale_types::{
-    AccountId, Atomicity, BlockId, ChainId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height, Lane,
+    AccountId, Atomicity, BlockId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height, Lane,
     LaneItem, Leg, OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId, bundle_id,
     codec::{Blob, Encode as _, List},
-    genesis::{GenesisFile, GenesisParameters, ValidatorFile},
+    genesis::{EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
     limits, tagged_hash,
 };
 use jsonrpsee::{
@@ -59,7 +59,15 @@ pub(super) struct Wallet(SecretKey);
 impl Wallet {
     /// The first one.
     pub(super) fn first() -> Self {
-        let key = hex!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+        Self::of(hex!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+    }
+
+    /// The second one.
+    pub(super) fn second() -> Self {
+        Self::of(hex!("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"))
+    }
+
+    fn of(key: [u8; 32]) -> Self {
         Self(SecretKey::from_slice(&key).unwrap())
     }
 
@@ -94,22 +102,39 @@ impl Wallet {
     }
 }
 
-/// A sequencers' chain of one validator.
-fn sequencer_genesis() -> Genesis {
-    let secret = ConsensusSecret::from_seed([1; 32]);
+/// The key of the one validator there is.
+pub(super) fn validator() -> ConsensusSecret {
+    ConsensusSecret::from_seed([1; 32])
+}
+
+/// A sequencers' chain of one validator, which attests these rollups.
+pub(super) fn sequencer_genesis(rollups: &[u64]) -> Genesis {
+    let secret = validator();
+    let rollup = |id: &u64| RollupFile {
+        id: *id,
+        name: id.to_string(),
+        has_nonces: true,
+        evm: Some(EvmFile {
+            domain: 1,
+            genesis: hex::encode([0; 32]),
+            base_fee_change_denominator: 8,
+            base_fee_elasticity: 2,
+            owner: None,
+        }),
+    };
     let validator = ValidatorFile {
         name: "one".to_owned(),
         node: hex::encode([1; 32]),
         key: hex::encode(secret.public().encode()),
         possession: hex::encode(secret.prove_possession().0),
         stake: "1".to_owned(),
-        domains: Vec::new(),
+        domains: vec![1],
     };
     let file = GenesisFile {
         name: "test".to_owned(),
         time_ms: 0,
         parameters: GenesisParameters::default(),
-        rollups: Vec::new(),
+        rollups: rollups.iter().map(rollup).collect(),
         domains: Vec::new(),
         validators: vec![validator],
         epochs: Vec::new(),
@@ -142,7 +167,8 @@ impl Network {
             }
             RollupGenesis::new(&genesis).unwrap()
         };
-        let chain = ChainId(tagged_hash("test/chain", &[]));
+        let genesis = Arc::new(sequencer_genesis(rollups));
+        let chain = genesis.chain();
         let domain = Domain::new(chain, DomainId(1), rules, rollups.iter().map(rollup));
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &domain, None).unwrap();
@@ -151,7 +177,7 @@ impl Network {
         let (level, is_level) = watch::channel(true);
         let server = Server {
             chain,
-            genesis: Arc::new(sequencer_genesis()),
+            genesis,
             rollup: RollupId(ROLLUP),
             shared: Arc::new(shared),
             nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),
@@ -194,19 +220,28 @@ impl Network {
         };
         let any = tagged_hash("test/nothing", &[]);
         let signed = sign(binding(&terms, &sign(any).iter().map(bound).collect::<Vec<_>>()));
+        self.order_legs(&terms, &signed);
+        signed.into_iter().map(|(_, data)| data).collect()
+    }
+
+    /// The next height has a bundle of these signed legs, which takes effect.
+    pub(super) fn order_legs(&mut self, terms: &Terms, signed: &[(u64, Vec<u8>)]) {
+        let Terms { domain, payer, max_fee, expiry, salt, .. } = *terms;
         let ids: Vec<TxId> = signed.iter().map(|(rollup, data)| id_of(*rollup, data).0).collect();
-        let atomicity = Atomicity::Execution(Execution { domain: terms.domain, payer, max_fee, attempt: 0 });
+        let atomicity = Atomicity::Execution(Execution { domain, payer, max_fee, attempt: 0 });
         let bundle = bundle_id(atomicity, expiry, salt, &ids);
-        let lanes = (0u8..).zip(&signed).map(|(position, (rollup, data))| {
+        let mut lanes: BTreeMap<u64, Vec<LaneItem>> = BTreeMap::new();
+        for (position, (rollup, data)) in (0u8..).zip(signed) {
             let (id, data) = id_of(*rollup, data);
             let place = Place { payload: 0, unit: 0, leg: Some(Leg { position, bundle }) };
-            Lane::new(RollupId(*rollup), vec![LaneItem { place, id, data }]).unwrap()
-        });
+            lanes.entry(*rollup).or_default().push(LaneItem { place, id, data });
+        }
+        let lane = |(rollup, items)| Lane::new(RollupId(rollup), items).unwrap();
+        let lanes: Vec<Lane> = lanes.into_iter().map(lane).collect();
         let ordered =
             signed.iter().zip(&ids).map(|((rollup, _), id)| OrderedLeg { rollup: RollupId(*rollup), id: *id });
         let legs = List::new(ordered.collect()).unwrap();
-        self.derive(&lanes.collect::<Vec<_>>(), &[OrderedBundle { id: bundle, atomicity, expiry, salt, legs }]);
-        signed.into_iter().map(|(_, data)| data).collect()
+        self.derive(&lanes, &[OrderedBundle { id: bundle, atomicity, expiry, salt, legs }]);
     }
 
     fn derive(&mut self, lanes: &[Lane], bundles: &[OrderedBundle]) {
@@ -231,7 +266,7 @@ impl Network {
         assert_eq!(derived.outcome, alone.outcome);
         assert!(derived.blocks.values().all(|made| made.skipped.is_empty()));
         assert!(derived.bundles.iter().all(|bundle| bundle.effect == Effect::Committed), "{:?}", derived.bundles);
-        let executed = Executed::new(&self.domain, derived, lanes);
+        let executed = Executed::new(&self.domain, derived, lanes, bundles);
         self.server.store.write(std::slice::from_ref(&executed)).unwrap();
         self.server.shared.publish(executed);
     }
@@ -257,7 +292,7 @@ impl Network {
     }
 }
 
-/// Takes every transaction.
+/// Takes every transaction, and every bundle.
 async fn sequencer() -> (String, mpsc::UnboundedReceiver<Vec<u8>>, ServerHandle) {
     let (sender, submitted) = mpsc::unbounded_channel();
     let mut module = RpcModule::new(());
@@ -267,6 +302,7 @@ async fn sequencer() -> (String, mpsc::UnboundedReceiver<Vec<u8>>, ServerHandle)
         "taken"
     };
     module.register_method("chorale_submitTransaction", submit).unwrap();
+    module.register_method("chorale_submitBundle", |_, (), _| "taken").unwrap();
     let server = ServerBuilder::default().build("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
     (url, submitted, server.start(module))
