@@ -12,6 +12,7 @@ mod errors;
 mod read;
 mod restore;
 mod rows;
+mod snapshot;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,9 @@ mod write;
 
 pub use errors::{Identity, StoreError};
 pub(crate) use restore::Restored;
+pub(crate) use snapshot::{BlockBytes, Exported, Importing, chain_after, digest};
+#[cfg(test)]
+pub(crate) use tests::story;
 
 use alloy_primitives::B256;
 use chorale_evm::Domain;
@@ -34,7 +38,7 @@ use std::{
 };
 
 /// The one format there is. What an older program wrote with another one is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The file in the data folder.
 const FILE: &str = "rollups.redb";
 /// Memory for pages that were read or written; the operating system keeps more.
@@ -132,7 +136,7 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Resu
     })
 }
 
-fn identity(genesis: &Domain) -> Identity {
+pub(crate) fn identity(genesis: &Domain) -> Identity {
     let rollups = genesis.chains().iter().map(|(rollup, chain)| (*rollup, chain.head().hash()));
     Identity { chain: genesis.chain_id(), domain: genesis.id(), rollups: rollups.collect() }
 }

@@ -1,6 +1,6 @@
 //! Against a node that never stops.
 
-mod story;
+pub(crate) mod story;
 
 use super::{Restored, Store, StoreError, tables};
 use crate::{
