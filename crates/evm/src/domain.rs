@@ -26,8 +26,9 @@ mod second;
 use crate::{
     BlockTimes, Chain, Derived, DomainRules, Effect, Executor, InTurn, Known, RollupGenesis, Terms,
     bundle::OrderedItem,
+    burnt::Burnt,
     chain::Standing,
-    height::{self, Burnt, Given, Made, Step},
+    height::{self, Given, Made, Step},
 };
 use chorale_types::{
     Atomicity, BundleId, ChainId, Digest, DomainId, ExecutedBundle, Execution, ExecutionOutcome, Height, Lane,
@@ -43,7 +44,7 @@ pub struct Domain {
     blocks: BlockTimes,
     chains: BTreeMap<RollupId, Chain>,
     height: Height,
-    /// Bindings of bundles that were executed, by the last height at which they could be ordered.
+    /// Bindings of bundles that were executed.
     burnt: Burnt,
 }
 
@@ -69,7 +70,8 @@ pub struct DerivedHeight {
     pub blocks: BTreeMap<RollupId, Derived>,
     /// What became of the bundles that were promised to execute as a whole, in the order in which they did.
     pub bundles: Vec<DerivedBundle>,
-    /// Bindings that no bundle can have any more, each until its height is over.
+    /// Bindings that no bundle can have any more, each until its height is over. What is attested is the
+    /// [root](crate::burnt_root) of all from earlier heights and this one that could still be ordered after it.
     pub burnt: Vec<(Height, Digest)>,
 }
 
@@ -126,7 +128,7 @@ impl Domain {
         rollups: impl IntoIterator<Item = RollupGenesis>,
     ) -> Self {
         let new = |genesis: RollupGenesis| (RollupId(genesis.rules.chain_id), Chain::new(genesis).in_domain(rules));
-        let (chains, height, burnt) = (rollups.into_iter().map(new).collect(), Height(0), BTreeMap::new());
+        let (chains, height, burnt) = (rollups.into_iter().map(new).collect(), Height(0), Burnt::default());
         Self { chain, id, blocks: rules.blocks, chains, height, burnt }
     }
 
@@ -148,11 +150,7 @@ impl Domain {
         burnt: impl IntoIterator<Item = (Height, Digest)>,
     ) -> Self {
         let chains = chains.into_iter().map(|chain| (RollupId(chain.rules().chain_id), chain)).collect();
-        let mut by_height = Burnt::new();
-        for (expiry, binding) in burnt {
-            by_height.entry(expiry).or_default().insert(binding);
-        }
-        Self { chain, id, blocks: BlockTimes::default(), chains, height, burnt: by_height }
+        Self { chain, id, blocks: BlockTimes::default(), chains, height, burnt: burnt.into_iter().collect() }
     }
 
     /// The sequencers' chain.
@@ -183,9 +181,15 @@ impl Domain {
     /// of the next one.
     #[must_use]
     pub const fn complete(&self) -> Height {
+        self.complete_at(self.height)
+    }
+
+    /// The same as it is, or was, when a height was the last one.
+    #[must_use]
+    pub const fn complete_at(&self, height: Height) -> Height {
         match self.blocks {
-            BlockTimes::Height => self.height,
-            BlockTimes::Second => Height(self.height.0.saturating_sub(1)),
+            BlockTimes::Height => height,
+            BlockTimes::Second => Height(height.0.saturating_sub(1)),
         }
     }
 
@@ -245,8 +249,7 @@ impl Domain {
         attested: &Outcome,
         (known, executor): (&Known, &dyn Executor),
     ) -> DerivedHeight {
-        let (first, last) = (contents[0].outcome, contents[contents.len() - 1].outcome);
-        self.burnt = self.burnt.split_off(&first.height);
+        let last = contents[contents.len() - 1].outcome;
         let lanes: BTreeSet<RollupId> =
             contents.iter().flat_map(|content| content.lanes.iter().map(Lane::rollup)).collect();
         let standing = Standing { last, height: attested.height, blocks: self.blocks };
@@ -260,9 +263,10 @@ impl Domain {
         };
         let blocks = blocks.into_iter().map(advance).collect();
         for (expiry, binding) in &burnt {
-            self.burnt.entry(*expiry).or_default().insert(*binding);
+            self.burnt.insert(*expiry, *binding);
         }
         let previous = std::mem::replace(&mut self.height, attested.height);
+        self.burnt.forget_until(self.complete());
         let heads = self.heads();
         let outcome = self.outcome(previous, attested.root(), &heads, &bundles);
         DerivedHeight { outcome, heads, blocks, bundles, burnt: burnt.into_iter().collect() }
@@ -280,7 +284,7 @@ impl Domain {
     }
 
     fn outcome(
-        &self,
+        &mut self,
         previous: Height,
         order: Digest,
         heads: &[RollupHead],
@@ -296,6 +300,7 @@ impl Domain {
             order,
             rollups: ExecutionOutcome::rollups_root(heads),
             bundles: ExecutionOutcome::bundles_root(&bundles),
+            burnt: self.burnt.root(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     Block, Chain, Effect, Executor, Known, Marker, NoEffect, Reason, Terms,
     block::PausedBlock,
     bundle::{self, Builders, Executed, OrderedItem},
+    burnt::Burnt,
     chain::Standing,
     domain::DerivedBundle,
     executor::run_all,
@@ -44,9 +45,6 @@ impl Step<'_> {
         }
     }
 }
-
-/// Bindings of bundles that were executed, by the last height at which they could be ordered.
-pub(crate) type Burnt = BTreeMap<Height, BTreeSet<Digest>>;
 
 /// What all parts of a height look at, and none changes.
 #[derive(Clone, Copy)]
@@ -224,7 +222,7 @@ impl<'a, 'g> UnderWay<'a, 'g> {
             Step::Bundle { id, terms, legs } => {
                 let expiry = terms.expiry;
                 let is_burnt = |binding: &Digest| {
-                    self.given.burnt.get(&expiry).is_some_and(|bindings| bindings.contains(binding))
+                    self.given.burnt.contains(expiry, binding)
                         || self.burnt_before.contains(&(expiry, *binding))
                         || self.burnt.contains(&(expiry, *binding))
                 };

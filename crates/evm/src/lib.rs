@@ -73,6 +73,7 @@
 mod binding;
 mod block;
 mod bundle;
+mod burnt;
 mod call;
 mod chain;
 mod client_genesis;
@@ -101,6 +102,7 @@ mod tests;
 pub use binding::{BoundLeg, Marker, Terms, binding};
 pub use block::{Block, BlockBuilder, Origin, Skipped};
 pub use bundle::{AbortReason, Effect, REVERT_BYTES_MAX, RawLeg, SimulatedLeg, simulate};
+pub use burnt::burnt_root;
 pub use call::{Call, Called};
 pub use chain::{Chain, Derived, NoEffect, OtherState, Reason};
 pub use chorale_types::genesis::BlockTimes;

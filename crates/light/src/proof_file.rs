@@ -1,7 +1,7 @@
 //! Proof files: a claim about the order or about executed rollups, with everything between it and the genesis.
 //!
 //! ```text
-//! "CHORALEPROOF" | version (u8 = 3) | count (u32) | hand-overs | kind (u8) | outcome | attestation | claim
+//! "CHORALEPROOF" | version (u8 = 4) | count (u32) | hand-overs | kind (u8) | outcome | attestation | claim
 //! ```
 //!
 //! Kind 0 is about the order, kind 1 about what executed rollups became.
@@ -16,7 +16,7 @@ use chorale_types::{
 };
 
 const MAGIC: [u8; 12] = *b"CHORALEPROOF";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Hand-overs of one file. A verifier that has followed further starts from where it is.
 const HAND_OVERS_MAX: usize = 4096;
 

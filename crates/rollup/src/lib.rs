@@ -58,6 +58,7 @@ mod run;
 mod senders;
 mod sending;
 mod server;
+mod snapshot;
 mod store;
 mod subscriptions;
 #[cfg(test)]
@@ -72,4 +73,5 @@ pub use config::{ConfigError, EngineConfig, EngineKind, RollupConfig, ServedRoll
 pub use development::{development_genesis, genesis_hash};
 pub use follow::FollowError;
 pub use run::{Config, RollupError, run};
+pub use snapshot::{Section, SnapshotError, export, import};
 pub use store::{Identity, StoreError};

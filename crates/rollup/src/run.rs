@@ -235,7 +235,7 @@ fn check_engines(config: &Config, domain: DomainId) -> Result<(), RollupError> {
 }
 
 /// The domain whose rollups are given, if they are all of it and what the chain says.
-fn domain(config: &Config) -> Result<Domain, RollupError> {
+pub(crate) fn domain(config: &Config) -> Result<Domain, RollupError> {
     let mut rollups = BTreeMap::new();
     for (genesis, _) in &config.rollups {
         let rollup = genesis.config.chain_id;

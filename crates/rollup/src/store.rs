@@ -12,6 +12,7 @@ mod errors;
 mod read;
 mod restore;
 mod rows;
+mod snapshot;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,9 @@ mod write;
 pub(crate) use attested::Taken;
 pub use errors::{Identity, StoreError};
 pub(crate) use restore::Restored;
+pub(crate) use snapshot::{BlockBytes, Exported, Importing, chain_after, digest};
+#[cfg(test)]
+pub(crate) use tests::story;
 
 use alloy_primitives::B256;
 use chorale_evm::Domain;
@@ -142,7 +146,7 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Resu
     })
 }
 
-fn identity(genesis: &Domain) -> Identity {
+pub(crate) fn identity(genesis: &Domain) -> Identity {
     let rollups = genesis.chains().iter().map(|(rollup, chain)| (*rollup, chain.head().hash()));
     Identity { chain: genesis.chain_id(), domain: genesis.id(), rollups: rollups.collect() }
 }

@@ -121,8 +121,11 @@ pub struct ExecutionOutcome {
     pub rollups: Digest,
     /// Root over the [bundles](ExecutedBundle) of the height, in the order in which they executed.
     pub bundles: Digest,
+    /// Root over the bindings of all bundles up to here that nobody can have again and that could still be ordered: they
+    /// decide what becomes of later bundles, and are in no block. `burnt_root` of `chorale-evm` computes it.
+    pub burnt: Digest,
 }
-codec_struct!(ExecutionOutcome { chain, domain, height, previous, order, rollups, bundles });
+codec_struct!(ExecutionOutcome { chain, domain, height, previous, order, rollups, bundles, burnt });
 
 impl ExecutionOutcome {
     /// The root that the domain's validators sign: a hash of the encoding.

@@ -22,6 +22,10 @@ Examples:
   chorale rollup                                     the executed rollups of the network in ./devnet, again
   chorale rollup --listen 127.0.0.1:0 --data other   beside the one that devnet runs, on free ports, with its own data
   chorale rollup --config rollup.toml                as this file says; `chorale init` and `chorale devnet` write one
+  chorale rollup --config rollup.toml --export domain.snapshot
+                                                     of the last attested height, from the data of a node that was stopped
+  chorale rollup --config other.toml --import domain.snapshot
+                                                     checks it, and makes the data of a new node; then start that
   cast send --rpc-url http://127.0.0.1:9545 --private-key KEY ADDRESS --value 1ether
 
 A node executes all rollups of a domain, because a bundle may touch any of them, and serves each at an address of its own.
@@ -51,6 +55,13 @@ pub(crate) struct Arguments {
     /// stop.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "network", "listen", "data", "genesis_hash"])]
     client_genesis: Option<PathBuf>,
+    /// Write a snapshot of the domain at its last attested height to a new file, from the data of a node that does not run, and
+    /// stop.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "genesis_hash", "client_genesis"])]
+    export: Option<PathBuf>,
+    /// Check a snapshot, whoever made it, make the data of a node from it in an empty folder, and stop.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "genesis_hash", "client_genesis", "export"])]
+    import: Option<PathBuf>,
     /// Stop when standard input is closed: for nodes that another process starts.
     #[arg(long, hide = true)]
     stop_with_parent: bool,
@@ -75,8 +86,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let config = config(&path, &file, arguments)?;
     let filter = EnvFilter::try_new(&file.log).map_err(|error| anyhow!("{}: log: {error}", path.display()))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    if let Some(path) = &arguments.import {
+        let height = chorale_rollup::import(&config, path)?;
+        println!("{} has the domain as it is after attested height {height}: start the node", config.data.display());
+        return Ok(());
+    }
     // Not one thread: what is asked of one connection must not hold up the others, nor the order that is followed.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(path) = &arguments.export {
+        let (height, bytes) = runtime.block_on(chorale_rollup::export(&config, path))?;
+        println!("{}: the domain after attested height {height}, {bytes} bytes", path.display());
+        return Ok(());
+    }
     let outcome = runtime.block_on(async {
         let stop = stop_requested()?;
         let watch_parent = arguments.stop_with_parent;

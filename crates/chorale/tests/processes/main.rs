@@ -21,4 +21,5 @@ mod partitions;
 mod rollup;
 mod servers;
 mod sessions;
+mod snapshots;
 mod subscriptions;

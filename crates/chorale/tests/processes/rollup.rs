@@ -37,9 +37,9 @@ pub(crate) fn served(network: &Path) -> Vec<Rollup> {
 }
 
 /// A running `chorale rollup`, beside the one of devnet.
-struct Beside {
+pub(crate) struct Beside {
     process: Child,
-    rollups: Vec<Rollup>,
+    pub(crate) rollups: Vec<Rollup>,
 }
 
 impl Beside {
@@ -47,7 +47,7 @@ impl Beside {
         Self::start_on(network, &network.join("beside"))
     }
 
-    fn start_on(network: &Path, data: &Path) -> Self {
+    pub(crate) fn start_on(network: &Path, data: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_chorale"))
             .args(["rollup", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)

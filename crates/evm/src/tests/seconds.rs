@@ -202,6 +202,8 @@ proptest! {
             let derived = second.derive(&mut two).unwrap();
             prop_assert_eq!((&derived.outcome, &derived.bundles), (&expected.outcome, &expected.bundles));
             burnt.extend(derived.burnt);
+            let live = burnt.iter().copied().filter(|(expiry, _)| *expiry > two.complete());
+            prop_assert_eq!(derived.outcome.burnt, crate::burnt_root(live));
         }
         assert_same(&one, &two);
     }

@@ -188,6 +188,7 @@ fn executed() -> ExecutedHeight {
         order: tagged_hash("test/order", &[]),
         rollups: ExecutionOutcome::rollups_root(&heads),
         bundles: ExecutionOutcome::bundles_root(&bundles),
+        burnt: tagged_hash("test/burnt", &[]),
     };
     ExecutedHeight { outcome, heads: List::new(heads).unwrap(), bundles: List::new(bundles).unwrap() }
 }

@@ -140,7 +140,12 @@ fn bad(name: &str, height: Height, error: BadRow) -> Failed {
     Failed::Row(place(name, height), error)
 }
 
-fn put(table: &mut Table<'_, u64, &[u8]>, name: &str, height: Height, value: &impl Encode) -> Result<(), Failed> {
+pub(super) fn put(
+    table: &mut Table<'_, u64, &[u8]>,
+    name: &str,
+    height: Height,
+    value: &impl Encode,
+) -> Result<(), Failed> {
     let row = sealed(name, &height.0.to_be_bytes(), &value.encode());
     table.insert(height.0, row.as_slice())?;
     Ok(())

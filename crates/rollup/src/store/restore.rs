@@ -2,7 +2,7 @@
 
 use super::{
     HEAD_ROW, Store, StoreError, guarded, place,
-    rows::{self, Head, block_key, opened, seal_of},
+    rows::{self, Head, block_key, burnt_seal, opened},
     tables::{ACCOUNTS, BLOCK_HASHES, BURNT, CHANGES, CODES, SLOTS},
 };
 use crate::{blocks::STATES_MAX, record::BundleRecord};
@@ -47,7 +47,7 @@ impl Store {
         guarded(&self.path, || self.read_all(genesis))
     }
 
-    fn read_all(&self, genesis: &Domain) -> Result<Restored, StoreError> {
+    pub(super) fn read_all(&self, genesis: &Domain) -> Result<Restored, StoreError> {
         let head = self.sealed_meta(HEAD_ROW)?;
         let head: Head = rows::read_head(&head).map_err(|error| self.bad(HEAD_ROW, &error))?;
         if !head.rollups.iter().map(|(rollup, ..)| rollup).eq(genesis.chains().keys()) {
@@ -58,7 +58,7 @@ impl Store {
         for ((rollup, number, hash), genesis) in head.rollups.iter().zip(genesis.chains().values()) {
             rollups.insert(*rollup, self.read_rollup(&transaction, *rollup, genesis.rules(), (*number, *hash))?);
         }
-        let burnt = self.burnt(&transaction)?;
+        let burnt = self.burnt(&transaction, genesis.complete_at(head.height), head.height)?;
         let chains = rollups.values().filter_map(|rollup: &RestoredRollup| rollup.views.last().cloned());
         let domain =
             Domain::restore(genesis.chain_id(), genesis.id(), chains, head.height, burnt).with_blocks(genesis.blocks());
@@ -88,7 +88,11 @@ impl Store {
             chain.map_err(|error| self.damaged(error.to_string()))
         };
         let last = restored(state, &head.header)?;
-        self.check_block_hashes(rollup, &last)?;
+        if !has_block_hashes(&last) {
+            return Err(
+                self.damaged(format!("the hashes of the last blocks of rollup {rollup} are not those of its state"))
+            );
+        }
         let mut views = vec![last];
         for pair in blocks.windows(2).rev() {
             let number = pair[1].header.number;
@@ -121,28 +125,24 @@ impl Store {
             .map_err(|error| self.damaged(format!("the state of rollup {rollup}: {error}")))
     }
 
-    /// The root says nothing about block hashes, but about the contract that has them too (EIP-2935).
-    fn check_block_hashes(&self, rollup: RollupId, chain: &Chain) -> Result<(), StoreError> {
-        let (state, head) = (chain.state(), chain.head());
-        let mut expected = head.number.saturating_sub(chorale_evm::BLOCK_HASHES_MAX)..head.number;
-        let is_right = |(number, hash): (u64, B256)| {
-            let slot = U256::from(number % HISTORY_SERVE_WINDOW as u64);
-            expected.next() == Some(number) && state.slot(HISTORY_STORAGE_ADDRESS, slot) == U256::from_be_bytes(hash.0)
-        };
-        if state.block_hashes().all(is_right) && expected.is_empty() {
-            return Ok(());
+    /// The bindings that nobody could have again after a height, and that could be ordered after another one.
+    pub(super) fn burnt(
+        &self,
+        transaction: &ReadTransaction,
+        complete: Height,
+        height: Height,
+    ) -> Result<Vec<(Height, Digest)>, StoreError> {
+        let all = (complete.0.saturating_add(1), &[0; 32])..=(u64::MAX, &[255; 32]);
+        let all = self.rows(transaction, BURNT, all, |(expiry, binding), (since, seal)| {
+            (expiry, *binding, since, *seal == burnt_seal(expiry, binding, since))
+        })?;
+        if all.iter().any(|(.., is_whole)| !is_whole) {
+            return Err(self.damaged("a binding of a bundle is not the one that was written"));
         }
-        Err(self.damaged(format!("the hashes of the last blocks of rollup {rollup} are not those of its state")))
-    }
-
-    fn burnt(&self, transaction: &ReadTransaction) -> Result<Vec<(Height, Digest)>, StoreError> {
-        let all = (0, &[0; 32])..=(u64::MAX, &[255; 32]);
-        let all = self.rows(transaction, BURNT, all, |(expiry, binding), seal| (expiry, *binding, *seal))?;
-        let opened = |(expiry, binding, seal): (u64, [u8; 32], [u8; 8])| {
-            (seal == seal_of("burnt", &expiry.to_be_bytes(), &binding)).then(|| (Height(expiry), binding.into()))
+        let since = |(expiry, binding, since, _): (u64, [u8; 32], u64, bool)| {
+            (since <= height.0).then(|| (Height(expiry), binding.into()))
         };
-        let damaged = || self.damaged("a binding of a bundle is not the one that was written");
-        all.into_iter().map(|row| opened(row).ok_or_else(damaged)).collect()
+        Ok(all.into_iter().filter_map(since).collect())
     }
 
     /// All rows of a part of a table.
@@ -163,8 +163,19 @@ impl Store {
     }
 }
 
+/// The root says nothing about block hashes, but about the contract that has them too (EIP-2935).
+pub(super) fn has_block_hashes(chain: &Chain) -> bool {
+    let (state, head) = (chain.state(), chain.head());
+    let mut expected = head.number.saturating_sub(chorale_evm::BLOCK_HASHES_MAX)..head.number;
+    let is_right = |(number, hash): (u64, B256)| {
+        let slot = U256::from(number % HISTORY_SERVE_WINDOW as u64);
+        expected.next() == Some(number) && state.slot(HISTORY_STORAGE_ADDRESS, slot) == U256::from_be_bytes(hash.0)
+    };
+    state.block_hashes().all(is_right) && expected.is_empty()
+}
+
 /// The height at which a block is attested: its extra data, but for block 0.
-fn height_of(header: &Header) -> Height {
+pub(super) fn height_of(header: &Header) -> Height {
     let height = header.extra_data.as_ref().try_into().map_or(0, u64::from_be_bytes);
     Height(if header.number == 0 { 0 } else { height })
 }

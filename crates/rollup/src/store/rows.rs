@@ -47,7 +47,7 @@ pub(super) struct Head {
 }
 
 /// The first bytes of a hash of a row and its key.
-pub(super) fn seal_of(table: &str, key: &[u8], payload: &[u8]) -> [u8; SEAL_BYTES] {
+fn seal_of(table: &str, key: &[u8], payload: &[u8]) -> [u8; SEAL_BYTES] {
     let mut hash = Keccak256::new();
     for part in [table.as_bytes(), &[0], key, payload] {
         hash.update(part);
@@ -55,6 +55,14 @@ pub(super) fn seal_of(table: &str, key: &[u8], payload: &[u8]) -> [u8; SEAL_BYTE
     let mut seal = [0; SEAL_BYTES];
     seal.copy_from_slice(&hash.finalize()[..SEAL_BYTES]);
     seal
+}
+
+/// The seal of a binding that nobody can have again.
+pub(super) fn burnt_seal(expiry: u64, binding: &[u8; 32], since: u64) -> [u8; SEAL_BYTES] {
+    let mut key = [0; 40];
+    key[..8].copy_from_slice(&expiry.to_be_bytes());
+    key[8..].copy_from_slice(binding);
+    seal_of("burnt", &key, &since.to_be_bytes())
 }
 
 /// A row: version, payload, seal.

@@ -1,6 +1,6 @@
 //! Against a node that never stops.
 
-mod story;
+pub(crate) mod story;
 
 use super::{Restored, Store, StoreError, attested::Taken, tables};
 use crate::{

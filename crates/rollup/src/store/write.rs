@@ -4,7 +4,7 @@ use super::{
     FORMAT, FORMAT_ROW, HEAD_ROW, IDENTITY_ROW, Identity, Store, StoreError,
     attested::put_executed,
     bytes_of, place,
-    rows::{self, BadRow, Head, block_key, seal_of, sealed},
+    rows::{self, BadRow, Head, block_key, burnt_seal, sealed},
     sealed_meta,
     tables::{
         ACCOUNTS, ATTESTED, BLOCK_HASHES, BODIES, BUNDLE_ORDER, BUNDLES, BURNT, CHANGES, CODES, EXECUTED, HEADERS,
@@ -51,26 +51,13 @@ impl Store {
     /// Writes the domain as it is before its first block.
     pub(super) fn begin(&self, genesis: &Domain, identity: &Identity) -> Result<(), StoreError> {
         self.transact(|transaction| {
+            begin_empty(transaction, genesis, identity)?;
             let mut heads = Vec::new();
             for (rollup, chain) in genesis.chains() {
                 put_state(transaction, *rollup, chain.state())?;
-                let (header, requests) = (chain.head().clone(), alloy_eips::eip7685::Requests::default());
-                heads.push((*rollup, header.number, header.hash()));
-                let block = Block { header, transactions: Vec::new(), receipts: Vec::new(), requests };
-                put_block(transaction, *rollup, &block)?;
+                heads.push((*rollup, chain.head().number, chain.head().hash()));
             }
-            // These are there from the beginning, so that whoever reads finds every table.
-            transaction.open_table(BUNDLES)?;
-            transaction.open_table(BUNDLE_ORDER)?;
-            transaction.open_table(BURNT)?;
-            transaction.open_table(EXECUTED)?;
-            transaction.open_table(ATTESTED)?;
-            transaction.open_table(CHANGES)?;
-            put_head(transaction, &Head { height: genesis.height(), rollups: heads })?;
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(FORMAT_ROW, FORMAT.to_be_bytes().as_slice())?;
-            meta.insert(IDENTITY_ROW, sealed_meta(IDENTITY_ROW, &rows::identity(identity)).as_slice())?;
-            Ok(())
+            put_head(transaction, &Head { height: genesis.height(), rollups: heads })
         })
     }
 
@@ -120,6 +107,26 @@ impl Store {
     }
 }
 
+/// Writes whose data it is, with the blocks 0 and all tables, but no state.
+pub(super) fn begin_empty(transaction: &WriteTransaction, genesis: &Domain, identity: &Identity) -> Result<(), Failed> {
+    for (rollup, chain) in genesis.chains() {
+        let (header, requests) = (chain.head().clone(), alloy_eips::eip7685::Requests::default());
+        let block = Block { header, transactions: Vec::new(), receipts: Vec::new(), requests };
+        put_block(transaction, *rollup, &block)?;
+    }
+    // These are there from the beginning, so that whoever reads finds every table.
+    transaction.open_table(BUNDLES)?;
+    transaction.open_table(BUNDLE_ORDER)?;
+    transaction.open_table(BURNT)?;
+    transaction.open_table(EXECUTED)?;
+    transaction.open_table(ATTESTED)?;
+    transaction.open_table(CHANGES)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(FORMAT_ROW, FORMAT.to_be_bytes().as_slice())?;
+    meta.insert(IDENTITY_ROW, sealed_meta(IDENTITY_ROW, &rows::identity(identity)).as_slice())?;
+    Ok(())
+}
+
 /// Why a transaction cannot be made.
 pub(super) enum Failed {
     Database(Box<redb::Error>),
@@ -153,11 +160,16 @@ fn write_height(transaction: &WriteTransaction, executed: &Executed) -> Result<(
     put_burnt(transaction, executed.height(), &executed.derived.burnt)
 }
 
-/// The bindings that nobody can have again, without those whose time is over.
-fn put_burnt(transaction: &WriteTransaction, height: Height, burnt: &[(Height, Digest)]) -> Result<(), Failed> {
+/// The bindings that nobody can have again since a height, without those that were over before all that is kept.
+pub(super) fn put_burnt(
+    transaction: &WriteTransaction,
+    height: Height,
+    burnt: &[(Height, Digest)],
+) -> Result<(), Failed> {
+    let first = first_snapshot(transaction)?;
     let mut table = transaction.open_table(BURNT)?;
     let over: Vec<(u64, [u8; 32])> = table
-        .range((0, &[0; 32])..(height.0, &[0; 32]))?
+        .range((0, &[0; 32])..(first.min(height).0, &[0; 32]))?
         .map(|row| row.map(|(key, _)| (key.value().0, *key.value().1)))
         .collect::<Result<_, _>>()?;
     for (expiry, binding) in over {
@@ -165,18 +177,28 @@ fn put_burnt(transaction: &WriteTransaction, height: Height, burnt: &[(Height, D
     }
     for (expiry, binding) in burnt {
         let binding = bytes_of(binding);
-        table.insert((expiry.0, &binding), &seal_of("burnt", &expiry.0.to_be_bytes(), &binding))?;
+        table.insert((expiry.0, &binding), (height.0, &burnt_seal(expiry.0, &binding, height.0)))?;
     }
     Ok(())
 }
 
-fn put_head(transaction: &WriteTransaction, head: &Head) -> Result<(), Failed> {
+/// The first height of which a snapshot can still be made: states go back as many blocks, and so as many heights at least.
+fn first_snapshot(transaction: &WriteTransaction) -> Result<Height, Failed> {
+    let executed = transaction.open_table(EXECUTED)?;
+    let first = match executed.range::<u64>(..)?.rev().nth(STATES_MAX - 1) {
+        Some(first) => Some(first?.0.value()),
+        None => executed.first()?.map(|(first, _)| first.value()),
+    };
+    Ok(Height(first.unwrap_or_default()))
+}
+
+pub(super) fn put_head(transaction: &WriteTransaction, head: &Head) -> Result<(), Failed> {
     let row = sealed_meta(HEAD_ROW, &rows::head(head));
     transaction.open_table(META)?.insert(HEAD_ROW, row.as_slice())?;
     Ok(())
 }
 
-fn put_block(transaction: &WriteTransaction, rollup: RollupId, block: &Block) -> Result<(), Failed> {
+pub(super) fn put_block(transaction: &WriteTransaction, rollup: RollupId, block: &Block) -> Result<(), Failed> {
     let (number, key) = (block.header.number, block_key(rollup, block.header.number));
     let header = sealed("headers", &key, &rows::header(&block.header));
     transaction.open_table(HEADERS)?.insert((rollup.0, number), header.as_slice())?;
@@ -190,7 +212,7 @@ fn put_block(transaction: &WriteTransaction, rollup: RollupId, block: &Block) ->
     Ok(())
 }
 
-fn put_state(
+pub(super) fn put_state(
     transaction: &WriteTransaction,
     RollupId(rollup): RollupId,
     state: &chorale_evm::State,

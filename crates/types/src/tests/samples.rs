@@ -222,6 +222,7 @@ pub(super) fn execution_outcome() -> ExecutionOutcome {
         order: digest("order"),
         rollups: ExecutionOutcome::rollups_root(&heads()),
         bundles: ExecutionOutcome::bundles_root(&executed_bundles()),
+        burnt: digest("burnt"),
     }
 }
 

@@ -16,7 +16,7 @@ use chorale_types::{
 use secp256k1::{Message, Secp256k1, SecretKey};
 use std::collections::BTreeMap;
 
-pub(super) const ROLLUPS: [u64; 2] = [1001, 1002];
+pub(crate) const ROLLUPS: [u64; 2] = [1001, 1002];
 const WALLETS: u64 = 6;
 /// Only legs are theirs, so that nothing beside a bundle can spoil it.
 const LEG_WALLETS: [u64; 2] = [4, 5];
@@ -49,14 +49,14 @@ impl Wallet {
 
 /// What was ordered at a height.
 #[derive(Clone, Debug)]
-pub(super) struct Ordered {
-    pub(super) outcome: Outcome,
-    pub(super) lanes: Vec<Lane>,
-    pub(super) bundles: Vec<OrderedBundle>,
+pub(crate) struct Ordered {
+    pub(crate) outcome: Outcome,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) bundles: Vec<OrderedBundle>,
 }
 
 impl Ordered {
-    pub(super) fn derive(&self, domain: &mut Domain) -> DerivedHeight {
+    pub(crate) fn derive(&self, domain: &mut Domain) -> DerivedHeight {
         domain.derive(&Content { outcome: &self.outcome, lanes: &self.lanes, bundles: &self.bundles }).unwrap()
     }
 }
@@ -70,14 +70,14 @@ struct Bundle {
 }
 
 /// Makes heights, one after the other.
-pub(super) struct Story {
+pub(crate) struct Story {
     random: u64,
     height: u64,
     wallets: Vec<Wallet>,
     last_bundle: Option<Bundle>,
 }
 
-pub(super) fn domain(name: &str) -> Domain {
+pub(crate) fn domain(name: &str) -> Domain {
     let rollup = |chain_id| {
         let mut genesis = Genesis { gas_limit: 30_000_000, base_fee_per_gas: Some(1), ..Genesis::default() };
         genesis.config.chain_id = chain_id;
@@ -105,24 +105,24 @@ fn id_of(rollup: u64, data: &[u8]) -> TxId {
 }
 
 impl Story {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let wallets = (0..WALLETS).map(Wallet::new).collect();
         Self { random: seed, height: 0, wallets, last_bundle: None }
     }
 
     /// Another story that goes on where one is.
-    pub(super) fn after(other: &Self) -> Self {
+    pub(crate) fn after(other: &Self) -> Self {
         Self { height: other.height, ..Self::new(other.random ^ 1) }
     }
 
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let hash = keccak256(self.random.to_be_bytes());
         u64::from_be_bytes(hash[..8].try_into().unwrap()) % end
     }
 
     /// The next height of a domain.
-    pub(super) fn next(&mut self, domain: &Domain) -> Ordered {
+    pub(crate) fn next(&mut self, domain: &Domain) -> Ordered {
         self.height += 1 + self.below(3);
         let mut lanes: BTreeMap<u64, Vec<LaneItem>> = BTreeMap::new();
         let mut bundles = Vec::new();
@@ -247,7 +247,7 @@ fn order(bundle: &Bundle, lanes: &mut BTreeMap<u64, Vec<LaneItem>>) -> OrderedBu
     OrderedBundle { id, atomicity, expiry, salt, legs: List::new(legs.collect()).unwrap() }
 }
 
-pub(super) fn outcome(chain: ChainId, height: u64) -> Outcome {
+pub(crate) fn outcome(chain: ChainId, height: u64) -> Outcome {
     let nothing = tagged_hash("test/nothing", &[]);
     Outcome {
         chain,
