@@ -129,7 +129,8 @@ fn read<T: Read<Cfg = ()>>(name: &str, height: Height, row: &[u8]) -> Result<T, 
 /// The outcome alone, with which a row begins: there may be many bundles behind it.
 fn outcome(height: Height, row: &[u8]) -> Result<ExecutionOutcome, BadRow> {
     let payload = opened("executed", &height.0.to_be_bytes(), row)?;
-    ExecutionOutcome::read(&mut alloy_primitives::bytes::Bytes::copy_from_slice(payload)).map_err(|error| BadRow::Encoding(error.to_string()))
+    ExecutionOutcome::read(&mut alloy_primitives::bytes::Bytes::copy_from_slice(payload))
+        .map_err(|error| BadRow::Encoding(error.to_string()))
 }
 
 fn place(name: &str, height: Height) -> String {
