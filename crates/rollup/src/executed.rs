@@ -1,7 +1,7 @@
 //! What heights became: for validators that attest it, and as proofs for anyone.
 
 use crate::{
-    errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
+    errors::{INVALID_PARAMETERS, NOT_FOUND, refused},
     lookup::unreadable,
     record::{BundleRecord, Fate},
     server::Server,
@@ -9,20 +9,16 @@ use crate::{
 use alloy_eips::eip2718::Encodable2718 as _;
 use chorale_api::{ChoraleApiClient as _, EXECUTED_MAX, ExecutionProofsApiServer, ExecutorApiServer, HexBytes};
 use chorale_evm::Block;
-use chorale_light::{
-    EncodedBlock, ExecutionClaim, ExecutionProof, HandOver, LegPlace, LegsProof, Light, Proof, ProofFile,
-};
+use chorale_light::{EncodedBlock, ExecutionClaim, ExecutionProof, LegPlace, LegsProof, Proof, ProofFile};
 use chorale_types::{
     Attestation, BundleId, Epoch, ExecutedHeight, Height, RollupId,
-    codec::{Encode as _, EncodeSize as _, List, decode},
+    codec::{Encode as _, EncodeSize as _, decode},
 };
 use jsonrpsee::core::{RpcResult, async_trait};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long a validator may wait for something to attest.
 const WAIT_MS_MAX: u64 = 10_000;
-/// Bytes of the hand-overs that are put into one proof file at most.
-const HAND_OVERS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a proof of legs at most, so that with the hand-overs it fits into an answer.
 const LEGS_BYTES_MAX: usize = 7 * 1024 * 1024;
 
@@ -105,17 +101,9 @@ impl Server {
 
     async fn prove(&self, executed: ExecutedHeight, claim: ExecutionClaim, from_epoch: u64) -> RpcResult<HexBytes> {
         let attestation = self.attestation_of(&executed).await?;
-        let hand_overs = self.hand_overs(Epoch(from_epoch), attestation.epoch).await?;
+        let hand_overs = self.trust.hand_overs(&self.nodes, Epoch(from_epoch), attestation.epoch).await?;
         let proof = Proof::Execution(ExecutionProof { outcome: executed.outcome, attestation, claim });
-        let file = ProofFile { hand_overs, proof };
-        if from_epoch == 0 {
-            // Hand-overs come from nodes that are not believed.
-            let mut light = Light::new(self.genesis.first_epoch(), self.genesis.parameters().epoch_heights);
-            let checked = file.clone();
-            let verified = self.heavy.run(move || checked.verify(&mut light).map(drop)).await?;
-            verified.map_err(|error| refused(SERVER_ERROR, format!("the nodes gave no proof: {error}")))?;
-        }
-        Ok(HexBytes(file.encode().to_vec()))
+        Ok(HexBytes(ProofFile { hand_overs, proof }.encode().to_vec()))
     }
 
     /// The attestation of a height; asked for if it was not here when later ones came.
@@ -131,44 +119,14 @@ impl Server {
                 continue;
             };
             let first = answer.into_iter().next().and_then(|bytes| decode::<Attestation>(bytes.0).ok());
-            if let Some(attestation) = first.filter(|it| (it.domain, it.height, it.root) == (domain, height, root)) {
+            let same = first.filter(|it| (it.domain, it.height, it.root) == (domain, height, root));
+            if let Some(attestation) = same
+                && self.trust.check(&self.nodes, domain, &attestation).await?
+            {
                 return Ok(attestation);
             }
         }
         Err(refused(NOT_FOUND, format!("height {height} is executed here, and not attested yet: ask again")))
-    }
-
-    async fn hand_overs<const MAX: usize>(&self, from: Epoch, to: Epoch) -> RpcResult<List<HandOver, MAX>> {
-        let too_many = || {
-            let message = format!(
-                "from epoch {from} to {to} there are more hand-overs than a proof file holds; name an epoch that you know as \
-                 fromEpoch, and follow chorale_handOver of a sequencer's node to it"
-            );
-            refused(INVALID_PARAMETERS, message)
-        };
-        if to.0.saturating_sub(from.0) > MAX as u64 {
-            return Err(too_many());
-        }
-        let (mut hand_overs, mut bytes) = (Vec::new(), 0);
-        for epoch in from.0..to.0 {
-            let hand_over = self.hand_over(epoch).await?;
-            bytes += hand_over.encode_size();
-            if bytes > HAND_OVERS_BYTES_MAX {
-                return Err(too_many());
-            }
-            hand_overs.push(hand_over);
-        }
-        List::new(hand_overs).map_err(|_| too_many())
-    }
-
-    async fn hand_over(&self, epoch: u64) -> RpcResult<HandOver> {
-        for node in self.nodes.iter() {
-            let Ok(answer) = node.client.hand_over(epoch).await else { continue };
-            if let Ok(hand_over) = decode(answer.0) {
-                return Ok(hand_over);
-            }
-        }
-        Err(refused(SERVER_ERROR, format!("no node of the sequencer gives the hand-over of epoch {epoch}: ask again")))
     }
 }
 

@@ -64,6 +64,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod trust;
 mod txpool;
 
 pub use alloy_genesis::Genesis as EthereumGenesis;

@@ -14,6 +14,7 @@ use crate::{
     server::{Heavy, Server},
     store::{Store, StoreError},
     subscriptions::HexIds,
+    trust::Trust,
     txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
@@ -174,12 +175,12 @@ pub async fn run(
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
     let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
     let (urls, heavy, reads) = (Arc::new(urls), Heavy::new(), Heavy::reads());
-    let sequencer = Arc::new(config.genesis.clone());
+    let trust = Trust::new(&config.genesis);
     let mut handles = Vec::new();
     for (rollup, (listener, address)) in listeners {
         let server = Server {
             chain: config.genesis.chain(),
-            genesis: Arc::clone(&sequencer),
+            trust: trust.clone(),
             rollup,
             shared: Arc::clone(&shared),
             nodes: nodes.clone(),

@@ -6,11 +6,12 @@ use crate::{
     filters::{Filters, Taken},
     published::{Published, Shared},
     store::Store,
+    trust::Trust,
 };
 use alloy_eips::BlockId;
 use chorale_client::Nodes;
 use chorale_evm::Chain;
-use chorale_types::{ChainId, Genesis, RollupId};
+use chorale_types::{ChainId, RollupId};
 use jsonrpsee::core::RpcResult;
 use std::{
     collections::BTreeMap,
@@ -29,8 +30,8 @@ const READERS: usize = 4;
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) chain: ChainId,
-    /// The sequencers' chain: all proofs begin there.
-    pub(crate) genesis: Arc<Genesis>,
+    /// Where all proofs begin.
+    pub(crate) trust: Trust,
     pub(crate) rollup: RollupId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) nodes: Nodes,

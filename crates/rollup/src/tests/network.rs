@@ -7,6 +7,7 @@ use crate::{
     record::Executed,
     server::{Heavy, Server},
     store::Store,
+    trust::Trust,
 };
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::{eip2718::Encodable2718 as _, eip2930::AccessListItem};
@@ -167,7 +168,7 @@ impl Network {
             }
             RollupGenesis::new(&genesis).unwrap()
         };
-        let genesis = Arc::new(sequencer_genesis(rollups));
+        let genesis = sequencer_genesis(rollups);
         let chain = genesis.chain();
         let domain = Domain::new(chain, DomainId(1), rules, rollups.iter().map(rollup));
         let folder = tempfile::tempdir().unwrap();
@@ -177,7 +178,7 @@ impl Network {
         let (level, is_level) = watch::channel(true);
         let server = Server {
             chain,
-            genesis,
+            trust: Trust::new(&genesis),
             rollup: RollupId(ROLLUP),
             shared: Arc::new(shared),
             nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),
