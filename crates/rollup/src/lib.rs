@@ -24,8 +24,8 @@
 //! State is kept for the last 128 blocks, also over a restart: a question about the state of an earlier one is answered
 //! with an error that says so. All of the current state is in memory, so a start takes longer the more there is of it.
 //! Transactions that wait are not remembered over a restart; they are in the sequencers' pool. A node that is down for so
-//! long that no node of the sequencer keeps what it missed cannot go on: one of `nodes` should keep everything. Records of
-//! bundles are never deleted.
+//! long that no node of the sequencer keeps what it missed cannot go on: it begins anew from a [snapshot](export), or one of
+//! `nodes` should keep everything. Records of bundles are never deleted.
 
 mod access;
 mod admission;
