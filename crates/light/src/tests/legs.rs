@@ -142,6 +142,7 @@ impl World {
             order: nothing,
             rollups: ExecutionOutcome::rollups_root(&heads),
             bundles: ExecutionOutcome::bundles_root(&bundles),
+            burnt: nothing,
         };
         let (heads, bundles) = (List::new(heads).unwrap(), List::new(bundles).unwrap());
         Self { blocks, executed: ExecutedHeight { outcome, heads, bundles } }

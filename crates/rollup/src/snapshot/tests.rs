@@ -105,7 +105,7 @@ impl Node {
         for index in 0..attested + later {
             let executed = node.next();
             if index < attested {
-                node.store.write_attested(&[attest_execution(&executed.derived.outcome)]).unwrap();
+                node.store.take_attested(&[attest_execution(&executed.derived.outcome)]).unwrap();
             }
         }
         node
@@ -114,7 +114,7 @@ impl Node {
     fn next(&mut self) -> Executed {
         let ordered = self.story.next(&self.going);
         let derived = ordered.derive(&mut self.going);
-        let executed = Executed::new(&self.going, derived, &ordered.lanes);
+        let executed = Executed::new(&self.going, derived, &ordered.lanes, &ordered.bundles);
         self.store.write(std::slice::from_ref(&executed)).unwrap();
         executed
     }
@@ -162,7 +162,7 @@ proptest! {
             let ordered = node.story.next(&node.going);
             let derived = ordered.derive(&mut node.going);
             missed.push((ordered.clone(), derived.outcome.clone()));
-            node.store.write(&[Executed::new(&node.going, derived, &ordered.lanes)]).unwrap();
+            node.store.write(&[Executed::new(&node.going, derived, &ordered.lanes, &ordered.bundles)]).unwrap();
         }
         let snapshot = node.snapshot();
         let folder = tempfile::tempdir().unwrap();
@@ -177,13 +177,13 @@ proptest! {
         for (ordered, outcome) in missed {
             let derived = ordered.derive(&mut other);
             prop_assert_eq!(&derived.outcome, &outcome);
-            store.write(&[Executed::new(&other, derived, &ordered.lanes)]).unwrap();
+            store.write(&[Executed::new(&other, derived, &ordered.lanes, &ordered.bundles)]).unwrap();
         }
         for _ in 0..8 {
             let ordered = node.story.next(&node.going);
             let (here, there) = (ordered.derive(&mut node.going), ordered.derive(&mut other));
             prop_assert_eq!((here.outcome, here.bundles), (there.outcome.clone(), there.bundles.clone()));
-            store.write(&[Executed::new(&other, there, &ordered.lanes)]).unwrap();
+            store.write(&[Executed::new(&other, there, &ordered.lanes, &ordered.bundles)]).unwrap();
         }
         drop(store);
         let again = Store::open(folder.path(), &node.genesis, None).unwrap().restore(&node.genesis).unwrap();

@@ -114,7 +114,7 @@ impl Importing {
             fs::remove_file(&path).map_err(failed)?;
         }
         let database = guarded(&path, create)?;
-        let store = Store { database, path, retain_blocks: None };
+        let store = Store { database, path, retain_blocks: None, is_attested: true };
         store.transact(|transaction| begin_empty(transaction, genesis, &identity(genesis)))?;
         Ok(Self { store: Some(store), folder: folder.to_owned() })
     }
@@ -140,7 +140,7 @@ impl Importing {
     ) -> Result<(), StoreError> {
         let height = executed.outcome.height;
         self.store().transact(|transaction| {
-            put_executed(transaction, executed, None)?;
+            put_executed(transaction, executed, None, true)?;
             put(&mut transaction.open_table(ATTESTED)?, "attested", height, attestation)?;
             put_burnt(transaction, height, burnt)?;
             let rollups = executed.heads.iter();

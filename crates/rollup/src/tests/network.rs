@@ -15,6 +15,7 @@ use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, hex, keccak256};
 use chorale_client::Nodes;
 use chorale_evm::{BoundLeg, Content, Domain, DomainRules, Effect, Marker, RollupGenesis, Terms, binding, recover};
+use chorale_light::Light;
 use chorale_types::{
     AccountId, Atomicity, BlockId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height, Lane,
     LaneItem, Leg, OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId, bundle_id,
@@ -144,6 +145,7 @@ pub(super) fn sequencer_genesis(rollups: &[u64]) -> Genesis {
 }
 
 pub(super) struct Network {
+    genesis: Genesis,
     domain: Domain,
     pub(super) server: Server,
     /// What the sequencer was given.
@@ -190,7 +192,12 @@ impl Network {
             taken: Taken::default(),
             filters: Filters::default(),
         };
-        Self { domain, server, submitted, _level: level, _sequencer: sequencer, _folder: folder }
+        Self { genesis, domain, server, submitted, _level: level, _sequencer: sequencer, _folder: folder }
+    }
+
+    /// Who trusts the sequencers' genesis alone.
+    pub(super) fn light(&self) -> Light {
+        Light::new(self.genesis.first_epoch(), self.genesis.parameters().epoch_heights)
     }
 
     /// The next height has these transactions, and so has the block that is made of it.

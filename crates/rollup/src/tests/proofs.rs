@@ -54,8 +54,7 @@ impl Network {
     async fn proven(&self, id: BundleId) -> (ProofFile, ProvenExecution) {
         let answer = self.ask("chorale_proveBundleEffect", json!([id.to_string()])).await;
         let file = ProofFile::read_file(hex::decode(answer.as_str().unwrap()).unwrap()).unwrap();
-        let genesis = &self.server.genesis;
-        let mut light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
+        let mut light = self.light();
         match file.verify(&mut light).unwrap() {
             Verified::Execution(proven, _) => (file, proven),
             other @ Verified::Order(..) => panic!("{other:?}"),
@@ -177,6 +176,7 @@ proptest! {
             order: tagged_hash("test/nothing", &[]),
             rollups: ExecutionOutcome::rollups_root(&heads),
             bundles: ExecutionOutcome::bundles_root(&bundles),
+            burnt: tagged_hash("test/nothing", &[]),
         };
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
         let attested = light.verify_execution(&outcome, &attestation(&outcome)).unwrap();
