@@ -93,7 +93,7 @@ impl LegTransaction {
         }
     }
 
-    fn signed_by(self, sender: Address) -> SignedTransaction {
+    fn by_sender(self, sender: Address) -> SignedTransaction {
         let nobody = Signature::new(U256::ZERO, U256::ZERO, false);
         let envelope: TxEnvelope = match self {
             Self::Eip2930(it) => it.into_signed(nobody).into(),
@@ -113,7 +113,7 @@ impl UnsignedLeg {
     /// As it would execute: what the binding is makes no difference to gas, only that there is one.
     fn executable(&self, gas_limit: u64) -> SignedTransaction {
         let transaction = self.transaction.clone().with_gas_limit(gas_limit).bound([1; 32].into());
-        transaction.signed_by(self.sender)
+        transaction.by_sender(self.sender)
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn take(
     attestations: &[Attestation],
 ) -> Result<Option<ExecutedHeight>, Disagreement> {
     match store.take_attested(attestations)? {
-        Taken::Agreed(last) => Ok(last),
+        Taken::Agreed(last) => Ok(last.map(|last| *last)),
         Taken::Disagreed(both) => Err(disagree(data, both.0.as_ref(), &both.1)),
     }
 }

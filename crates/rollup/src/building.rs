@@ -90,6 +90,8 @@ pub(crate) struct BuiltLeg {
     unsigned: Bytes,
 }
 
+/// The chains after their last blocks.
+type Chains = BTreeMap<RollupId, Arc<Chain>>;
 /// The next nonces of the senders of a bundle.
 type Nonces = BTreeMap<(RollupId, Address), u64>;
 
@@ -150,9 +152,9 @@ impl Server {
     }
 
     /// The legs with nonces and fees, and the chains that they are for.
-    fn completed(&self, legs: Vec<AskedLeg>) -> RpcResult<(BTreeMap<RollupId, Arc<Chain>>, Vec<UnsignedLeg>)> {
+    fn completed(&self, legs: Vec<AskedLeg>) -> RpcResult<(Chains, Vec<UnsignedLeg>)> {
         let published = self.read();
-        let (mut chains, mut nonces, mut drafts) = (BTreeMap::new(), Nonces::new(), Vec::with_capacity(legs.len()));
+        let (mut chains, mut nonces, mut drafts) = (Chains::new(), Nonces::new(), Vec::with_capacity(legs.len()));
         for (position, AskedLeg { rollup, transaction }) in legs.into_iter().enumerate() {
             let wrong = |message: String| of_leg(position, &invalid(message));
             let named = rollup.or(transaction.chain_id);
@@ -165,17 +167,8 @@ impl Server {
                 transaction.from.ok_or_else(|| wrong("from: must be given, as the binding names it".to_owned()))?;
             let account = chain.state().account(from).map_or(0, |account| account.nonce);
             let pending = || published.pending[&rollup].next_nonce(from, chain.state());
-            let nonce = match (transaction.nonce, nonces.get(&(rollup, from))) {
-                (None, next) => next.copied().unwrap_or_else(pending),
-                (Some(nonce), None) if nonce >= account => nonce,
-                (Some(nonce), None) => return Err(wrong(format!("nonce: {nonce} is used; the next one is {account}"))),
-                (Some(nonce), Some(next)) if nonce == *next => nonce,
-                (Some(nonce), Some(next)) => {
-                    return Err(wrong(format!(
-                        "nonce: must be {next}, one above that of the sender's leg before, not {nonce}"
-                    )));
-                }
-            };
+            let nonce =
+                nonce(transaction.nonce, nonces.get(&(rollup, from)).copied(), account, pending).map_err(wrong)?;
             let after = nonce.checked_add(1).ok_or_else(|| wrong("nonce: there is none after it".to_owned()))?;
             nonces.insert((rollup, from), after);
             let draft = draft(rollup, from, TransactionRequest { nonce: Some(nonce), ..transaction }, &chain);
@@ -183,6 +176,18 @@ impl Server {
             chains.insert(rollup, chain);
         }
         Ok((chains, drafts))
+    }
+}
+
+/// The nonce of a leg: the given one if it can be; `next` is that after the sender's leg before.
+fn nonce(given: Option<u64>, next: Option<u64>, account: u64, pending: impl FnOnce() -> u64) -> Result<u64, String> {
+    match (given, next) {
+        (None, next) => Ok(next.unwrap_or_else(pending)),
+        (Some(nonce), None) if nonce < account => Err(format!("nonce: {nonce} is used; the next one is {account}")),
+        (Some(nonce), Some(next)) if nonce != next => {
+            Err(format!("nonce: must be {next}, one above that of the sender's leg before, not {nonce}"))
+        }
+        (Some(nonce), _) => Ok(nonce),
     }
 }
 

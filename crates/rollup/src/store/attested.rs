@@ -16,7 +16,7 @@ use std::num::NonZeroU64;
 /// What came of attestations.
 pub(crate) enum Taken {
     /// They are of what this node found; the last one of this.
-    Agreed(Option<ExecutedHeight>),
+    Agreed(Option<Box<ExecutedHeight>>),
     /// This one is not: with what this node found, if it found content there.
     Disagreed(Box<(Option<ExecutedHeight>, Attestation)>),
 }
@@ -99,7 +99,7 @@ impl Store {
                     taken = Taken::Disagreed(Box::new((ours, attestation.clone())));
                     return Ok(());
                 }
-                taken = Taken::Agreed(ours);
+                taken = Taken::Agreed(ours.map(Box::new));
                 kept.push(attestation);
             }
             let mut table = transaction.open_table(ATTESTED)?;

@@ -7,6 +7,7 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 
 /// Rollup and address: nonce, balance and hash of the code.
 pub(super) const ACCOUNTS: TableDefinition<'_, (u64, &[u8; 20]), &[u8; 72]> = TableDefinition::new("accounts");
+type BurntKey = (u64, &'static [u8; 32]);
 type SlotKey = (u64, &'static [u8; 20], &'static [u8; 32]);
 /// Rollup, address and slot: its value, if that is not zero.
 pub(super) const SLOTS: TableDefinition<'_, SlotKey, &[u8; 32]> = TableDefinition::new("slots");
@@ -36,4 +37,4 @@ pub(super) const EXECUTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::ne
 pub(super) const ATTESTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("attested");
 /// The last height of a bundle, and its binding, which nobody can have again until then: the height since when, and a seal
 /// that tells damage. Some stay that are over: a snapshot is of a height before the last one.
-pub(super) const BURNT: TableDefinition<'_, (u64, &[u8; 32]), (u64, &[u8; 8])> = TableDefinition::new("burnt");
+pub(super) const BURNT: TableDefinition<'_, BurntKey, (u64, &[u8; 8])> = TableDefinition::new("burnt");

@@ -3,7 +3,7 @@
 use super::network::{COUNTING, LOGGING, Network, REVERTING, ROLLUP, Wallet, hash_of};
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEip2930, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, eip191_hash_message, hex};
+use alloy_primitives::{Address, B256, eip191_hash_message, hex, keccak256};
 use alloy_rlp::Decodable as _;
 use chorale_evm::{CALL_GAS, DomainRules, MAILBOX, Terms};
 use chorale_types::{
@@ -123,7 +123,7 @@ async fn what_is_built_needs_nothing_but_signatures() {
         let rollup = leg["rollup"].as_u64().unwrap();
         bound.push((rollup, wallet.address(), without));
         sent.push((rollup, data));
-        assert_eq!(leg["signingHash"], hex::encode_prefixed(alloy_primitives::keccak256(bytes(&leg["unsigned"]))));
+        assert_eq!(leg["signingHash"], hex::encode_prefixed(keccak256(bytes(&leg["unsigned"]))));
         let list = leg["transaction"]["accessList"].as_array().unwrap();
         let entry = json!({"address": MAILBOX, "storageKeys": [B256::ZERO, built["binding"]]});
         assert_eq!(list.last().unwrap().to_string().to_lowercase(), entry.to_string().to_lowercase());
@@ -157,7 +157,7 @@ async fn legs_may_call_other_rollups() {
     let rules = DomainRules { synchronous_calls: true, ..DomainRules::default() };
     let (mut network, wallet) = (Network::start_in(rules, &[ROLLUP, OTHER]).await, Wallet::first());
     let call = [U256_OTHER.as_slice(), COUNTING.into_word().as_slice(), &word(0x60), &word(0)].concat();
-    let input = [&alloy_primitives::keccak256("call(uint256,address,bytes)")[..4], &call].concat();
+    let input = [&keccak256("call(uint256,address,bytes)")[..4], &call].concat();
     let asked = json!({
         "payer": PAYER().address(), "maxFee": "0x0",
         "legs": [
@@ -204,7 +204,10 @@ async fn what_cannot_be_built_is_refused_by_leg() {
     let poor = Address::repeat_byte(0x77);
     let mailbox = json!([{"address": MAILBOX, "storageKeys": []}]);
     let reason = format!("0x08c379a0{:064x}{:064x}{:0<64}", 32, 7, hex::encode("because"));
+    let send = [&keccak256("send(uint256,address,bytes)")[..4], &word(OTHER), &word(7), &word(0x60), &word(0)].concat();
+    let send = with(json!({"to": MAILBOX, "data": hex::encode_prefixed(send)}));
     let mut cases = vec![
+        (second(send), -32000, "legs[1]: no later leg consumed a message that it sent"),
         (bundle(&[]), -32602, "legs: a bundle has 1 to 16, not 0"),
         (bundle(&vec![good.clone(); 17]), -32602, "legs: a bundle has 1 to 16, not 17"),
     ];
