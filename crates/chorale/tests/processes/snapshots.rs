@@ -78,6 +78,12 @@ fn a_node_that_begins_from_a_snapshot_goes_on_and_agrees() {
     let state = started.rollups[0].cast(&tool, &["balance", STRANGER, "--block", "1"]);
     assert!(refused(&state).contains("is not kept"), "it executed everything");
     for (there, here) in started.rollups.iter().zip(&rollups) {
+        // Until then it takes nothing, and does not know the sender's next nonce.
+        let latest = number(&head(here, "latest"));
+        eventually("it has what it missed", || {
+            let syncing = said(&there.cast(&tool, &["rpc", "eth_syncing"]));
+            (syncing == "false" && number(&head(there, "latest")) >= latest).then_some(())
+        });
         let block = send(there);
         assert_eq!(said(&there.cast(&tool, &["balance", STRANGER])), "2");
         for at in 1..=block {

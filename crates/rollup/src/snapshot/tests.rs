@@ -5,11 +5,11 @@ use crate::{
     record::Executed,
     store::{
         Exported, Store, identity,
-        story::{Story, domain},
+        story::{self, Story, domain},
     },
 };
 use alloy_primitives::keccak256;
-use chorale_evm::Domain;
+use chorale_evm::{BlockTimes, Content, Domain, InTurn, Known};
 use chorale_light::{HandOver, Light, ProofFile};
 use chorale_types::{
     Attestation, BlockId, Bls, ChainId, ConsensusSecret, DomainId, Epoch, EpochInfo, ExecutionOutcome, Height, NodeKey,
@@ -65,7 +65,7 @@ fn hand_over(chain: ChainId, epoch: u64) -> HandOver {
     let outcome = Outcome {
         epoch: Epoch(epoch),
         next_validators: Some(validators(epoch + 1).digest()),
-        ..crate::store::story::outcome(chain, height)
+        ..story::outcome(chain, height)
     };
     let attestation = attest(chain, outcome.statement());
     HandOver { outcome, attestation, next: Some(validators(epoch + 1)) }
@@ -189,6 +189,64 @@ proptest! {
         let again = Store::open(folder.path(), &node.genesis, None).unwrap().restore(&node.genesis).unwrap();
         prop_assert_eq!(again.domain.heads(), node.going.heads());
     }
+}
+
+/// The height that closes a second is part of the next one: bindings that end there are still of use.
+#[test]
+fn a_domain_by_the_second_goes_on_from_a_snapshot_as_well() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let genesis = domain("ours").with_blocks(BlockTimes::Second);
+    let store = Store::open(folders[0].path(), &genesis, None).unwrap();
+    let (mut going, mut story) = (genesis.clone(), Story::new(3));
+    let mut next = |going: &mut Domain, other: Option<&mut Domain>| {
+        let ordered = loop {
+            let ordered = story.next(going);
+            if ordered.outcome.height > going.complete() {
+                break ordered;
+            }
+        };
+        let closing = story::outcome(going.chain_id(), ordered.outcome.height.0 + 2);
+        let content = Content { outcome: &ordered.outcome, lanes: &ordered.lanes, bundles: &ordered.bundles };
+        let derive = |domain: &mut Domain| {
+            let contents = std::slice::from_ref(&content);
+            domain.derive_second(contents, &closing, &Known::default(), &InTurn).unwrap()
+        };
+        let derived = derive(going);
+        if let Some(there) = other.map(derive) {
+            assert_eq!((&there.outcome, &there.bundles), (&derived.outcome, &derived.bundles));
+        }
+        Executed::new(going, derived, &ordered.lanes)
+    };
+    for index in 0..16 {
+        let executed = next(&mut going, None);
+        store.write(std::slice::from_ref(&executed)).unwrap();
+        if index < 13 {
+            store.write_attested(&[attest_execution(&executed.derived.outcome)]).unwrap();
+        }
+    }
+    let exported = store.export(&genesis).unwrap();
+    let snapshot = bytes_of(&genesis, &proof_of(&exported), &exported);
+    let height = take(&snapshot, folders[1].path(), &genesis).unwrap();
+    assert_eq!(
+        (Some(height), height < going.height()),
+        (store.last_attested().unwrap().map(|it| it.outcome.height), true)
+    );
+    let there = Store::open(folders[1].path(), &genesis, None).unwrap();
+    let mut other = there.restore(&genesis).unwrap().domain;
+    assert_eq!(other.complete().next(), height);
+    // What was executed after it here is not there: both go on from the snapshot, this one by another way.
+    let mut undone = Domain::restore(
+        genesis.chain_id(),
+        genesis.id(),
+        exported.rollups.values().map(|(_, chain)| chain.clone()),
+        height,
+        exported.burnt.iter().copied(),
+    )
+    .with_blocks(BlockTimes::Second);
+    for _ in 0..8 {
+        let _ = next(&mut undone, Some(&mut other));
+    }
+    assert_eq!(undone.heads(), other.heads());
 }
 
 /// Where the sections begin, in order, with what each is.
