@@ -253,7 +253,7 @@ async fn what_cannot_be_built_is_refused_by_leg() {
     let again = bundle(&[good.clone(), with(json!({"nonce": "0x5"}))]);
     cases.push((again, -32602, "legs[1]: nonce: must be 2, one above that of the sender's leg before, not 5"));
     let half = || with(json!({"gas": "0x4000000"}));
-    cases.push((bundle(&[half(), half()]), -32000, "legs: the legs for rollup 1001 may use 33554432 gas together"));
+    cases.push((bundle(&[half(), half()]), -32000, "legs: the legs for rollup 1001 may use 134217728 gas together"));
     for (asked, code, message) in cases {
         let (found, words) = network.fails("chorale_buildBundle", json!([asked])).await;
         assert!(found == code && words.starts_with(message), "{asked}: {found} {words}");
