@@ -35,6 +35,7 @@ pub(super) const BUNDLE_ORDER: TableDefinition<'_, (u64, u32), &[u8; 32]> = Tabl
 pub(super) const EXECUTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("executed");
 /// Height: the attestation of that outcome.
 pub(super) const ATTESTED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("attested");
+type BurntKey = (u64, &'static [u8; 32]);
 /// The last height of a bundle, and its binding, which nobody can have again until then: the height since when, and a seal
 /// that tells damage. Some stay that are over: a snapshot is of a height before the last one.
 pub(super) const BURNT: TableDefinition<'_, BurntKey, (u64, &[u8; 8])> = TableDefinition::new("burnt");
