@@ -110,6 +110,8 @@ pub async fn follow(config: Config, client: HttpClient, chain: ChainId, settleme
             }
             Err(disbelief) => {
                 error!(%domain, url, %disbelief, "the executor is not believed: nothing of what it says is signed");
+                // One that began anew, from a snapshot for example, may not have what was before.
+                asking.is_first = true;
                 tokio::time::sleep(RETRY_DISBELIEVED).await;
             }
         }

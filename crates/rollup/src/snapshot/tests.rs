@@ -215,13 +215,13 @@ fn a_domain_by_the_second_goes_on_from_a_snapshot_as_well() {
         if let Some(there) = other.map(derive) {
             assert_eq!((&there.outcome, &there.bundles), (&derived.outcome, &derived.bundles));
         }
-        Executed::new(going, derived, &ordered.lanes)
+        Executed::new(going, derived, &ordered.lanes, &ordered.bundles)
     };
     for index in 0..16 {
         let executed = next(&mut going, None);
         store.write(std::slice::from_ref(&executed)).unwrap();
         if index < 13 {
-            store.write_attested(&[attest_execution(&executed.derived.outcome)]).unwrap();
+            store.take_attested(&[attest_execution(&executed.derived.outcome)]).unwrap();
         }
     }
     let exported = store.export(&genesis).unwrap();
