@@ -117,6 +117,14 @@ impl Mailbox {
         (Self { requests, attested, events: events.clone() }, Ingress { requests: receiver, attested: sender, events })
     }
 
+    /// Of an actor that has attested up to a height, and is no more.
+    #[cfg(test)]
+    pub(crate) fn stopped_at(height: Height) -> Self {
+        let (mailbox, ingress) = Self::new();
+        ingress.attested.send_replace(height);
+        mailbox
+    }
+
     /// The height up to which every height is attested.
     #[must_use]
     pub fn attested(&self) -> watch::Receiver<Height> {

@@ -1,10 +1,11 @@
 //! What heights became: for validators that attest it, and as proofs for anyone.
 
 use crate::{
-    errors::{INVALID_PARAMETERS, NOT_FOUND, refused},
+    errors::{INVALID_PARAMETERS, NOT_FOUND, SERVER_ERROR, refused},
     lookup::unreadable,
     record::{BundleRecord, Fate},
     server::Server,
+    trust::Untrusted,
 };
 use alloy_eips::eip2718::Encodable2718 as _;
 use chorale_api::{ChoraleApiClient as _, EXECUTED_MAX, ExecutionProofsApiServer, ExecutorApiServer, HexBytes};
@@ -14,7 +15,10 @@ use chorale_types::{
     Attestation, BundleId, Epoch, ExecutedHeight, Height, RollupId,
     codec::{Encode as _, EncodeSize as _, decode},
 };
-use jsonrpsee::core::{RpcResult, async_trait};
+use jsonrpsee::{
+    core::{RpcResult, async_trait},
+    types::ErrorObjectOwned,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long a validator may wait for something to attest.
@@ -101,7 +105,9 @@ impl Server {
 
     async fn prove(&self, executed: ExecutedHeight, claim: ExecutionClaim, from_epoch: u64) -> RpcResult<HexBytes> {
         let attestation = self.attestation_of(&executed).await?;
-        let hand_overs = self.trust.hand_overs(&self.nodes, Epoch(from_epoch), attestation.epoch).await?;
+        let (from, to) = (Epoch(from_epoch), attestation.epoch);
+        let hand_overs =
+            self.trust.hand_overs(&self.nodes, from, to).await.map_err(|untrusted| unproven(&untrusted, from, to))?;
         let proof = Proof::Execution(ExecutionProof { outcome: executed.outcome, attestation, claim });
         Ok(HexBytes(ProofFile { hand_overs, proof }.encode().to_vec()))
     }
@@ -120,13 +126,30 @@ impl Server {
             };
             let first = answer.into_iter().next().and_then(|bytes| decode::<Attestation>(bytes.0).ok());
             let same = first.filter(|it| (it.domain, it.height, it.root) == (domain, height, root));
+            // Nothing leads to an epoch that a node made up; the next node may tell the truth.
             if let Some(attestation) = same
-                && self.trust.check(&self.nodes, domain, &attestation).await?
+                && self.trust.check(&self.nodes, domain, &attestation).await.unwrap_or(false)
             {
                 return Ok(attestation);
             }
         }
         Err(refused(NOT_FOUND, format!("height {height} is executed here, and not attested yet: ask again")))
+    }
+}
+
+fn unproven(untrusted: &Untrusted, from: Epoch, to: Epoch) -> ErrorObjectOwned {
+    match untrusted {
+        Untrusted::Missing { epoch, .. } => {
+            let message = format!("no node of the sequencer gives a hand-over of epoch {epoch} that holds: ask again");
+            refused(SERVER_ERROR, message)
+        }
+        Untrusted::TooMany => {
+            let message = format!(
+                "from epoch {from} to {to} there are more hand-overs than a proof file holds; name an epoch that you know as \
+                 fromEpoch, and follow chorale_handOver of a sequencer's node to it"
+            );
+            refused(INVALID_PARAMETERS, message)
+        }
     }
 }
 

@@ -51,14 +51,11 @@ use crate::{
     attested::{self, Disagreement},
     run::{Config, RollupError, domain},
     store::{Identity, Store, StoreError, identity},
+    trust::{Trust, Untrusted},
 };
-use chorale_api::ChoraleApiClient as _;
 use chorale_client::Nodes;
 use chorale_light::{ExecutionClaim, ExecutionProof, HandOver, Light, LightError, Proof, ProofFile, ProofFileError};
-use chorale_types::{
-    Attestation, DomainId, Epoch, ExecutedHeight, Genesis, Height, RollupId,
-    codec::{List, decode},
-};
+use chorale_types::{Attestation, DomainId, Epoch, ExecutedHeight, Genesis, Height, RollupId, codec::List};
 use std::{
     fmt,
     fs::{self, File},
@@ -306,24 +303,8 @@ fn prove(executed: &ExecutedHeight, attestation: &Attestation) -> Proof {
 /// The hand-overs from the genesis to an epoch: only who follows the order has them.
 async fn hand_overs<const MAX: usize>(config: &Config, to: Epoch) -> Result<List<HandOver, MAX>, SnapshotError> {
     let nodes = Nodes::new(config.nodes.clone(), ANSWER_TIMEOUT).map_err(|error| Box::new(RollupError::from(error)))?;
-    let (mut light, mut all) = (light(&config.genesis), Vec::new());
-    if to.0 > MAX as u64 {
-        return Err(SnapshotError::HandOvers(to));
-    }
-    for epoch in 0..to.0 {
-        let (mut found, mut last) = (None, None);
-        for node in nodes.iter() {
-            let Ok(answer) = node.client.hand_over(epoch).await else { continue };
-            let Ok(hand_over) = decode::<HandOver>(answer.0) else { continue };
-            match light.hand_over(hand_over.clone()) {
-                Ok(()) => {
-                    found = Some(hand_over);
-                    break;
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        all.push(found.ok_or(SnapshotError::HandOver { epoch: Epoch(epoch), last })?);
-    }
-    List::new(all).map_err(|_| SnapshotError::HandOvers(to))
+    Trust::new(&config.genesis).hand_overs(&nodes, Epoch(0), to).await.map_err(|untrusted| match untrusted {
+        Untrusted::Missing { epoch, last } => SnapshotError::HandOver { epoch, last },
+        Untrusted::TooMany => SnapshotError::HandOvers(to),
+    })
 }

@@ -276,7 +276,11 @@ where
             self.conclude(computed.height).await?;
         }
         let first = self.missing.first().map_or(until, |missing| missing.min(until));
-        self.votes.prune(Height(first.0.saturating_sub(HEIGHTS_BEHIND_MAX)));
+        if self.is_executed() {
+            self.forget();
+        } else {
+            self.votes.prune(Height(first.0.saturating_sub(HEIGHTS_BEHIND_MAX)), |_| false);
+        }
         self.early = self.early.split_off(&first);
         self.publish(self.last);
         Ok(())
@@ -372,11 +376,17 @@ where
         }
         let _ = self.ingress.events.send(Event::Attested(Arc::new(attestation)));
         self.publish(self.last);
-        if self.last.0.saturating_sub(self.synced.0) >= SYNC_HEIGHTS {
-            self.synced = self.last;
+        // Also while no executor goes on: attestations come all the same.
+        let reached = if self.is_executed() { self.last.max(height) } else { self.last };
+        if reached.0.saturating_sub(self.synced.0) >= SYNC_HEIGHTS {
+            self.synced = reached;
             // Completes by itself; what a crash loses is asked for again.
             drop(self.attestations.sync().await?);
-            let below = Height(self.last.0.saturating_sub(self.config.retention_heights));
+            let below = if self.is_executed() {
+                self.kept()
+            } else {
+                Height(self.last.0.saturating_sub(self.config.retention_heights))
+            };
             self.attestations.prune(below).await?;
             // What is not attested may be computed again: its signature is kept.
             self.signed.prune(below.min(self.attestations.last())).await?;
@@ -433,11 +443,10 @@ where
     /// Asks for the oldest attestations that are overdue, and says again what this node signed.
     fn ask_due(&mut self) {
         let now = self.context.now_ms();
-        let kept = self.chain.committed.borrow().0.saturating_sub(self.config.retention_heights);
-        for height in self.missing.prune(Height(kept)) {
-            self.votes.remove(height);
+        if self.is_executed() {
+            self.forget();
+            self.ask_for_waiting(now);
         }
-        self.ask_for_waiting(now);
         let (chain, me) = (&self.chain, self.me);
         let others = |epoch| {
             let info = chain.epoch(epoch)?;
@@ -458,13 +467,40 @@ where
         }
     }
 
+    /// Forgets what lies too far behind the order, whether or not the executor goes on: signatures come for every height,
+    /// also for those without content.
+    fn forget(&mut self) {
+        for height in self.missing.prune(self.kept()) {
+            self.votes.remove(height);
+        }
+        let (behind, waiting) = (Height(self.tip().0.saturating_sub(HEIGHTS_BEHIND_MAX)), self.waiting_in_order());
+        let missing = &self.missing;
+        self.votes.prune(behind, |height| missing.get(height).is_some() || waiting == Some(height));
+    }
+
+    /// How far the order is, or what is computed of it.
+    pub(super) fn tip(&self) -> Height {
+        self.last.max(*self.chain.committed.borrow())
+    }
+
+    /// The first height of executed rollups that is kept. What the order waits for is, however long that takes: a domain
+    /// that is suspended goes on with nothing else.
+    pub(super) fn kept(&self) -> Height {
+        let retained = Height(self.tip().0.saturating_sub(self.config.retention_heights));
+        self.waiting_in_order().map_or(retained, |waiting| waiting.min(retained))
+    }
+
+    /// The first height of executed rollups whose attestation the order lacks.
+    pub(super) fn waiting_in_order(&self) -> Option<Height> {
+        let standings = self.settlement.standings();
+        let standings = standings.borrow();
+        standings.iter().find(|standing| standing.domain == self.config.domain)?.waiting
+    }
+
     /// Asks for the attestation that settlement waits for in the order: who does not execute the domain, or whose executor is
     /// away, has nothing else to know by that it lacks one.
     fn ask_for_waiting(&mut self, now: TimestampMs) {
-        let domain = self.config.domain;
-        let standings = self.settlement.standings().borrow().clone();
-        let waiting = standings.iter().find(|standing| standing.domain == domain).and_then(|standing| standing.waiting);
-        let Some(height) = waiting.filter(|waiting| *waiting > self.attestations.last()) else {
+        let Some(height) = self.waiting_in_order().filter(|waiting| *waiting > self.attestations.last()) else {
             self.waiting = None;
             return;
         };
@@ -472,7 +508,7 @@ where
         let due = now.0.saturating_sub(since.0) >= self.config.ask_after_ms;
         self.waiting = Some((height, if due { now } else { since }));
         if due {
-            self.broadcast(&Message::Ask(Ask { domain, height }));
+            self.broadcast(&Message::Ask(Ask { domain: self.config.domain, height }));
         }
     }
 

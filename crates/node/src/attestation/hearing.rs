@@ -30,16 +30,16 @@ where
     }
 
     fn is_wanted(&self, height: Height) -> bool {
-        if self.missing.get(height).is_some() {
+        if self.missing.get(height).is_some() || self.waiting_in_order() == Some(height) {
             return true;
         }
-        let (tip, behind) = if self.is_executed() {
-            // What is executed lies behind the order, on some nodes far.
-            (self.last.max(*self.chain.committed.borrow()), HEIGHTS_BEHIND_MAX)
-        } else {
-            (self.last, 0)
-        };
-        height.0 > tip.0.saturating_sub(behind) && height.0 <= tip.0.saturating_add(HEIGHTS_AHEAD_MAX)
+        if !self.is_executed() {
+            return height > self.last && height.0 <= self.last.0.saturating_add(HEIGHTS_AHEAD_MAX);
+        }
+        // What is executed lies behind the order, on some nodes far.
+        let tip = self.tip().0;
+        let behind = Height(tip.saturating_sub(HEIGHTS_BEHIND_MAX) + 1);
+        height >= self.kept().max(behind) && height.0 <= tip.saturating_add(HEIGHTS_AHEAD_MAX)
     }
 
     async fn vote(&mut self, peer: &PublicKey, vote: OutcomeVote) -> Result<(), Stopped> {

@@ -58,6 +58,7 @@ struct World {
     keys: Vec<PrivateKey>,
     epoch: Arc<EpochInfo>,
     nodes: BTreeMap<u16, Node>,
+    retention_heights: u64,
 }
 
 fn secret(index: u16) -> ConsensusSecret {
@@ -91,7 +92,7 @@ impl World {
         });
         let peers: Vec<PublicKey> = keys.iter().map(PrivateKey::public_key).collect();
         let oracle = linked(&context, &peers, 3).await;
-        Self { context, oracle, keys, epoch, nodes: BTreeMap::new() }
+        Self { context, oracle, keys, epoch, nodes: BTreeMap::new(), retention_heights: 1_000 }
     }
 
     fn peer(&self, index: u16) -> PublicKey {
@@ -135,9 +136,10 @@ impl World {
             settlement: settlement.mailbox.clone(),
             channel: (sender.clone(), messages),
         };
+        let retention_heights = self.retention_heights;
         let config = |domain: DomainId| Config {
             domain,
-            retention_heights: 1_000,
+            retention_heights,
             ask_after_ms: 200,
             partition: format!("attestation-{index}-{domain}"),
         };

@@ -62,10 +62,12 @@ impl Votes {
         self.heights.entry(vote.height).or_default().kept.insert((vote.epoch, vote.author), vote);
     }
 
-    /// Forgets all heights below this one.
-    pub(super) fn prune(&mut self, below: Height) {
-        if self.heights.first_key_value().is_some_and(|(first, _)| *first < below) {
-            self.heights = self.heights.split_off(&below);
+    /// Forgets all heights below this one, but those that are kept.
+    pub(super) fn prune(&mut self, below: Height, is_kept: impl Fn(Height) -> bool) {
+        let old: Vec<Height> =
+            self.heights.range(..below).map(|(height, _)| *height).filter(|height| !is_kept(*height)).collect();
+        for height in old {
+            self.heights.remove(&height);
         }
     }
 
@@ -162,6 +164,17 @@ mod tests {
             author: ValidatorIndex(author),
             signature: Signature([0xff; 48]),
         }
+    }
+
+    /// A validator may sign every height there is, also those without content, of which nothing else ever comes.
+    #[test]
+    fn signatures_far_behind_are_forgotten_but_of_what_is_waited_for() {
+        let mut votes = Votes::new(DomainId::ORDERING);
+        for height in 1..=9 {
+            votes.insert(vote(3, height, "one"));
+        }
+        votes.prune(Height(7), |height| height == Height(2));
+        assert_eq!(votes.heights.keys().map(|height| height.0).collect::<Vec<u64>>(), [2, 7, 8, 9]);
     }
 
     #[test]

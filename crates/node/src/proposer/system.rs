@@ -72,3 +72,41 @@ impl DueAttestations {
         standings.iter().filter(due).map(|standing| (standing.domain, standing.attested)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    /// Of a domain that may lag by 40 heights: what is ordered of it, what waits, and what is attested here.
+    fn due(ordered: u64, waiting: Option<u64>, attested: u64) -> DueAttestations {
+        let domain = DomainId(7);
+        let standing =
+            Standing { domain, attested: Height(ordered), waiting: waiting.map(Height), suspended: Vec::new() };
+        let attested = Attested { lag_max: 40, attestations: attestation::Mailbox::stopped_at(Height(attested)) };
+        DueAttestations::new(watch::channel(Arc::new(vec![standing])).1, BTreeMap::from([(domain, attested)]))
+    }
+
+    #[test]
+    fn an_attestation_is_ordered_when_a_quarter_of_the_lag_is_over() {
+        let due = due(90, Some(100), 100);
+        assert!(!due.is_due(Height(109)));
+        assert!(due.is_due(Height(110)));
+    }
+
+    #[test]
+    fn nothing_is_ordered_that_nobody_waits_for_or_that_is_not_attested() {
+        assert!(!due(90, None, 200).is_due(Height(200)));
+        assert!(!due(90, Some(100), 99).is_due(Height(200)));
+    }
+
+    /// A payload with it may have lost: then another one has to carry it.
+    #[test]
+    fn an_attestation_that_had_no_effect_is_ordered_again_after_a_while() {
+        let mut due = due(90, Some(100), 100);
+        assert!(block_on(due.take(Height(110))).is_empty(), "the actor is no more");
+        assert!(!due.is_due(Height(111)));
+        assert!(!due.is_due(Height(117)));
+        assert!(due.is_due(Height(118)));
+    }
+}

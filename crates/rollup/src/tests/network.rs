@@ -13,12 +13,14 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::{eip2718::Encodable2718 as _, eip2930::AccessListItem};
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxHash, TxKind, U256, hex, keccak256};
+use chorale_api::HexBytes;
 use chorale_client::Nodes;
 use chorale_evm::{BoundLeg, Content, Domain, DomainRules, Effect, Marker, RollupGenesis, Terms, binding, recover};
 use chorale_light::Light;
 use chorale_types::{
-    AccountId, Atomicity, BlockId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height, Lane,
-    LaneItem, Leg, OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId, bundle_id,
+    AccountId, Atomicity, Attestation, BlockId, ConsensusSecret, Digest, DomainId, Epoch, Execution, Genesis, Height,
+    Lane, LaneItem, Leg, OrderedBundle, OrderedLeg, Outcome, Place, RollupId, TimestampMs, Transaction, TxId,
+    bundle_id,
     codec::{Blob, Encode as _, List},
     genesis::{EvmFile, GenesisFile, GenesisParameters, RollupFile, ValidatorFile},
     limits, tagged_hash,
@@ -311,9 +313,22 @@ async fn sequencer() -> (String, mpsc::UnboundedReceiver<Vec<u8>>, ServerHandle)
     };
     module.register_method("chorale_submitTransaction", submit).unwrap();
     module.register_method("chorale_submitBundle", |_, (), _| "taken").unwrap();
+    let (url, server) = serve(module).await;
+    (url, submitted, server)
+}
+
+/// A node that answers every question about attestations with this one.
+pub(super) async fn attester(attestation: &Attestation) -> (String, ServerHandle) {
+    let mut module = RpcModule::new(());
+    let answer = vec![HexBytes(attestation.encode().to_vec())];
+    module.register_method("chorale_executionAttestations", move |_, (), _| answer.clone()).unwrap();
+    serve(module).await
+}
+
+async fn serve(module: RpcModule<()>) -> (String, ServerHandle) {
     let server = ServerBuilder::default().build("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
-    (url, submitted, server.start(module))
+    (url, server.start(module))
 }
 
 fn id_of(rollup: u64, data: &[u8]) -> (TxId, Blob<{ limits::TRANSACTION_BYTES_MAX }>) {

@@ -1,6 +1,6 @@
 //! Proofs of bundles with their legs, checked by whoever knows nothing but the genesis.
 
-use super::network::{COUNTING, LOGGING, Network, ROLLUP, Wallet, hash_of, sequencer_genesis, validator};
+use super::network::{COUNTING, LOGGING, Network, ROLLUP, Wallet, attester, hash_of, sequencer_genesis, validator};
 use crate::{attested::take, executed::encoded};
 use alloy_consensus::{
     Eip658Value, Header, Receipt, ReceiptEnvelope, Sealable as _, SignableTransaction as _, TxEip1559, TxEip2930,
@@ -8,20 +8,21 @@ use alloy_consensus::{
 };
 use alloy_eips::{eip2718::Encodable2718 as _, eip7685::Requests};
 use alloy_primitives::{Address, Bytes, Log, Signature, U256, hex, keccak256};
+use chorale_client::Nodes;
 use chorale_evm::{Block, DomainRules, SignedTransaction, recovered_before};
 use chorale_light::{
-    ExecutionClaim, LegPlace, LegTerms, LegsProof, Light, ProofFile, ProvenExecution, ProvenLeg, Verified,
+    ExecutionClaim, LegPlace, LegTerms, LegsProof, Light, Proof, ProofFile, ProvenExecution, ProvenLeg, Verified,
 };
 use chorale_types::{
-    AccountId, Atomicity, Attestation, Bls, BundleEffect, BundleId, DomainId, Epoch, ExecutedBundle, ExecutedHeight,
-    Execution, ExecutionOutcome, Height, RollupHead, RollupId, Scheme as _, Signers, Transaction, TxId, ValidatorIndex,
-    bundle_id,
+    AccountId, Atomicity, Attestation, Bls, BundleEffect, BundleId, ConsensusSecret, DomainId, Epoch, ExecutedBundle,
+    ExecutedHeight, Execution, ExecutionOutcome, Height, RollupHead, RollupId, Scheme as _, Signers, Transaction, TxId,
+    ValidatorIndex, bundle_id,
     codec::{Blob, List},
     tagged_hash,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 const OTHER: u64 = 1002;
 
@@ -97,6 +98,33 @@ async fn the_proof_of_a_bundle_has_all_its_legs() {
         network.order(&[wallet.call(nonce, COUNTING, [])]);
     }
     assert_eq!(network.proven(id).await.1, expected);
+}
+
+/// An epoch that nobody leads to, and a signature of somebody else.
+#[tokio::test]
+async fn a_node_that_makes_up_an_attestation_does_not_keep_anyone_from_the_true_one() {
+    let (mut network, wallet) = (Network::start_in(DomainRules::default(), &[ROLLUP, OTHER]).await, Wallet::first());
+    let legs = [(OTHER, LOGGING, Bytes::from(vec![1, 2])), (ROLLUP, COUNTING, Bytes::new())];
+    network.order_bundle(&wallet, &legs);
+    let height = network.server.read().height;
+    let attested = attestation(&network.server.store.executed(height).unwrap().unwrap().outcome);
+    let far = Attestation { epoch: Epoch(9), ..attested.clone() };
+    let mut stranger = attested.clone();
+    stranger.signature = {
+        let outcome = &network.server.store.executed(height).unwrap().unwrap().outcome;
+        let signer = Bls::signer(ConsensusSecret::from_seed([2; 32]));
+        let signature = signer.sign(outcome.chain, Epoch(0), &outcome.statement());
+        Bls::verifier().aggregate(&[signature]).unwrap()
+    };
+    let mut nodes = Vec::new();
+    for given in [&far, &stranger, &attested] {
+        nodes.push(attester(given).await);
+    }
+    let urls = nodes.iter().map(|(url, _)| url.clone());
+    network.server.nodes = Nodes::new(urls, Duration::from_secs(10)).unwrap();
+    let (file, _) = network.proven(network.last_bundle()).await;
+    let Proof::Execution(proof) = file.proof else { panic!("a proof of something else") };
+    assert_eq!(proof.attestation, attested);
 }
 
 /// A block with so many transactions of all types; those that are no legs may have failed.

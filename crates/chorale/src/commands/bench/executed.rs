@@ -1,6 +1,9 @@
 //! `chorale bench executed`.
 
-use super::executed_report::{Moment, Report};
+use super::{
+    executed_report::{Moment, Report},
+    show,
+};
 use crate::{
     load::{
         Tally, TallyHandle,
@@ -74,20 +77,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    // As many threads as the generator needs and no more: it shares the machine with what it measures.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let report = runtime.block_on(measure(arguments))?;
-    runtime.shutdown_background();
-    let json = serde_json::to_string_pretty(&report)?;
-    if let Some(out) = &arguments.out {
-        fs::write(out, &json).with_context(|| format!("writing {}", out.display()))?;
-    }
-    if arguments.json {
-        println!("{json}");
-    } else {
-        print!("{report}");
-    }
-    Ok(())
+    show(measure(arguments), arguments.out.as_deref(), arguments.json)
 }
 
 impl Arguments {

@@ -172,3 +172,34 @@ fn a_height_that_nobody_attests_holds_up_no_later_one() {
         }
     });
 }
+
+/// Validators may offer what they attested long ago: it is not kept, and would only be looked at again and again.
+#[test]
+fn what_lies_before_all_that_is_kept_is_not_taken() {
+    run(48, async |context| {
+        let mut world = World::new(context).await;
+        world.retention_heights = 10;
+        let mut puppet = world.puppet(3).await;
+        world.start(0).await;
+        world.settle(1..=50).await;
+        world.execute(0, &[50], "a").await;
+        puppet.hear_vote_on(DOMAIN, &world.peer(0), 50).await;
+        let mut events = world.nodes[&0].domain.events();
+        for height in [20, 39, 45] {
+            let votes: Vec<OutcomeVote> =
+                (1..4).map(|index| world.vote_on(DOMAIN, index, height, executed("a"))).collect();
+            let signatures: Vec<Signature> = votes.iter().map(|vote| vote.signature).collect();
+            puppet.say(&Message::Attestation(Attestation {
+                domain: DOMAIN,
+                epoch: Epoch(0),
+                height: Height(height),
+                root: executed("a"),
+                signers: Signers::of(4, (1..4).map(ValidatorIndex)),
+                signature: Bls::verifier().aggregate(&signatures).unwrap(),
+            }));
+        }
+        let crate::attestation::Event::Attested(first) = events.recv().await.unwrap();
+        assert_eq!(first.height, Height(45));
+        assert!(world.cut_off().await.is_empty());
+    });
+}
