@@ -11,6 +11,7 @@ use crate::{
     settlement::{self, Unavailable},
 };
 use chorale_api::ExecutorApiClient as _;
+use chorale_foundation::runtime::Clock;
 use chorale_types::{
     ChainId, DomainId, ExecutionOutcome, Height,
     codec::{Error as DecodeError, decode},
@@ -80,9 +81,16 @@ enum Disbelief {
 }
 
 /// Asks an executor until the node is shut down, or it says what cannot be.
-pub async fn follow(config: Config, client: HttpClient, chain: ChainId, settlement: settlement::Mailbox, feed: Feed) {
+pub async fn follow(
+    clock: impl Clock,
+    config: Config,
+    client: HttpClient,
+    chain: ChainId,
+    settlement: settlement::Mailbox,
+    feed: Feed,
+) {
     let Config { domain, url } = config;
-    let mut asking = Asking { chain, domain, settlement, last: feed.after, is_first: true };
+    let mut asking = Asking { clock, chain, domain, settlement, last: feed.after, is_first: true };
     let mut answered = None;
     info!(%domain, url, after = %feed.after, "asking the executor");
     while !feed.computed.is_closed() {
@@ -93,7 +101,7 @@ pub async fn follow(config: Config, client: HttpClient, chain: ChainId, settleme
                     warn!(%domain, url, error = %reason(&failed), "the executor does not answer: nothing of the domain is signed until it does");
                 }
                 answered = Some(false);
-                tokio::time::sleep(RETRY).await;
+                asking.clock.sleep(RETRY).await;
                 continue;
             }
         };
@@ -112,7 +120,7 @@ pub async fn follow(config: Config, client: HttpClient, chain: ChainId, settleme
                 error!(%domain, url, %disbelief, "the executor is not believed: nothing of what it says is signed");
                 // One that began anew, from a snapshot for example, may not have what was before.
                 asking.is_first = true;
-                tokio::time::sleep(RETRY_DISBELIEVED).await;
+                asking.clock.sleep(RETRY_DISBELIEVED).await;
             }
         }
     }
@@ -136,7 +144,8 @@ pub fn client(url: &str) -> Result<HttpClient, chorale_client::UrlError> {
 }
 
 /// Where asking is.
-struct Asking {
+struct Asking<E> {
+    clock: E,
     chain: ChainId,
     domain: DomainId,
     settlement: settlement::Mailbox,
@@ -145,45 +154,193 @@ struct Asking {
     is_first: bool,
 }
 
-impl Asking {
-    /// What is to be attested of outcomes that the executor gave.
+impl<E: Clock> Asking<E> {
+    /// What is to be attested of outcomes that the executor gave: of all before the first one that is not believed. That
+    /// one is asked for again.
     async fn check(&mut self, outcomes: Vec<Vec<u8>>) -> Result<Vec<Computed>, Disbelief> {
-        let (mut computed, mut last, mut is_first) = (Vec::new(), self.last, self.is_first);
+        let mut computed = Vec::new();
         for bytes in outcomes {
-            let outcome: ExecutionOutcome = decode(bytes)?;
-            let (height, previous) = (outcome.height, outcome.previous);
-            if (outcome.chain, outcome.domain) != (self.chain, self.domain) {
-                return Err(Disbelief::Other { chain: outcome.chain, domain: outcome.domain });
+            match self.check_one(bytes).await {
+                Ok(Checked::Attest(one)) => computed.push(one),
+                Ok(Checked::Pruned) => {}
+                Ok(Checked::Stopping) => break,
+                Err(disbelief) if computed.is_empty() => return Err(disbelief),
+                Err(_) => break,
             }
-            if height <= last || (previous != last && !is_first) {
-                return Err(Disbelief::Order { height, previous, last });
-            }
-            if is_first && previous > last {
-                warn!(domain = %self.domain, %last, %previous, "the executor does not keep what was before: it is not signed");
-            }
-            (last, is_first) = (height, false);
-            // It follows through any node, and may be a little ahead of this one.
-            let mut settled = self.settlement.settled();
-            let there = tokio::time::timeout(SETTLED_WITHIN, settled.wait_for(|settled| *settled >= height)).await;
-            match there {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => return Ok(Vec::new()),
-                Err(_) if computed.is_empty() => return Err(Disbelief::Ahead { height, settled: *settled.borrow() }),
-                // The rest is asked for again.
-                Err(_) => return Ok(computed),
-            }
-            match self.settlement.outcome(height).await {
-                Ok(order) if order.root() == outcome.order => {
-                    computed.push(Computed { height, epoch: order.epoch, root: outcome.root() });
-                }
-                Ok(_) => return Err(Disbelief::OtherOrder(height)),
-                // Too old for anybody to wait for a signature.
-                Err(Unavailable::Pruned { .. }) => {}
-                Err(_) => return Ok(Vec::new()),
-            }
-            // Only now: what is refused is asked for again.
-            (self.last, self.is_first) = (last, is_first);
         }
         Ok(computed)
+    }
+
+    async fn check_one(&mut self, bytes: Vec<u8>) -> Result<Checked, Disbelief> {
+        let outcome: ExecutionOutcome = decode(bytes)?;
+        let (height, previous, last) = (outcome.height, outcome.previous, self.last);
+        if (outcome.chain, outcome.domain) != (self.chain, self.domain) {
+            return Err(Disbelief::Other { chain: outcome.chain, domain: outcome.domain });
+        }
+        if height <= last || (previous != last && !self.is_first) {
+            return Err(Disbelief::Order { height, previous, last });
+        }
+        // It follows through any node, and may be a little ahead of this one.
+        let mut settled = self.settlement.settled();
+        tokio::select! {
+            biased;
+            reached = settled.wait_for(|settled| *settled >= height) => if reached.is_err() {
+                return Ok(Checked::Stopping);
+            },
+            () = self.clock.sleep(SETTLED_WITHIN) => {
+                let settled = *self.settlement.settled().borrow();
+                return Err(Disbelief::Ahead { height, settled });
+            }
+        }
+        let checked = match self.settlement.outcome(height).await {
+            Ok(order) if order.root() == outcome.order => {
+                Checked::Attest(Computed { height, epoch: order.epoch, root: outcome.root() })
+            }
+            Ok(_) => return Err(Disbelief::OtherOrder(height)),
+            // Too old for anybody to wait for a signature.
+            Err(Unavailable::Pruned { .. }) => Checked::Pruned,
+            Err(_) => return Ok(Checked::Stopping),
+        };
+        if self.is_first && previous > last {
+            warn!(domain = %self.domain, %last, %previous, "the executor does not keep what was before: it is not signed");
+        }
+        // Only now: what is refused is asked for again.
+        (self.last, self.is_first) = (height, false);
+        Ok(checked)
+    }
+}
+
+/// What is made of an outcome that is believed.
+enum Checked {
+    /// It is attested.
+    Attest(Computed),
+    /// This node does not know its height any more.
+    Pruned,
+    /// This node is being shut down, so it is not known.
+    Stopping,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asking, Computed, Disbelief, SETTLED_WITHIN};
+    use crate::settlement::tests::{Context, Node, chain, config, revealed, run, single};
+    use chorale_foundation::runtime::{Clock as _, Spawner as _, Supervisor as _};
+    use chorale_types::{ChainId, Digest, DomainId, Epoch, ExecutionOutcome, Height, codec::Encode as _, tagged_hash};
+    use std::time::Duration;
+
+    const DOMAIN: DomainId = DomainId(7);
+
+    /// A node that settled some heights, and asks after height 1.
+    struct World {
+        node: Node,
+        asking: Asking<Context>,
+    }
+
+    impl World {
+        async fn new(context: &Context, heights: u64) -> Self {
+            let node = Node::start(context, config("s")).await;
+            for height in 1..=heights {
+                node.settle(revealed(height, vec![single(1, &height.to_string())])).await;
+            }
+            let (clock, settlement) = (context.child("asking"), node.mailbox.clone());
+            let asking = Asking { clock, chain: chain(), domain: DOMAIN, settlement, last: Height(1), is_first: true };
+            Self { node, asking }
+        }
+
+        async fn outcome(&self, height: u64, previous: u64) -> ExecutionOutcome {
+            let order = self.node.mailbox.outcome(Height(height)).await.unwrap().root();
+            outcome(height, previous, order)
+        }
+
+        async fn check(&mut self, outcomes: &[ExecutionOutcome]) -> Result<Vec<Computed>, Disbelief> {
+            self.asking.check(outcomes.iter().map(|outcome| outcome.encode().to_vec()).collect()).await
+        }
+    }
+
+    fn outcome(height: u64, previous: u64, order: Digest) -> ExecutionOutcome {
+        let [rollups, bundles, burnt] = ["rollups", "bundles", "burnt"].map(|name| tagged_hash(name, &[]));
+        let (height, previous) = (Height(height), Height(previous));
+        ExecutionOutcome { chain: chain(), domain: DOMAIN, height, previous, order, rollups, bundles, burnt }
+    }
+
+    #[test]
+    fn what_was_executed_of_the_settled_order_is_attested() {
+        run(41, async |context| {
+            let mut world = World::new(&context, 4).await;
+            // The first one may follow whatever it does: the executor may not keep what was before.
+            let (first, second) = (world.outcome(3, 2).await, world.outcome(4, 3).await);
+            let computed = world.check(&[first.clone(), second.clone()]).await.unwrap();
+            let expected = [&first, &second].map(|outcome| Computed {
+                height: outcome.height,
+                epoch: Epoch(0),
+                root: outcome.root(),
+            });
+            assert_eq!(computed, expected);
+            assert_eq!(world.asking.last, Height(4));
+            assert!(matches!(world.check(&[second]).await, Err(Disbelief::Order { height: Height(4), .. })), "again");
+        });
+    }
+
+    #[test]
+    fn what_is_no_outcome_of_this_domain_or_leaves_something_out_is_not_believed() {
+        run(42, async |context| {
+            let mut world = World::new(&context, 4).await;
+            let (second, fourth) = (world.outcome(2, 1).await, world.outcome(4, 3).await);
+            let other_domain = ExecutionOutcome { domain: DomainId(8), ..second.clone() };
+            assert!(matches!(world.check(&[other_domain]).await, Err(Disbelief::Other { domain: DomainId(8), .. })));
+            let other_chain = ExecutionOutcome { chain: ChainId(tagged_hash("test/other", &[])), ..second.clone() };
+            assert!(matches!(world.check(&[other_chain]).await, Err(Disbelief::Other { .. })));
+            assert!(matches!(world.asking.check(vec![vec![0; 3]]).await, Err(Disbelief::Encoding(_))));
+            // What held before it was taken for said, and never signed.
+            let computed = world.check(&[second, fourth.clone()]).await.unwrap();
+            assert_eq!(computed.iter().map(|computed| computed.height).collect::<Vec<_>>(), [Height(2)]);
+            let skips = world.check(&[fourth]).await;
+            assert!(
+                matches!(skips, Err(Disbelief::Order { height: Height(4), previous: Height(3), last: Height(2) })),
+                "{skips:?}"
+            );
+        });
+    }
+
+    #[test]
+    fn who_executed_another_order_is_not_believed() {
+        run(43, async |context| {
+            let mut world = World::new(&context, 2).await;
+            let forged = outcome(2, 1, tagged_hash("test/another-order", &[]));
+            assert!(matches!(world.check(&[forged]).await, Err(Disbelief::OtherOrder(Height(2)))));
+            assert_eq!(world.asking.last, Height(1), "it is asked for again");
+        });
+    }
+
+    /// An executor follows the order through any node, so it may know a height before this one has settled it.
+    #[test]
+    fn an_executor_that_is_ahead_is_waited_for_so_long_and_no_longer() {
+        run(44, async |context| {
+            let mut world = World::new(&context, 2).await;
+            let order = {
+                let there = Node::start(&context.child("elsewhere"), config("e")).await;
+                for height in 1..=3 {
+                    there.settle(revealed(height, vec![single(1, &height.to_string())])).await;
+                }
+                there.mailbox.outcome(Height(3)).await.unwrap().root()
+            };
+            let (second, third) = (world.outcome(2, 1).await, outcome(3, 2, order));
+            let begun = context.current();
+            let computed = world.check(&[second, third.clone()]).await.unwrap();
+            assert_eq!(computed.iter().map(|computed| computed.height).collect::<Vec<_>>(), [Height(2)]);
+            assert!(context.current().duration_since(begun).unwrap() >= SETTLED_WITHIN);
+            let alone = world.check(&[third.clone()]).await;
+            assert!(matches!(alone, Err(Disbelief::Ahead { height: Height(3), settled: Height(2) })), "{alone:?}");
+
+            let World { node, mut asking } = world;
+            let later = context.child("later").spawn(async move |context| {
+                context.sleep(Duration::from_secs(2)).await;
+                node.settle(revealed(3, vec![single(1, "3")])).await;
+                node
+            });
+            let computed = asking.check(vec![third.encode().to_vec()]).await.unwrap();
+            assert_eq!(computed.len(), 1);
+            drop(later.await.unwrap());
+        });
     }
 }

@@ -132,7 +132,9 @@ async fn start(
         let Some(executor) = executed.get(&feed.domain).cloned() else { continue };
         let client = executor::client(&executor.url).map_err(NodeError::Executor)?;
         let (chain, settlement) = (genesis.chain(), settlement.clone());
-        context.child("executor").spawn(move |_| executor::follow(executor, client, chain, settlement, feed));
+        context
+            .child("executor")
+            .spawn(move |clock| executor::follow(clock, executor, client, chain, settlement, feed));
     }
 
     let timeline = gateway::Timeline::default();

@@ -317,6 +317,10 @@ where
     fn wait_for(&mut self, height: Height, root: Digest, epoch: Epoch) {
         let ask_at = TimestampMs(self.context.now_ms().0.saturating_add(self.config.ask_after_ms));
         self.missing.insert(height, root, epoch, ask_at);
+        if self.is_executed() {
+            // See `forget`.
+            return;
+        }
         // What is not kept any more cannot be had from anybody.
         for height in self.missing.prune(Height(height.0.saturating_sub(self.config.retention_heights))) {
             self.votes.remove(height);

@@ -1,6 +1,7 @@
 //! What is attested of executed rollups: heights with content only, by those who opted in.
 
 use super::*;
+use crate::attestation::Computed;
 
 fn executed(name: &str) -> Digest {
     tagged_hash("test/executed", &[name.as_bytes()])
@@ -9,7 +10,8 @@ fn executed(name: &str) -> Digest {
 impl World {
     /// The executor of a node has computed these heights.
     async fn execute(&self, index: u16, heights: &[u64], name: &str) {
-        let computed = |height: &u64| Computed { height: Height(*height), epoch: Epoch(0), root: executed(name) };
+        let epoch = |height: &u64| Epoch((height - 1) / EPOCH_HEIGHTS);
+        let computed = |height: &u64| Computed { height: Height(*height), epoch: epoch(height), root: executed(name) };
         let executor = self.nodes[&index].executor.as_ref().unwrap();
         executor.send(heights.iter().map(computed).collect()).await.unwrap();
     }
@@ -202,4 +204,58 @@ fn what_lies_before_all_that_is_kept_is_not_taken() {
         assert_eq!(first.height, Height(45));
         assert!(world.cut_off().await.is_empty());
     });
+}
+
+/// Who attests a height is fixed by the epoch that it is in, also for those that are executed when the next one has begun.
+#[test]
+fn each_height_is_attested_by_the_validators_of_its_epoch() {
+    run(49, async |context| {
+        let mut world = World::new(context).await;
+        for index in 0..VALIDATORS {
+            world.start(index).await;
+        }
+        world.settle(1..=EPOCH_HEIGHTS + 5).await;
+        let heights = [EPOCH_HEIGHTS - 1, EPOCH_HEIGHTS, EPOCH_HEIGHTS + 1, EPOCH_HEIGHTS + 5];
+        for index in 0..VALIDATORS {
+            world.execute(index, &heights, "a").await;
+        }
+        for index in 0..VALIDATORS {
+            world.executed_and_attested(index, EPOCH_HEIGHTS + 5).await;
+            for height in heights {
+                let attestation = world.nodes[&index].domain.get(Height(height)).await.unwrap();
+                let info = if height <= EPOCH_HEIGHTS { &world.epoch } else { &world.next };
+                assert_eq!(attestation.epoch, info.epoch, "height {height}");
+                attestation.verify(&Bls::verifier(), info).unwrap();
+            }
+            let last = world.executed_and_attested(index, EPOCH_HEIGHTS + 5).await;
+            let signers: Vec<ValidatorIndex> = last.signers.iter().collect();
+            assert_eq!(signers, [0, 1, 2].map(ValidatorIndex), "who left the domain signs nothing of it");
+        }
+        assert!(world.cut_off().await.is_empty());
+    });
+}
+
+/// A domain that is suspended goes on with nothing else than the attestation that the order waits for, however old it is.
+#[test]
+fn what_the_order_waits_for_is_attested_and_kept_however_old_it_is() {
+    for is_waited_for in [true, false] {
+        run(50, async move |context| {
+            let mut world = World::new(context).await;
+            (world.retention_heights, world.is_waited_for) = (10, is_waited_for);
+            for index in 0..VALIDATORS {
+                world.start(index).await;
+            }
+            // Content of the first height is never attested in the order here; that of later ones is left out for it.
+            world.settle(1..=EPOCH_HEIGHTS).await;
+            for index in 0..VALIDATORS {
+                world.execute(index, &[1], "a").await;
+                world.execute(index, &[EPOCH_HEIGHTS], "a").await;
+            }
+            for index in 0..VALIDATORS {
+                world.executed_and_attested(index, EPOCH_HEIGHTS).await;
+                let is_kept = world.nodes[&index].domain.get(Height(1)).await.is_some();
+                assert_eq!(is_kept, is_waited_for, "node {index}");
+            }
+        });
+    }
 }
