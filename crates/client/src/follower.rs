@@ -15,6 +15,7 @@ use chorale_light::{Attested, Claim, FollowError, HandOver, Light};
 use chorale_types::{
     Attestation, BundleId, Epoch, Genesis, Height, Lane, OrderedBundle, Outcome, RollupId, codec::decode,
 };
+use futures::future::join_all;
 use jsonrpsee::core::client::Error;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
@@ -115,7 +116,14 @@ pub struct Follower {
     last: Height,
     level: watch::Sender<bool>,
     second: seconds::Open,
+    hints: Hints,
+    /// The last outcome that was verified, as it came: rollups with content at one height are shown the same one.
+    verified: Option<(HexBytes, HexBytes, Attested)>,
 }
+
+/// What the current node said on the way about the next content after a height of a rollup, if there is any: not verified,
+/// and used once. So that it takes one turn, and not two, to go on by a height.
+type Hints = BTreeMap<RollupId, (Height, Option<u64>)>;
 
 /// How long what was asked has been in vain.
 #[derive(Default)]
@@ -138,7 +146,17 @@ impl Follower {
     ) -> Self {
         let light = Light::new(genesis.first_epoch(), genesis.parameters().epoch_heights);
         let rollups = rollups.into_iter().map(|rollup| (rollup, Watched::new(rollup, last))).collect();
-        Self { config, nodes, light, rollups, last, level: watch::Sender::new(false), second: seconds::Open::default() }
+        Self {
+            config,
+            nodes,
+            light,
+            rollups,
+            last,
+            level: watch::Sender::new(false),
+            second: seconds::Open::default(),
+            hints: Hints::new(),
+            verified: None,
+        }
     }
 
     /// The last height with content that was handed out, or where it started: keep it, and go on from it.
@@ -184,8 +202,13 @@ impl Follower {
         if self.nodes.is_empty() && !matches!(asked, Ok(Some(_))) {
             return Err(FollowFailed::AllDropped(self.nodes.dropped().to_vec()));
         }
+        if let Ok(Some(answer)) = asked {
+            return Ok(Some(answer));
+        }
+        // Another node is asked, or the same one again, about what may be otherwise by now.
+        self.hints.clear();
         match asked {
-            Ok(Some(answer)) => return Ok(Some(answer)),
+            Ok(Some(_)) => {}
             Ok(None) => {
                 (*silent, *pruned) = (0, 0);
                 // Of what one rollup has ahead another may only not be known far enough.
@@ -227,8 +250,14 @@ impl Follower {
         let Some(node) = self.nodes.current().cloned() else { return Ok(None) };
         let waiting = self.rollups.iter().filter(|(_, watched)| watched.ahead().is_none());
         let waiting: Vec<(RollupId, Height)> = waiting.map(|(rollup, watched)| (*rollup, watched.last())).collect();
-        for (rollup, last) in waiting {
-            self.ask_lane(&node, rollup, last).await?;
+        let told = waiting.into_iter().map(|(rollup, last)| {
+            let hint = self.hints.remove(&rollup).filter(|(after, _)| *after == last).map(|(_, next)| next);
+            next_lane(&node, rollup, last, hint)
+        });
+        for told in join_all(told).await {
+            let Some(Told { rollup, lane, hint }) = told? else { continue };
+            self.hints.extend(hint.map(|hint| (rollup, hint)));
+            self.take_lane(&node, rollup, lane).await?;
         }
         let heights = self.rollups.values().filter_map(Watched::ahead).map(|ahead| ahead.attested.height());
         let Some(height) = heights.min() else { return Ok(None) };
@@ -244,12 +273,9 @@ impl Follower {
         Ok(None)
     }
 
-    /// Asks for the next lane of a rollup.
-    async fn ask_lane(&mut self, node: &Node, rollup: RollupId, last: Height) -> Result<(), Fault> {
-        let next = node.client.next_content(rollup.0, last.0).await.map_err(|error| Fault::of(&error))?;
-        let Some(height) = next else { return Ok(()) };
-        let answer = node.client.lane(rollup.0, height).await.map_err(|error| Fault::of(&error))?;
-        let LaneAnswer { outcome, attestation, claim, bundles, .. } = answer;
+    /// Takes what is said to be the next lane of a rollup, if it is attested.
+    async fn take_lane(&mut self, node: &Node, rollup: RollupId, answer: LaneAnswer) -> Result<(), Fault> {
+        let LaneAnswer { height, outcome, attestation, claim, bundles, .. } = answer;
         let Some(attestation) = attestation else { return Ok(()) };
         let attested = self.verify(node, outcome, attestation).await?;
         let Claim::Lane(claim) = decoded("claim", claim)? else {
@@ -283,10 +309,18 @@ impl Follower {
 
     /// Verifies an outcome, with the hand-overs up to its epoch.
     async fn verify(&mut self, node: &Node, outcome: HexBytes, attestation: HexBytes) -> Result<Attested, Fault> {
+        if let Some((known, by, attested)) = &self.verified
+            && (known, by) == (&outcome, &attestation)
+        {
+            return Ok(attested.clone());
+        }
+        let (known, by) = (outcome.clone(), attestation.clone());
         let outcome: Outcome = decoded("outcome", outcome)?;
         let attestation: Attestation = decoded("attestation", attestation)?;
         lead_to(&mut self.light, node, outcome.epoch).await?;
-        self.light.verify(&outcome, &attestation).map_err(|error| Fault::False(error.to_string()))
+        let attested = self.light.verify(&outcome, &attestation).map_err(|error| Fault::False(error.to_string()))?;
+        self.verified = Some((known, by, attested.clone()));
+        Ok(attested)
     }
 
     /// All that the rollups have at a height.
@@ -308,6 +342,32 @@ impl Follower {
     fn watched(&mut self, rollup: RollupId) -> &mut Watched {
         self.rollups.get_mut(&rollup).expect("only what is followed is asked for")
     }
+}
+
+/// What a node says is the next lane of a rollup, and what comes after it.
+struct Told {
+    rollup: RollupId,
+    lane: LaneAnswer,
+    hint: Option<(Height, Option<u64>)>,
+}
+
+/// Asks for the next lane of a rollup after a height, and on the way for the content after that. `hint`: what the node said
+/// before.
+async fn next_lane(
+    node: &Node,
+    rollup: RollupId,
+    last: Height,
+    hint: Option<Option<u64>>,
+) -> Result<Option<Told>, Fault> {
+    let next = match hint {
+        Some(next) => next,
+        None => node.client.next_content(rollup.0, last.0).await.map_err(|error| Fault::of(&error))?,
+    };
+    let Some(height) = next else { return Ok(None) };
+    let (lane, after) = tokio::join!(node.client.lane(rollup.0, height), node.client.next_content(rollup.0, height));
+    let lane = lane.map_err(|error| Fault::of(&error))?;
+    // What it does not answer now is asked again.
+    Ok(Some(Told { rollup, lane, hint: after.ok().map(|after| (Height(height), after)) }))
 }
 
 /// Has a node lead to the validators of an epoch.

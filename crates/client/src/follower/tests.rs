@@ -239,6 +239,8 @@ fn follower(urls: &[&str], last: u64) -> Follower {
         last: Height(last),
         level: watch::Sender::new(false),
         second: Default::default(),
+        hints: Default::default(),
+        verified: None,
     }
 }
 
