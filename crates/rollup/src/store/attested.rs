@@ -3,7 +3,7 @@
 use super::{
     Store, StoreError, guarded,
     rows::{BadRow, opened, sealed},
-    tables::{ATTESTED, EXECUTED},
+    tables::{ATTESTED, BUNDLE_ORDER, BUNDLES, EXECUTED},
     write::Failed,
 };
 use chorale_types::{
@@ -152,8 +152,8 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Writes what a height became, and lets the oldest go if more than so many are kept. What is not attested yet stays, if the
-/// domain is attested at all: it has to be compared.
+/// Writes what a height became, and lets the oldest go if more than so many are kept, with what became of their bundles.
+/// What is not attested yet stays, if the domain is attested at all: it has to be compared.
 pub(super) fn put_executed(
     transaction: &WriteTransaction,
     executed: &ExecutedHeight,
@@ -174,6 +174,16 @@ pub(super) fn put_executed(
         }
         table.remove(oldest)?;
         attested.remove(oldest)?;
+        delete_bundles(transaction, oldest)?;
+    }
+    Ok(())
+}
+
+fn delete_bundles(transaction: &WriteTransaction, height: u64) -> Result<(), Failed> {
+    let (mut bundles, mut order) = (transaction.open_table(BUNDLES)?, transaction.open_table(BUNDLE_ORDER)?);
+    let of_height = order.extract_from_if((height, 0)..=(height, u32::MAX), |_, _| true)?;
+    for row in of_height {
+        bundles.remove(row?.1.value())?;
     }
     Ok(())
 }

@@ -297,6 +297,13 @@ fn old_blocks_are_deleted_with_all_that_leads_to_them() {
             }
         }
     }
+    let kept = store.executed_after(Height(0), Height(u64::MAX), 100).unwrap();
+    let first = kept[0].height;
+    assert_eq!(kept.len(), 3);
+    let (old, last): (Vec<_>, Vec<_>) = steady.bundles.iter().cloned().partition(|(_, record)| record.height < first);
+    assert!(!old.is_empty() && !last.is_empty());
+    assert!(old.iter().all(|(id, _)| store.bundle(*id).unwrap().is_none()), "bundles go with their heights");
+    assert_eq!(store.last_bundles(1_000).unwrap(), last);
     drop(store);
     // Less memory of the past, and all else as before.
     let restored = open(folder.path()).restore(&domain("ours")).unwrap();
