@@ -207,6 +207,11 @@ impl<'a> BlockBuilder<'a> {
         (self.evm.ctx.cfg.clone(), self.evm.ctx.block.clone())
     }
 
+    /// What came of the transactions up to here.
+    pub(crate) fn receipts(&self) -> &[ReceiptEnvelope] {
+        &self.receipts
+    }
+
     /// What becomes of synchronous calls in the next transaction.
     pub(crate) const fn calls(&self) -> Calls {
         self.evm.precompiles.calls()
@@ -253,28 +258,6 @@ impl<'a> BlockBuilder<'a> {
             Err(EVMError::Transaction(invalid)) => Err(Skipped::Invalid(invalid)),
             Err(error) => panic!("the EVM failed in block {}: {error:?}", self.header.number),
         }
-    }
-
-    /// Executes a transaction of a block that was made before as the next one. None if it is a leg that called other
-    /// rollups: then nothing can come after it.
-    #[expect(clippy::panic, reason = "a broken invariant: it was executed before")]
-    pub(crate) fn repeat(&mut self, transaction: &SignedTransaction) -> Option<()> {
-        match self.evm.transact_commit(transaction::environment(transaction)) {
-            Ok(result) => self.include(transaction.clone(), result, Vec::new()),
-            Err(EVMError::Custom(_)) if self.calls() == Calls::Unknown => return None,
-            Err(error) => panic!("a transaction of block {} is none any more: {error:?}", self.header.number),
-        };
-        Some(())
-    }
-
-    /// Says whether the next transaction is a leg whose calls to other rollups are not known.
-    pub(crate) fn expect_unknown_calls(&mut self, are_unknown: bool) {
-        let calls = match self.calls() {
-            Calls::Off => Calls::Off,
-            _ if are_unknown => Calls::Unknown,
-            _ => Calls::Outside,
-        };
-        self.evm.precompiles.set_calls(calls);
     }
 
     fn include(

@@ -188,7 +188,7 @@ pub(crate) fn execute(
 }
 
 /// Takes all that the legs did into the blocks. Cannot fail.
-fn apply(builders: &mut Builders<'_>, legs: Vec<SignedLeg>, staged: Vec<Staged>) {
+pub(crate) fn apply(builders: &mut Builders<'_>, legs: Vec<SignedLeg>, staged: Vec<Staged>) {
     let mut carried: BTreeMap<RollupId, Vec<Log>> = BTreeMap::new();
     for ((rollup, leg), Staged { result, changes, elsewhere }) in legs.into_iter().zip(staged) {
         for RemoteEffects { rollup, changes, logs, gas } in elsewhere {
@@ -329,17 +329,7 @@ pub(crate) fn step(
     leg: &SignedTransaction,
     later: &BTreeSet<RollupId>,
 ) -> Result<Staged, AbortReason> {
-    let mut own = None;
-    let mut others = Vec::new();
-    for (other, ground) in overlays {
-        if *other == rollup {
-            own = Some(ground);
-        } else if later.contains(other) {
-            others.push((*other, ground));
-        }
-    }
-    let remotes = Remotes::new(rollup, leg.signer(), others);
-    let own = own.expect("every leg's rollup has an overlay");
+    let (own, remotes) = reach(overlays, rollup, leg, later);
     let (done, elsewhere) = own.execute_leg(leg, remotes).map_err(AbortReason::Invalid)?;
     match done.result {
         ExecutionResult::Success { .. } => Ok(Staged { result: done.result, changes: done.state, elsewhere }),
@@ -350,4 +340,23 @@ pub(crate) fn step(
         }
         ExecutionResult::Halt { reason, .. } => Err(AbortReason::Halted(reason)),
     }
+}
+
+/// What a leg stands on, and what it can call.
+pub(crate) fn reach<'g, 'a>(
+    overlays: &'g mut BTreeMap<RollupId, Ground<'a>>,
+    rollup: RollupId,
+    leg: &SignedTransaction,
+    later: &BTreeSet<RollupId>,
+) -> (&'g mut Ground<'a>, Remotes<'g, 'a>) {
+    let mut own = None;
+    let mut others = Vec::new();
+    for (other, ground) in overlays {
+        if *other == rollup {
+            own = Some(ground);
+        } else if later.contains(other) {
+            others.push((*other, ground));
+        }
+    }
+    (own.expect("every leg's rollup has an overlay"), Remotes::new(rollup, leg.signer(), others))
 }

@@ -14,7 +14,8 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     },
     database::CacheDB,
-    handler::MainnetContext,
+    handler::{MainnetContext, PrecompileProvider},
+    interpreter::InterpreterResult,
 };
 use std::convert::Infallible;
 
@@ -177,7 +178,7 @@ impl<'a> Ground<'a> {
     pub fn call(&mut self, call: &Call) -> Result<Called, InvalidTransaction> {
         let (configuration, block) = self.environment_of(call);
         let transaction = self.transaction_of(call);
-        let precompiles = self.precompiles_of_call();
+        let precompiles = Precompiles::new(self.calls);
         let evm = Context::mainnet().with_db(&mut self.state).with_cfg(configuration).with_block(block);
         match evm.build_mainnet().with_precompiles(precompiles).transact_one(transaction) {
             Ok(ExecutionResult::Success { gas, output, .. }) => {
@@ -208,7 +209,7 @@ impl<'a> Ground<'a> {
     {
         let (configuration, block) = self.environment_of(call);
         let transaction = self.transaction_of(call);
-        self.run((configuration, block, self.precompiles_of_call()), transaction, inspector)
+        self.run((configuration, block, Precompiles::new(self.calls)), transaction, inspector)
     }
 
     /// A transaction, seen by an inspector.
@@ -229,15 +230,31 @@ impl<'a> Ground<'a> {
         self.run((configuration, block, precompiles), transaction::environment(signed), inspector)
     }
 
-    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
-    fn run<I>(
+    /// A leg of a bundle, seen by an inspector. Nothing that it calls elsewhere is different after it.
+    pub(crate) fn inspect_leg<I>(
         &mut self,
-        (configuration, block, precompiles): (CfgEnv, BlockEnv, Precompiles),
+        signed: &SignedTransaction,
+        remotes: Remotes<'_, '_>,
+        inspector: &mut I,
+    ) -> Result<Inspected, InspectError>
+    where
+        I: Inspector<InspectedContext<'a>>,
+    {
+        let (configuration, block) = (self.configuration.clone(), self.block.clone());
+        let precompiles = LegPrecompiles { precompiles: Precompiles::new(self.calls), remotes };
+        self.run((configuration, block, precompiles), transaction::environment(signed), inspector)
+    }
+
+    #[expect(clippy::panic, reason = "a broken invariant: the state cannot fail")]
+    fn run<I, P>(
+        &mut self,
+        (configuration, block, precompiles): (CfgEnv, BlockEnv, P),
         transaction: TxEnv,
         inspector: &mut I,
     ) -> Result<Inspected, InspectError>
     where
         I: Inspector<InspectedContext<'a>>,
+        P: PrecompileProvider<InspectedContext<'a>, Output = InterpreterResult>,
     {
         // The context owns the state while it runs: inspectors are for contexts without a lifetime of their own.
         let empty = CacheDB::new(self.state.db);
@@ -256,11 +273,6 @@ impl<'a> Ground<'a> {
             Err(EVMError::Custom(reason)) => Err(InspectError::Ended(reason)),
             Err(error) => panic!("the EVM failed under inspection in block {}: {error:?}", self.block.number),
         }
-    }
-
-    /// A call is in no bundle, wherever it stands.
-    fn precompiles_of_call(&self) -> Precompiles {
-        Precompiles::new(if self.calls == Calls::Unknown { Calls::Outside } else { self.calls })
     }
 
     /// A call is asked about, not sent.

@@ -114,7 +114,7 @@ pub use genesis::{GenesisError, RollupGenesis};
 pub use ground::{Ground, InspectError, Inspected, InspectedContext};
 pub use mailbox::{BUNDLE_SLOT, MAILBOX};
 pub use overrides::{AccountOverride, BlockOverride, OverrideError, Overrides, StorageOverride};
-pub use replay::{CallsOthers, Stopped};
+pub use replay::{Before, Legs, Scene, replay};
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 pub use rollup::{DomainRules, RollupRules};
 pub use state::{Account, AccountProof, BLOCK_HASHES_MAX, Change, Changes, PartsError, SlotProof, State, UndoError};

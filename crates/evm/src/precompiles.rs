@@ -18,8 +18,6 @@ pub(crate) enum Calls {
     Outside,
     /// It is a call from another rollup itself.
     Nested,
-    /// It is a leg that is executed once more, without the other rollups.
-    Unknown,
 }
 
 /// The precompiled contracts of a transaction that reaches no other rollup.
@@ -39,11 +37,6 @@ impl Precompiles {
 
     pub(crate) const fn calls(&self) -> Calls {
         self.calls
-    }
-
-    /// What the addresses are stays, unless the domain has no such calls.
-    pub(crate) const fn set_calls(&mut self, calls: Calls) {
-        self.calls = calls;
     }
 
     pub(crate) const fn addresses(&self) -> &AddressSet {
@@ -75,16 +68,10 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for Precompile
             return self.ethereum.run(context, inputs);
         }
         let calls = self.calls;
-        let mut unknown = false;
-        let result = answer(context, inputs, |_, _, _| match calls {
+        Ok(Some(answer(context, inputs, |_, _, _| match calls {
             Calls::Nested => Err(Failure::Refused(Refusal::Nested)),
             Calls::Outside | Calls::Off => Err(Failure::Refused(Refusal::OutsideBundle)),
-            Calls::Unknown => {
-                unknown = true;
-                Err(Failure::OutOfGas)
-            }
-        });
-        if unknown { Err("it calls another rollup, whose answer is not recorded".to_owned()) } else { Ok(Some(result)) }
+        })))
     }
 
     fn warm_addresses(&self) -> &AddressSet {

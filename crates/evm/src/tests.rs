@@ -20,6 +20,7 @@ mod oracle;
 mod programs;
 mod properties;
 mod reference;
+mod replays;
 mod room;
 mod rpc;
 mod scripts;

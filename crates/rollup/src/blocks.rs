@@ -4,6 +4,7 @@ use alloy_consensus::{Header, Sealed};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, TxHash, map::B256Map};
 use chorale_evm::{Block, Chain};
+use chorale_types::Height;
 use std::{collections::VecDeque, sync::Arc};
 
 /// So many of the last blocks are in memory, with the state after each. States share what did not change between them.
@@ -107,6 +108,21 @@ impl Blocks {
         let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         let view = index.and_then(|index| self.views.get(index));
         view.cloned().ok_or(NoState::Pruned { block: number, first })
+    }
+
+    /// The block that a height of the sequencer made, with the chain as it was before it; none if it made none.
+    pub(crate) fn made_at(&self, height: Height) -> Result<Option<(Arc<Chain>, Arc<Block>)>, NoState> {
+        let index = self.views.partition_point(|view| view.height() < height);
+        let Some(after) = self.views.get(index).filter(|after| index == 0 || after.height() == height) else {
+            return Ok(None);
+        };
+        let number = after.head().number;
+        match (index.checked_sub(1).and_then(|index| self.views.get(index)), self.block(number)) {
+            (Some(before), Some(block)) => Ok(Some((Arc::clone(before), Arc::clone(block)))),
+            // A block 0 is of no height.
+            _ if number == 0 => Ok(None),
+            _ => Err(NoState::Pruned { block: number - 1, first: number }),
+        }
     }
 
     /// One of the last blocks.

@@ -1,15 +1,19 @@
 //! `debug_`: what a transaction does step by step, or call by call. It is executed once more for that.
 
 use crate::{
+    blocks::NoState,
     calls::{Asked, BlockAsked, words},
     errors::{INVALID_PARAMETERS, SERVER_ERROR, refused},
+    lookup::unreadable,
+    record::Fate,
     server::Server,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, TxHash};
 use alloy_rpc_types_eth::{TransactionRequest, state::StateOverride};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult};
-use chorale_evm::{Block, Chain, Ground, InspectError, Inspected, InspectedContext, Stopped};
+use chorale_evm::{Before, Block, Chain, Ground, InspectError, Inspected, InspectedContext, Legs, replay};
+use chorale_types::RollupId;
 use jsonrpsee::{
     core::{RpcResult, async_trait},
     proc_macros::rpc,
@@ -22,7 +26,7 @@ use revm::{
 };
 use revm_inspectors::tracing::{DebugInspector, TraceLimitBehavior, TraceLimits, TracingInspector, TransactionContext};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Calls of all transactions that one answer shows.
 const FRAMES_MAX: usize = 10_000;
@@ -129,34 +133,65 @@ impl Server {
         only: Option<usize>,
         options: Option<GethDebugTracingOptions>,
     ) -> RpcResult<Vec<(TxHash, GethTrace)>> {
+        let again = self.again(&block).await?;
+        let rollup = self.rollup;
+        self.heavy.run(move || traces(&again, rollup, only, &options.unwrap_or_default())).await?
+    }
+
+    /// What has to be executed to see a block's transactions: where legs may have called other rollups, all that its height
+    /// made.
+    async fn again(&self, block: &Block) -> RpcResult<Again> {
         let number = block.header.number;
         let parent = number.checked_sub(1).ok_or_else(|| refused(SERVER_ERROR, "genesis is not traceable"))?;
-        let view = self.view(Some(parent.into()))?;
-        self.heavy.run(move || traces(&view, &block, only, &options.unwrap_or_default())).await?
+        let before = self.view(Some(parent.into()))?;
+        if !before.rules().synchronous_calls {
+            let blocks = BTreeMap::from([(self.rollup, (before, Arc::new(block.clone())))]);
+            return Ok(Again { blocks, bundles: Vec::new() });
+        }
+        let height = self.view(Some(number.into()))?.height();
+        let blocks = {
+            let published = self.read();
+            let made = published.rollups.iter().map(|(rollup, blocks)| Ok((*rollup, blocks.made_at(height)?)));
+            let made: Result<Vec<_>, NoState> = made.collect();
+            made.map_err(|error| refused(SERVER_ERROR, error.to_string()))?
+        };
+        let store = Arc::clone(&self.store);
+        let bundles = self.reads.run(move || store.bundles_of(height)).await?.map_err(|error| unreadable(&error))?;
+        let committed = bundles.into_iter().filter(|bundle| bundle.fate == Fate::Committed);
+        Ok(Again {
+            blocks: blocks.into_iter().filter_map(|(rollup, made)| Some((rollup, made?))).collect(),
+            bundles: committed.map(|bundle| bundle.legs).collect(),
+        })
     }
 }
 
+/// Blocks of a height, each with the chain as it was before it, and the legs of the bundles that took effect there.
+struct Again {
+    blocks: BTreeMap<RollupId, (Arc<Chain>, Arc<Block>)>,
+    bundles: Vec<Legs>,
+}
+
 fn traces(
-    parent: &Chain,
-    block: &Block,
+    again: &Again,
+    rollup: RollupId,
     only: Option<usize>,
     options: &GethDebugTracingOptions,
 ) -> RpcResult<Vec<(TxHash, GethTrace)>> {
-    let mut found = Vec::new();
+    let blocks = again.blocks.iter().map(|(rollup, (chain, block))| (*rollup, Before { chain, block })).collect();
+    let (mut found, mut left) = (Vec::new(), Left::default());
     // All that is wanted, or why it cannot be had.
     let mut ended = None;
-    let mut left = Left::default();
-    let stopped = parent.replay(block, |index, transaction, mut ground| {
-        if only.is_some_and(|only| only != index) {
+    let _seen_enough = replay(&blocks, &again.bundles, |mut scene| {
+        if scene.rollup != rollup || only.is_some_and(|only| only != scene.index) {
             return Ok(());
         }
-        let hash = *transaction.inner().tx_hash();
-        let context =
-            TransactionContext { block_hash: Some(block.header.hash()), tx_index: Some(index), tx_hash: Some(hash) };
+        let hash = *scene.transaction.inner().tx_hash();
+        let block_hash = Some(blocks[&rollup].block.header.hash());
+        let context = TransactionContext { block_hash, tx_index: Some(scene.index), tx_hash: Some(hash) };
         let traced = Tracer::new(options.clone(), left).and_then(|mut tracer| {
-            let inspected = ground.inspect(transaction, &mut tracer);
+            let inspected = scene.inspect(&mut tracer);
             left = tracer.left();
-            tracer.result(inspected, &mut ground, Some(context))
+            tracer.result(inspected, scene.ground(), Some(context))
         });
         match traced {
             Ok(trace) => found.push((hash, trace)),
@@ -164,9 +199,6 @@ fn traces(
         }
         if only.is_some() || ended.is_some() { Err(()) } else { Ok(()) }
     });
-    if let Err(Stopped::Calls(why)) = stopped {
-        ended = Some(refused(SERVER_ERROR, why.to_string()));
-    }
     ended.map_or(Ok(found), Err)
 }
 

@@ -9,10 +9,10 @@ use super::{
     synchronous::{at, carrier, commits, running},
     wallets::Wallet,
 };
-use crate::{AbortReason, Effect, InspectError, Marker, Reason, Stopped};
+use crate::{AbortReason, Effect, Reason};
 use alloy_primitives::{Bytes, U256};
 use chorale_types::RollupId;
-use revm::{context::result::InvalidTransaction, inspector::NoOpInspector};
+use revm::context::result::InvalidTransaction;
 
 fn ask(rollup: u64) -> Step {
     Step::Ask(rollup, vec![Step::Count(1), Step::Say(1)])
@@ -168,64 +168,6 @@ fn nobody_is_called_back() {
         assert_eq!(effects(&derive(&mut domain, 1, &[vec![bundle(&legs)]])), [Effect::Committed]);
         assert_eq!((at(&domain, B, SCRIPT, 3), at(&domain, rollup, SCRIPT, 1)), (3, 0));
     }
-}
-
-fn nothing_to_see(block: &crate::Block, chain: &crate::Chain, index: usize) {
-    let mut shown = 0;
-    let stopped = chain.replay(block, |at, transaction, mut ground| {
-        assert_eq!(at, shown);
-        ground.inspect(transaction, &mut NoOpInspector).unwrap();
-        shown += 1;
-        Ok::<(), ()>(())
-    });
-    let Err(Stopped::Calls(calls)) = stopped else { panic!("{stopped:?}") };
-    assert_eq!((calls.index, shown), (index, index));
-}
-
-/// A wrong trace would be worse than none.
-#[test]
-fn a_block_is_shown_once_more_up_to_the_first_call() {
-    let mut domain = calling_domain(&[A, B]);
-    let legs = [Leg::write(A, 2, 0, 1), Leg::write(B, 2, 0, 1), running(&[ask(B)]), carrier(B)];
-    let before = domain.clone();
-    let after = [Leg::write(A, 4, 0, 1).alone(), Leg::write(B, 4, 0, 1).alone()];
-    let derived = derive(&mut domain, 1, &[vec![bundle(&legs), after[0].clone(), after[1].clone()]]);
-    assert_eq!(effects(&derived), [Effect::Committed]);
-    for rollup in [A, B].map(RollupId) {
-        let block = &derived.blocks[&rollup].block;
-        assert_eq!(block.transactions.len(), 3);
-        nothing_to_see(block, before.chain(rollup).unwrap(), 1);
-    }
-}
-
-/// Of a call that was undone no log tells, but what the leg is told decides what it does.
-#[test]
-fn a_leg_whose_calls_were_undone_is_not_shown_once_more_either() {
-    let mut domain = calling_domain(&[A, B]);
-    let before = domain.clone();
-    let derived = commits(&mut domain, 1, &[Step::Frame(Kind::Call, vec![ask(B), Step::Revert])]);
-    let (a, b) = (RollupId(A), RollupId(B));
-    let mut ended = Vec::new();
-    let block = &derived.blocks[&a].block;
-    let stopped = before.chain(a).unwrap().replay(block, |_, transaction, mut ground| {
-        assert!(matches!(transaction.marker(), Marker::Leg(_)));
-        ended.push(ground.inspect(transaction, &mut NoOpInspector).map(|_| ()));
-        Ok::<(), ()>(())
-    });
-    assert!(matches!(&ended[..], [Err(InspectError::Ended(why))] if why.contains("calls another rollup")), "{ended:?}");
-    assert!(matches!(stopped, Err(Stopped::Calls(calls)) if calls.index == 0));
-    // On the other rollup nothing happened, and all can be seen.
-    let mut shown = 0;
-    let seen = before.chain(b).unwrap().replay(&derived.blocks[&b].block, |_, _, _| {
-        shown += 1;
-        Ok::<(), ()>(())
-    });
-    assert_eq!((seen, shown), (Ok(()), 1));
-    // Nor is there anything to hide in a leg that calls nobody.
-    let next = domain.clone();
-    let derived =
-        commits(&mut domain, 2, &[Step::Count(1), Step::Frame(Kind::Call, vec![Step::CallCode(Bytes::new())])]);
-    assert_eq!(next.chain(a).unwrap().replay(&derived.blocks[&a].block, |_, _, _| Ok::<(), ()>(())), Ok(()));
 }
 
 /// What a bundle would do can be asked before, and is what it does.

@@ -10,6 +10,7 @@ use super::{
 use crate::{Call, Called, DerivedHeight, Domain, Effect, SYNCHRONOUS_CALL, alias};
 use alloy_primitives::{Address, Bloom, Bytes, Log, U256, address, hex, keccak256};
 use chorale_types::RollupId;
+use std::collections::BTreeMap;
 
 /// A leg of wallet 0 on A that runs a script.
 pub(super) fn running(steps: &[Step]) -> Leg {
@@ -356,8 +357,9 @@ fn without_the_switch_a_contract_can_be_there() {
     let before = domain.clone();
     let derived = commits(&mut domain, 1, &[Step::Ask(B, vec![Step::Count(1)])]);
     assert_eq!(logs(&derived, A, 0).len(), 1);
-    let block = &derived.blocks[&RollupId(A)].block;
-    assert_eq!(before.chain(RollupId(A)).unwrap().replay(block, |_, _, _| Ok::<(), ()>(())), Ok(()));
+    let (chain, block) = (before.chain(RollupId(A)).unwrap(), &derived.blocks[&RollupId(A)].block);
+    let alone = BTreeMap::from([(RollupId(A), crate::Before { chain, block })]);
+    assert_eq!(crate::replay(&alone, &[], |_| Ok::<(), ()>(())), Ok(()));
 }
 
 /// Who calls nobody finds everything as it was without the switch.

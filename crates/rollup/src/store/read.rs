@@ -9,7 +9,7 @@ use crate::record::BundleRecord;
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{B256, TxHash};
 use chorale_evm::Block;
-use chorale_types::{BundleId, RollupId};
+use chorale_types::{BundleId, Height, RollupId};
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 impl Store {
@@ -98,6 +98,26 @@ impl Store {
         record.map_err(|error| self.bad(format!("bundle {}", B256::new(*id)), &error))
     }
 
+    /// What became of the bundles of a height, in their order.
+    pub(crate) fn bundles_of(&self, height: Height) -> Result<Vec<BundleRecord>, StoreError> {
+        guarded(&self.path, || {
+            let transaction = self.begin_read()?;
+            let order = transaction.open_table(BUNDLE_ORDER).map_err(|error| self.failed(error))?;
+            let rows = order.range((height.0, 0)..=(height.0, u32::MAX)).map_err(|error| self.failed(error))?;
+            let mut found = Vec::new();
+            for row in rows {
+                let id = *row.map_err(|error| self.failed(error))?.1.value();
+                found.push(self.known_bundle(&transaction, &id)?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn known_bundle(&self, transaction: &ReadTransaction, id: &[u8; 32]) -> Result<BundleRecord, StoreError> {
+        let record = self.bundle_in(transaction, id)?;
+        record.ok_or_else(|| self.damaged(format!("bundle {} is missing", B256::new(*id))))
+    }
+
     /// The last bundles, the newest at the end.
     pub(crate) fn last_bundles(&self, max: usize) -> Result<Vec<(BundleId, BundleRecord)>, StoreError> {
         let transaction = self.begin_read()?;
@@ -105,9 +125,7 @@ impl Store {
         let mut last = Vec::new();
         for row in order.iter().map_err(|error| self.failed(error))?.rev().take(max) {
             let id = *row.map_err(|error| self.failed(error))?.1.value();
-            let record = self.bundle_in(&transaction, &id)?;
-            let record = record.ok_or_else(|| self.damaged(format!("bundle {} is missing", B256::new(id))))?;
-            last.push((BundleId(id.into()), record));
+            last.push((BundleId(id.into()), self.known_bundle(&transaction, &id)?));
         }
         last.reverse();
         Ok(last)

@@ -91,9 +91,9 @@ async fn what_cannot_be_traced_says_so() {
     assert!(code == -32000 && message.contains("is not kept"), "{message}");
 }
 
-/// What other rollups answered is not kept: there is no trace, rather than a wrong one.
+/// What other rollups answered is in no block: all that the height made is executed once more.
 #[tokio::test]
-async fn what_called_another_rollup_is_not_traced_nor_what_comes_after_it() {
+async fn what_called_another_rollup_is_traced_and_what_comes_after_it() {
     let rules = DomainRules { synchronous_calls: true, ..DomainRules::default() };
     let (mut network, wallet) = (Network::start_in(rules, &[ROLLUP, 1002]).await, Wallet::first());
     // `call(1002, COUNTING, "")`
@@ -102,20 +102,28 @@ async fn what_called_another_rollup_is_not_traced_nor_what_comes_after_it() {
     let input = [&keccak256("call(uint256,address,bytes)")[..4], &words].concat();
     let carrier = (1002, LOGGING, Bytes::new());
     let calling = network.order_bundle(&wallet, &[(ROLLUP, SYNCHRONOUS_CALL, input.into()), carrier.clone()]);
-    let (code, message) = network.fails("debug_traceTransaction", json!([hash_of(&calling[0]), call_tracer()])).await;
-    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
-    let (code, message) = network.fails("debug_traceBlockByNumber", json!(["0x1", call_tracer()])).await;
-    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
+    let trace = network.ask("debug_traceTransaction", json!([hash_of(&calling[0]), call_tracer()])).await;
+    // What it was told: the bytes that the contract there returned, the first count.
+    let told = Bytes::from(trace["output"].as_str().unwrap().parse::<Bytes>().unwrap());
+    assert_eq!((told.len(), told[95]), (96, 1), "{trace}");
+    let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&calling[0])])).await;
+    assert_eq!(trace["gasUsed"], receipt["gasUsed"]);
+    let whole = network.ask("debug_traceBlockByNumber", json!(["0x1", call_tracer()])).await;
+    assert_eq!((whole.as_array().unwrap().len(), &whole[0]["result"]), (1, &trace));
     network.server.rollup = RollupId(1002);
-    let (code, message) = network.fails("debug_traceTransaction", json!([hash_of(&calling[1]), call_tracer()])).await;
-    assert!(code == -32000 && message.contains("synchronous call"), "{code} {message}");
+    let trace = network.ask("debug_traceTransaction", json!([hash_of(&calling[1]), call_tracer()])).await;
     let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&calling[1])])).await;
     assert_eq!(receipt["logs"].as_array().unwrap().len(), 2, "that of the call, and its own");
+    assert_eq!(trace["gasUsed"], receipt["gasUsed"]);
     let count = network.ask("eth_getStorageAt", json!([COUNTING, "0x0", "latest"])).await;
     assert_eq!(count, json!(format!("{:#066x}", 1)));
-    // A leg that calls nobody is a transaction like others.
+    // A leg that calls nobody is a transaction like others, also where the other rollup has no block of the height.
     network.server.rollup = RollupId(ROLLUP);
     let others = network.order_bundle(&wallet, &[(ROLLUP, COUNTING, Bytes::new()), carrier]);
     let trace = network.ask("debug_traceTransaction", json!([hash_of(&others[0]), call_tracer()])).await;
     assert_eq!(trace["output"], format!("{:#066x}", 1));
+    let alone = wallet.call(2, COUNTING, vec![]);
+    network.order(std::slice::from_ref(&alone));
+    let trace = network.ask("debug_traceTransaction", json!([hash_of(&alone), call_tracer()])).await;
+    assert_eq!(trace["output"], format!("{:#066x}", 2));
 }
