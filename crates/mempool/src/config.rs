@@ -2,7 +2,7 @@
 
 use crate::message::{MESSAGE_BYTES_MAX, REQUEST_IDS_MAX};
 use chorale_types::{AccountId, ChainId, Digest, DomainId, HashKey, RollupId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a registered rollup takes new entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub rollups: BTreeMap<RollupId, Standing>,
     /// The domains of those that are executed.
     pub domains: BTreeMap<RollupId, DomainId>,
+    /// Those whose transactions carry nonces: one that was ordered may have had no effect, and have it later.
+    pub nonces: BTreeSet<RollupId>,
     /// Who may say that a rollup goes on after it was suspended.
     pub owners: BTreeMap<RollupId, AccountId>,
     /// The chain: what payers of bundles sign for.
@@ -45,6 +47,9 @@ pub struct Config {
     /// An entry that was ordered is refused for this many heights; later it may be meant to be ordered again, as on a
     /// rollup with nonces after an earlier nonce came late.
     pub reorder_heights: u64,
+    /// The same for what is submitted to this node for one of the rollups with [`Config::nonces`]: who submits it knows that it
+    /// came too early, or found no room.
+    pub repeat_heights: u64,
     /// Bytes that a rollup may take per turn of the round robin in `select`.
     pub quantum_bytes: u64,
     /// Entries that ended without being ordered whose reason is remembered and answered.
@@ -132,6 +137,7 @@ impl Config {
         Self {
             rollups: rollups.into_iter().map(|rollup| (rollup, Standing::Active)).collect(),
             domains: BTreeMap::new(),
+            nonces: BTreeSet::new(),
             owners: BTreeMap::new(),
             chain: ChainId(Digest::from([0; 32])),
             bytes_max,
@@ -142,8 +148,10 @@ impl Config {
             age_ms_max: 120_000,
             age_heights_max: 512,
             overdue_heights: 2,
-            claimed_heights: 32,
+            // A payload that missed its header has its leader's next turn, and one more.
+            claimed_heights: (2 * validators).clamp(8, 32),
             reorder_heights: 1_024,
+            repeat_heights: 16,
             quantum_bytes: 16 * 1024,
             ended_entries_max: 64 * 1024,
             ordered_entries_max: 256 * 1024,

@@ -284,7 +284,7 @@ impl Mempool {
         if let Some(Ended { outcome, .. }) = self.ended(&id) {
             let ordered_lately = match outcome {
                 Outcome::Revealed(height) | Outcome::Skipped(Skipped { height, .. }) => {
-                    height.0.saturating_add(self.config.reorder_heights) >= self.height.0
+                    height.0.saturating_add(self.refused_heights(entry, origin)) >= self.height.0
                 }
                 Outcome::Evicted(_) | Outcome::Expired(_) => false,
             };
@@ -312,6 +312,13 @@ impl Mempool {
         // Last, as they take longest.
         self.check_system(entry)?;
         self.check_promise(entry)
+    }
+
+    /// For how many heights what was ordered is refused.
+    fn refused_heights(&self, entry: &Entry, origin: Option<PeerId>) -> u64 {
+        let is_of_nonces = matches!(entry.unit(), PayloadUnit::Transaction { transaction, .. }
+            if self.config.nonces.contains(&transaction.rollup));
+        if origin.is_none() && is_of_nonces { self.config.repeat_heights } else { self.config.reorder_heights }
     }
 
     /// Of what is for the chain itself only an owner's word comes by the pool.

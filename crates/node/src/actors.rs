@@ -230,6 +230,7 @@ where
         let domains = genesis.rollups().iter().filter_map(|rollup| Some((rollup.id, rollup.execution?.domain)));
         let config = chorale_mempool::Config {
             domains: domains.collect(),
+            nonces: genesis.rollups().iter().filter(|rollup| rollup.has_nonces).map(|rollup| rollup.id).collect(),
             owners: owners.collect(),
             chain: genesis.chain(),
             ..chorale_mempool::Config::new(rollups, handle.position.borrow().epoch.validators.len() as u64)

@@ -1,8 +1,8 @@
 //! Manifests are claims: they mark entries, and nothing is lost when they lie or are dropped.
 
-use super::{at, bundle, carrier, commitment, entry, manifest, pool, roomy, statuses};
-use crate::{Entry, Mempool, Outcome, Reveal, SkipReason, Skipped, Source, Status};
-use chorale_types::{Height, UnitId, View};
+use super::{at, bundle, carrier, commitment, entry, manifest, pool, roomy, statuses, with_peers};
+use crate::{Config, Entry, Mempool, Outcome, PeerId, Reveal, SkipReason, Skipped, Source, Status};
+use chorale_types::{Height, RollupId, UnitId, View};
 
 fn submitted(pool: &mut Mempool, entry: Entry) -> Entry {
     pool.submit(entry.clone(), Source::Local, at(0)).unwrap();
@@ -44,6 +44,30 @@ fn statuses_follow_the_payload_to_its_end() {
     assert_eq!(seen[..3], [Status::Proposed, Status::Certified, Status::Committed]);
     assert!(matches!(&seen[3..], [Status::Ended(ended)] if ended.outcome == Outcome::Revealed(Height(1))));
     assert_eq!(pool.figures().payloads_in_flight, 0);
+}
+
+/// On a rollup with nonces a transaction that came before the one before it has no effect, and who sent it may send it again:
+/// through the same node, soon. Others hear of it only by the order, or pools would hand it to each other for ever.
+#[test]
+fn what_was_ordered_may_be_submitted_again_soon_only_where_there_are_nonces_and_by_who_has_it() {
+    let config = Config { nonces: [RollupId(1)].into(), ..roomy() };
+    let (repeat, reorder) = (config.repeat_heights, config.reorder_heights);
+    let mut pool = with_peers(config, [1]);
+    let [nonces, others] = [entry(1, 1, 100), entry(2, 1, 100)].map(|it| submitted(&mut pool, it));
+    let both = bundle(&[(1, 50), (2, 50)], 2_000, 1);
+    reveal(&mut pool, 1, 1, &[nonces.id(), others.id(), both.id()], &[]);
+    let tries = |pool: &mut Mempool, height: u64| {
+        reveal(pool, height, height, &[], &[]);
+        let entries = [(&nonces, Source::Peer(PeerId(1))), (&others, Source::Local), (&both, Source::Local)];
+        let refused = entries.map(|(entry, source)| pool.submit(entry.clone(), source, at(0)).is_err());
+        assert_eq!(refused, [true; 3], "height {height}");
+        pool.submit(nonces.clone(), Source::Local, at(0)).is_ok()
+    };
+    assert!(!tries(&mut pool, 1 + repeat));
+    assert!(tries(&mut pool, 2 + repeat));
+    assert_eq!(pool.status(&nonces.id()), Some(Status::Pending));
+    reveal(&mut pool, 2 + reorder, 9_999, &[], &[]);
+    assert!(pool.submit(others, Source::Local, at(0)).is_ok(), "after long everything may come again");
 }
 
 #[test]

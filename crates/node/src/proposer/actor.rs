@@ -36,7 +36,7 @@ const LAYOUT_BYTES: u64 = 4096;
 
 /// Where more entries than this wait, a leader on duty waits a moment for those before it to say what they take: what is
 /// ordered twice costs everybody more than the moment.
-const MUCH_WAITING: usize = 1_000;
+const MUCH_WAITING: usize = 128;
 
 /// How often it looks whether they have.
 const LOOK_AGAIN_MS: u64 = 3;
