@@ -10,6 +10,7 @@ mod base64_bytes;
 mod error;
 mod executed;
 mod hex_bytes;
+mod pages;
 mod rpc;
 mod types;
 
@@ -17,6 +18,7 @@ pub use base64_bytes::Base64Bytes;
 pub use error::ErrorCode;
 pub use executed::{ExecutionProofsApiClient, ExecutionProofsApiServer, ExecutorApiClient, ExecutorApiServer};
 pub use hex_bytes::HexBytes;
+pub use pages::{Figures, METRICS, Page, Pages, PagesLayer, WithPages};
 pub use rpc::{ChoraleApiClient, ChoraleApiServer, NOTIFICATION_METHOD, SUBSCRIBE_METHOD, UNSUBSCRIBE_METHOD};
 pub use types::{
     BATCH_UNITS_MAX, BatchAnswer, BatchRejection, BlockAnswer, BlockPayload, BundleRequest, DomainAnswer, EVIDENCE_MAX,

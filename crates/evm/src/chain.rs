@@ -7,6 +7,7 @@ use crate::{
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{Address, B256, Bytes, TxHash, U256, keccak256};
 use chorale_types::{BundleId, Digest, Height, Outcome, Place, TxId};
+use revm::context::result::InvalidTransaction;
 
 /// A rollup on its way. A clone is a snapshot of it after a block, and costs as little as that of its [`State`].
 #[derive(Clone, Debug)]
@@ -62,6 +63,22 @@ pub enum Reason {
     /// Ethereum's rules forbid it where it stands.
     #[error(transparent)]
     Skipped(#[from] Skipped),
+}
+
+impl Reason {
+    /// Whether the same transaction may take effect at a later height, as it is: it came too early, or found no room.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Skipped(
+                Skipped::BlockGas { .. }
+                    | Skipped::Invalid(
+                        InvalidTransaction::NonceTooHigh { .. } | InvalidTransaction::GasPriceLessThanBasefee
+                    )
+            )
+        )
+    }
 }
 
 /// A state is not the one that a block left.

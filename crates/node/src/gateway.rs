@@ -9,8 +9,8 @@
 mod answers;
 mod backend;
 mod domains;
+mod figures;
 mod limits;
-mod metrics;
 mod places;
 mod pool;
 mod server;

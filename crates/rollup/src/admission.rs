@@ -10,6 +10,7 @@ use alloy_primitives::{Bytes, TxHash, U256};
 use chorale_api::{ChoraleApiClient as _, ErrorCode, HexBytes};
 use chorale_client::Nodes;
 use chorale_evm::{Marker, SignedTransaction, recover};
+use chorale_types::RollupId;
 use jsonrpsee::{
     core::{RpcResult, client::Error as ClientError},
     http_client::HttpClient,
@@ -32,7 +33,7 @@ impl Server {
         let server = self.clone();
         // Whoever asked may go: what is in the pool is remembered all the same.
         let submitted = tokio::spawn(async move {
-            server.submit(&raw).await?;
+            submit(&server.nodes, server.rollup, &raw).await?;
             let mut published = server.shared.write();
             if server.blocks_in(&published).transaction(hash).is_none()
                 && let Some(pending) = published.pending.get_mut(&server.rollup)
@@ -108,15 +109,16 @@ impl Server {
         // What is left: too little gas to begin with, init code too long, a tip above the fee, and so on.
         chain.check(transaction).map_err(|invalid| refused(SERVER_ERROR, invalid.to_string()))
     }
+}
 
-    async fn submit(&self, data: &Bytes) -> RpcResult<()> {
-        let request = chorale_api::TransactionRequest { rollup: self.rollup.0, data: HexBytes(data.to_vec()) };
-        let submit = |client: HttpClient| {
-            let request = request.clone();
-            async move { client.submit_transaction(request).await }
-        };
-        submit_to_some(&self.nodes, submit).await
-    }
+/// Hands a rollup's transaction to several nodes.
+pub(crate) async fn submit(nodes: &Nodes, rollup: RollupId, data: &[u8]) -> RpcResult<()> {
+    let request = chorale_api::TransactionRequest { rollup: rollup.0, data: HexBytes(data.to_vec()) };
+    let submit = |client: HttpClient| {
+        let request = request.clone();
+        async move { client.submit_transaction(request).await }
+    };
+    submit_to_some(nodes, submit).await
 }
 
 /// Hands something to several nodes at once, and answers as soon as one has taken it: one that lies, or does not answer,

@@ -258,7 +258,7 @@ impl BundlesServer for Server {
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
-            match node.client.bundle_status(id.clone()).await {
+            match self.questions.ask(node.client.bundle_status(id.clone())).await? {
                 Ok(status) => {
                     let state = serde_json::to_value(status.state).ok();
                     let state = state.and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default();
@@ -400,10 +400,10 @@ fn parsed(id: &str) -> RpcResult<BundleId> {
 
 fn status_of(record: &BundleRecord, attested: Height) -> BundleStatus {
     let status = match &record.fate {
-        Fate::Committed => BundleStatus { state: "executed".to_owned(), ..BundleStatus::default() },
+        Fate::Committed => BundleStatus { state: record.fate.name().to_owned(), ..BundleStatus::default() },
         Fate::Aborted { leg, reason, burns, .. } => aborted(*leg, reason.clone(), *burns),
         Fate::Unplaced { rollup } => BundleStatus {
-            state: "unplaced".to_owned(),
+            state: record.fate.name().to_owned(),
             reason: Some(format!(
                 "rollup {rollup} had not enough gas left at this height; send it again as attempt + 1"
             )),

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{EngineConfig, EngineKind},
+    figures::EngineStates,
     published::Shared,
     run::Config,
     store::Store,
@@ -21,7 +22,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The clients that are driven, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Engines(#[expect(dead_code, reason = "what it holds ends with it")] JoinSet<()>);
+pub(crate) struct Engines {
+    /// How they are.
+    pub(crate) states: EngineStates,
+    #[expect(dead_code, reason = "what it holds ends with it")]
+    tasks: JoinSet<()>,
+}
 
 /// The blocks of a rollup on the disk.
 struct Stored {
@@ -37,7 +43,7 @@ impl Blocks for Stored {
 
 impl Engines {
     pub(crate) fn start(config: &Config, store: &Arc<Store>, shared: &Arc<Shared>) -> Self {
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut states) = (JoinSet::new(), EngineStates::new());
         for (rollup, EngineConfig { url, jwt, kind }) in &config.engines {
             let driven = chorale_engine::Config {
                 rollup: *rollup,
@@ -54,9 +60,11 @@ impl Engines {
             let (sender, heads) = watch::channel(heads_of(shared, rollup));
             tasks.spawn(watch_heads(Arc::clone(shared), rollup, sender));
             let blocks = Arc::new(Stored { store: Arc::clone(store), rollup });
-            tasks.spawn(drive(driven, blocks, heads, watch::Sender::new(State::default())));
+            let (state, watched) = watch::channel(State::default());
+            states.insert(rollup, watched);
+            tasks.spawn(drive(driven, blocks, heads, state));
         }
-        Self(tasks)
+        Self { states, tasks }
     }
 }
 

@@ -121,9 +121,8 @@ impl Server {
             return Ok(attestation);
         }
         for node in self.nodes.iter() {
-            let Ok(answer) = node.client.execution_attestations(domain.0, height.0.saturating_sub(1)).await else {
-                continue;
-            };
+            let question = node.client.execution_attestations(domain.0, height.0.saturating_sub(1));
+            let Ok(answer) = self.questions.ask(question).await? else { continue };
             let first = answer.into_iter().next().and_then(|bytes| decode::<Attestation>(bytes.0).ok());
             let same = first.filter(|it| (it.domain, it.height, it.root) == (domain, height, root));
             // Nothing leads to an epoch that a node made up; the next node may tell the truth.

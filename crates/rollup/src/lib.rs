@@ -29,6 +29,7 @@
 
 mod access;
 mod admission;
+mod again;
 mod answers;
 mod attested;
 mod blocks;
@@ -44,6 +45,7 @@ mod errors;
 mod eth;
 mod executed;
 mod fees;
+mod figures;
 mod filling;
 mod filters;
 mod follow;
@@ -51,6 +53,7 @@ mod logs;
 mod lookup;
 mod pending;
 mod published;
+mod questions;
 mod record;
 mod reverts;
 mod rpc;

@@ -12,6 +12,10 @@ const PENDING_MAX: usize = 16_384;
 pub(crate) const PENDING_PER_SENDER_MAX: usize = 64;
 /// What is in no block after so many heights is forgotten: the pool keeps nothing longer.
 const HEIGHTS_MAX: u64 = 1_024;
+/// What was ordered in vain is ordered again after so many heights: the pool refuses it before.
+pub(crate) const AGAIN_HEIGHTS: u64 = 24;
+/// So many at a time.
+const AGAIN_MAX: usize = 64;
 
 /// Those that are remembered.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(crate) struct Pending {
     nonces: BTreeMap<(Address, u64), TxHash>,
     /// By the height at which they came.
     order: BTreeSet<(Height, TxHash)>,
+    /// What was ordered and had no effect, but may have it later; and when.
+    in_vain: BTreeMap<TxHash, Height>,
     height: Height,
 }
 
@@ -73,11 +79,16 @@ impl Pending {
         (first..).find(|nonce| !self.nonces.contains_key(&(sender, *nonce))).unwrap_or(first)
     }
 
-    /// Forgets what is in a block by now, what had no effect, what can never be, and what is too old.
-    pub(crate) fn settle(&mut self, height: Height, state: &State, skipped: impl IntoIterator<Item = TxHash>) {
+    /// Forgets what is in a block by now, what had no effect and cannot have it later, what can never be, and what is too
+    /// old. `skipped`: what had no effect, and whether it may have it later.
+    pub(crate) fn settle(&mut self, height: Height, state: &State, skipped: impl IntoIterator<Item = (TxHash, bool)>) {
         self.height = height;
-        for hash in skipped {
-            self.forget(hash);
+        for (hash, is_passing) in skipped {
+            if !is_passing {
+                self.forget(hash);
+            } else if self.transactions.contains_key(&hash) {
+                self.in_vain.insert(hash, height);
+            }
         }
         let over = |height_then: Height, transaction: &SignedTransaction| {
             height_then.0.saturating_add(HEIGHTS_MAX) < height.0
@@ -89,7 +100,31 @@ impl Pending {
         }
     }
 
+    /// What was ordered in vain and is to be ordered again now: all that comes before it is in a block, or under way.
+    pub(crate) fn again(&mut self, state: &State, base_fee: u64) -> Vec<SignedTransaction> {
+        let due = self.in_vain.iter().filter(|(_, since)| since.0.saturating_add(AGAIN_HEIGHTS) <= self.height.0);
+        let due = due.filter_map(|(hash, _)| self.get(*hash)).filter(|transaction| {
+            transaction.nonce() < self.next_nonce(transaction.signer(), state)
+                && transaction.max_fee_per_gas() >= u128::from(base_fee)
+        });
+        let mut due: Vec<SignedTransaction> = due.cloned().collect();
+        due.sort_by_key(|transaction| transaction.nonce());
+        due.truncate(AGAIN_MAX);
+        for transaction in &due {
+            self.in_vain.remove(transaction.inner().tx_hash());
+        }
+        due
+    }
+
+    /// It could not be ordered again now.
+    pub(crate) fn not_again(&mut self, hash: TxHash) {
+        if self.transactions.contains_key(&hash) {
+            self.in_vain.insert(hash, self.height);
+        }
+    }
+
     fn forget(&mut self, hash: TxHash) {
+        self.in_vain.remove(&hash);
         if let Some((height, transaction)) = self.transactions.remove(&hash) {
             self.order.remove(&(height, hash));
             let key = (transaction.signer(), transaction.nonce());

@@ -34,6 +34,37 @@ pub(crate) struct Published {
     pub(crate) bundles: BTreeMap<BundleId, BundleRecord>,
     /// Their order, the newest at the end.
     pub(crate) recent: VecDeque<BundleId>,
+    pub(crate) totals: Totals,
+}
+
+/// What was made since the node was started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) rollups: BTreeMap<RollupId, Made>,
+    /// Bundles, by what became of them.
+    pub(crate) bundles: BTreeMap<&'static str, u64>,
+}
+
+/// What was made of one rollup.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) transactions: u64,
+    pub(crate) skipped: u64,
+    pub(crate) gas: u64,
+}
+
+impl Totals {
+    fn add(&mut self, executed: &Executed) {
+        for (rollup, derived) in &executed.derived.blocks {
+            let made = self.rollups.entry(*rollup).or_default();
+            made.transactions += derived.block.transactions.len() as u64;
+            made.skipped += derived.skipped.len() as u64;
+            made.gas += derived.block.header.gas_used;
+        }
+        for (_, record) in &executed.bundles {
+            *self.bundles.entry(record.fate.name()).or_default() += 1;
+        }
+    }
 }
 
 impl Published {
@@ -71,6 +102,7 @@ impl Shared {
             rollups: rollups.into_iter().map(|(rollup, it)| (rollup, Blocks::new(it.blocks, it.views))).collect(),
             recent: bundles.iter().map(|(id, _)| *id).collect(),
             bundles: bundles.into_iter().collect(),
+            totals: Totals::default(),
         };
         if let Some(attested) = attested {
             published.finalize(&attested);
@@ -104,15 +136,17 @@ impl Shared {
     /// Shows a height that was executed, and written.
     pub(crate) fn publish(&self, executed: Executed) {
         let height = executed.height();
-        let Executed { derived, mut chains, bundles, .. } = executed;
         let news = {
             let mut published = self.write();
+            published.totals.add(&executed);
+            let Executed { derived, mut chains, bundles, .. } = executed;
             let mut news = BTreeMap::new();
             for (rollup, derived) in derived.blocks {
                 let chain = chains.remove(&rollup).expect("it made the block");
                 news.insert(rollup, derived.block.header.number);
                 let pending = published.pending.get_mut(&rollup).expect("there is one for each rollup");
-                pending.settle(height, chain.state(), derived.skipped.iter().map(|skipped| skipped.hash));
+                let skipped = derived.skipped.iter().map(|skipped| (skipped.hash, skipped.reason.is_passing()));
+                pending.settle(height, chain.state(), skipped);
                 published.rollups.get_mut(&rollup).expect("likewise").push(derived.block, chain);
             }
             for (id, record) in bundles {

@@ -48,6 +48,17 @@ pub(crate) enum Fate {
     },
 }
 
+impl Fate {
+    /// What those who watch call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Committed => "executed",
+            Self::Aborted { .. } => "aborted",
+            Self::Unplaced { .. } => "unplaced",
+        }
+    }
+}
+
 impl From<&Effect> for Fate {
     fn from(effect: &Effect) -> Self {
         match effect {

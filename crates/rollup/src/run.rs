@@ -1,15 +1,18 @@
 //! The whole process.
 
 use crate::{
+    again::order_again,
     attested::{self, Disagreement},
     bundles::BundlesServer,
     config::EngineConfig,
     cors::Cors,
     debug::DebugServer,
     engine::Engines,
+    figures::{Told, pages},
     filters::{FilteringServer, Filters, Taken},
     follow::{FollowError, follow},
     published::Shared,
+    questions::Questions,
     rpc::{EthServer, NetServer, Web3Server},
     server::{Heavy, Server},
     store::{Store, StoreError},
@@ -18,7 +21,7 @@ use crate::{
     txpool::TxPoolServer,
 };
 use alloy_primitives::B256;
-use chorale_api::{ExecutionProofsApiServer, ExecutorApiServer};
+use chorale_api::{ExecutionProofsApiServer, ExecutorApiServer, Pages, PagesLayer};
 use chorale_client::{AttestationFollower, Config as FollowConfig, Follower, Nodes, UrlError};
 use chorale_evm::{BlockTimes, Domain, DomainRules, GenesisError, RollupGenesis};
 use chorale_types::{DomainId, Genesis, RollupId, genesis::ExecutedRollup};
@@ -174,8 +177,12 @@ pub async fn run(
     let addresses: BTreeMap<RollupId, SocketAddr> =
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
     let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
-    let (urls, heavy, reads) = (Arc::new(urls), Heavy::new(), Heavy::reads());
+    let (urls, heavy, reads, questions) = (Arc::new(urls), Heavy::new(), Heavy::reads(), Questions::new());
     let trust = Trust::new(&config.genesis);
+    // They end with this.
+    let engines = Engines::start(&config, &store, &shared);
+    let told = Told { shared: Arc::clone(&shared), level: follower.level(), engines: engines.states.clone() };
+    let pages = pages(told);
     let mut handles = Vec::new();
     for (rollup, (listener, address)) in listeners {
         let server = Server {
@@ -184,6 +191,7 @@ pub async fn run(
             rollup,
             shared: Arc::clone(&shared),
             nodes: nodes.clone(),
+            questions: questions.clone(),
             level: follower.level(),
             heavy: heavy.clone(),
             reads: reads.clone(),
@@ -192,16 +200,16 @@ pub async fn run(
             taken: Taken::default(),
             filters: Filters::default(),
         };
-        handles.push(serve(listener, address, &server, &config.cors)?);
+        handles.push(serve(listener, address, &server, &config.cors, &pages)?);
     }
-    // They end with this.
-    let _engines = Engines::start(&config, &store, &shared);
     ready(&addresses);
     let watching = watch(attestations, config.data.clone(), Arc::clone(&store), Arc::clone(&shared));
+    let again = order_again(Arc::clone(&shared), nodes);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         failed = follow(follower, domain, store, shared) => failed.map_err(RollupError::from),
         disagreement = watching => Err(disagreement.into()),
+        () = again => Ok(()),
     };
     for handle in handles {
         let _ = handle.stop();
@@ -292,6 +300,7 @@ pub(crate) fn serve(
     address: SocketAddr,
     server: &Server,
     cors: &[String],
+    pages: &Pages,
 ) -> Result<ServerHandle, RollupError> {
     let limits = ServerConfig::builder()
         .max_request_body_size(REQUEST_BYTES_MAX)
@@ -304,7 +313,9 @@ pub(crate) fn serve(
         .set_id_provider(HexIds)
         .build();
     let built = ServerBuilder::with_config(limits)
-        .set_http_middleware(tower::ServiceBuilder::new().layer(Cors::new(cors)))
+        .set_http_middleware(
+            tower::ServiceBuilder::new().layer(PagesLayer::new(Arc::clone(pages))).layer(Cors::new(cors)),
+        )
         .build_from_tcp(listener);
     let built = built.map_err(|error| RollupError::Listen { address, error })?;
     Ok(built.start(methods(server)))

@@ -5,6 +5,7 @@ use crate::{
     errors::{LIMIT_EXCEEDED, SERVER_ERROR, refused},
     filters::{Filters, Taken},
     published::{Published, Shared},
+    questions::Questions,
     store::Store,
     trust::Trust,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) rollup: RollupId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) nodes: Nodes,
+    /// What is asked of these nodes for users, beside what they are handed.
+    pub(crate) questions: Questions,
     /// Whether what is executed is level with the chain.
     pub(crate) level: watch::Receiver<bool>,
     pub(crate) heavy: Heavy,

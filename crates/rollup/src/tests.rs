@@ -3,9 +3,9 @@
 mod attested;
 mod building;
 mod calls;
-mod cors;
 mod debug;
 mod filters;
+mod http;
 mod network;
 mod proofs;
 mod wallets;

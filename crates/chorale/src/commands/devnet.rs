@@ -111,7 +111,7 @@ async fn operate(arguments: &Arguments, layout: &Layout, supervisor: &mut Superv
         );
         chains = wait_until_served(&executed, supervisor).await?;
         for (rollup, chain) in executed.iter().zip(&chains) {
-            println!("  chain id {chain}  {}  (HTTP and WebSocket)", rollup.url);
+            println!("  chain id {chain}  {}  (HTTP and WebSocket; also /healthz, /readyz, /metrics)", rollup.url);
         }
     }
     println!();

@@ -1,7 +1,7 @@
 //! `chorale node`.
 
 use crate::signals::{parent_is_gone, stop_requested};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use chorale_node::config::Config;
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
@@ -24,12 +24,19 @@ pub(crate) struct Arguments {
     /// Stop when standard input is closed: for nodes that another process starts.
     #[arg(long, hide = true)]
     stop_with_parent: bool,
+    /// Lower the priority by so much, up to 19: for networks on one machine.
+    #[arg(long, hide = true, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=19))]
+    niceness: u8,
 }
 
 /// A node that was asked to stop and has not after this long ends at once. All that it promised is durable anyway.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.niceness > 0 {
+        // Before there are threads, which inherit it.
+        rustix::process::nice(i32::from(arguments.niceness)).context("lowering the priority")?;
+    }
     let config = Config::read(&arguments.config)?;
     let filter = EnvFilter::try_new(config.log())
         .map_err(|error| anyhow::anyhow!("{}: log: {error}", arguments.config.display()))?;

@@ -12,6 +12,9 @@ use std::{
 /// How long a node may take to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Runs a node of the sequencer that stands back for others on the machine: several validators make blocks as fast as the
+/// processors that they share let them, and the node of the rollups, which follows all of them, would get what is left.
+const SEQUENCER: &[&str] = &["node", "--niceness", "5"];
 
 /// One node as a process. Its standard input is a pipe that only this process holds: when it closes, for whatever
 /// reason, the node stops. So no node outlives the network that it was started for, even if that is killed.
@@ -19,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct NodeProcess {
     name: String,
     /// The subcommand that runs it.
-    command: &'static str,
+    command: &'static [&'static str],
     config: PathBuf,
     child: Option<Child>,
 }
@@ -27,12 +30,12 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// A sequencer's node that is not started yet.
     pub(crate) fn sequencer(name: String, config: PathBuf) -> Self {
-        Self { name, command: "node", config, child: None }
+        Self { name, command: SEQUENCER, config, child: None }
     }
 
     /// The node of executed rollups, not started yet.
     pub(crate) fn rollups(config: PathBuf) -> Self {
-        Self { name: "rollups".to_owned(), command: "rollup", config, child: None }
+        Self { name: "rollups".to_owned(), command: &["rollup"], config, child: None }
     }
 
     /// Its name, for people.
@@ -56,7 +59,8 @@ impl NodeProcess {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log());
         let log = log.with_context(|| format!("opening {}", self.log().display()))?;
         let child = Command::new(&program)
-            .args([self.command, "--stop-with-parent", "--config"])
+            .args(self.command)
+            .args(["--stop-with-parent", "--config"])
             .arg(&self.config)
             // glibc keeps freed memory in as many pools as there are threads; nodes that share a machine need it less
             // scattered. See the help of `chorale node`.

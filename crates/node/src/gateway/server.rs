@@ -4,15 +4,15 @@ use super::{
     Backend,
     answers::{Held, LongAnswers, Timed, guard, write_time},
     backend::HAND_OVERS_BYTES_MAX,
+    figures::figures,
     limits::{Clients, Limits},
-    metrics::{MetricsLayer, render},
     places::{Full, Place, Places},
     socket::{self, Answered, Session, refusal_of},
     throttle::{Client, PLACE_WAIT, Throttle, Throttled, content_length, refusal, unread},
     watched::{Heard, Watched},
 };
 use axum::http::{HeaderValue, Method, StatusCode};
-use chorale_api::{ChoraleApiServer as _, ErrorCode};
+use chorale_api::{ChoraleApiServer as _, ErrorCode, METRICS, Page, PagesLayer};
 use chorale_types::{
     ENTRY_OVERHEAD_BYTES,
     limits::{HEADER_PAYLOADS_MAX, PAYLOAD_ENTRIES_MAX},
@@ -106,7 +106,8 @@ pub async fn start(
         .build();
     let figures = {
         let backend = backend.clone();
-        MetricsLayer(Arc::new(move || render(&backend, &runtime)))
+        let page = move |path: &str| (path == METRICS).then(|| Page::of(figures(&backend, &runtime)));
+        PagesLayer::new(Arc::new(page))
     };
     // What load balancers and orchestrators ask.
     let pages = ProxyGetRequestLayer::new([("/healthz", "chorale_health"), ("/readyz", "chorale_ready")])

@@ -3,11 +3,10 @@
 use super::{
     answers::{Held, LONG, LongAnswers},
     limits::Clients,
-    metrics,
     server::REQUEST_BYTES_MAX,
 };
 use axum::http::{HeaderValue, StatusCode};
-use chorale_api::{ErrorCode, SUBSCRIBE_METHOD};
+use chorale_api::{ErrorCode, METRICS, SUBSCRIBE_METHOD};
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
     server::middleware::rpc::RpcServiceT,
@@ -55,7 +54,7 @@ impl Throttle {
     /// The answer to an HTTP request whose body is longer than its client may send now; none if it may.
     pub(super) fn refuse_request<B>(&self, client: IpAddr, request: &HttpRequest<B>) -> Option<HttpResponse> {
         let is_get = request.method().as_str() == "GET";
-        let requests = if is_get && request.uri().path() == metrics::PATH { METRICS_REQUESTS } else { 0 };
+        let requests = if is_get && request.uri().path() == METRICS { METRICS_REQUESTS } else { 0 };
         let bytes = match content_length(request) {
             Some(bytes) => bytes,
             None if is_get => 0,

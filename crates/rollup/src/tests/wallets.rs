@@ -121,6 +121,36 @@ async fn what_this_node_took_can_be_seen() {
     assert_eq!(network.ask("txpool_status", json!([])).await, json!({"pending": "0x0", "queued": "0x0"}));
 }
 
+/// Leaders make payloads beside each other, so the later one of two transactions may be ordered first. It had no effect, and
+/// its sender had to find out.
+#[tokio::test]
+async fn what_was_ordered_too_early_is_ordered_again_when_its_turn_has_come() {
+    let (mut network, wallet) = (Network::start().await, Wallet::first());
+    let sent = [0, 1, 2].map(|nonce| wallet.call(nonce, COUNTING, vec![]));
+    for transaction in &sent {
+        network.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(transaction)])).await;
+        assert_eq!(network.submitted.recv().await.unwrap(), *transaction);
+    }
+    let (shared, nodes) = (network.server.shared.clone(), network.server.nodes.clone());
+    let _again = tokio::spawn(crate::again::order_again(shared, nodes));
+    network.order_in_vain(&sent[2]);
+    network.order_in_vain(&sent[1]);
+    let found = network.ask("eth_getTransactionByHash", json!([hash_of(&sent[1])])).await;
+    assert_eq!((&found["nonce"], &found["blockHash"]), (&json!("0x1"), &Value::Null), "it waits on");
+    network.order(&sent[..1]);
+    // The pool refuses it for some heights. Then both come, in their order.
+    let other = Wallet::second();
+    for nonce in 0..crate::pending::AGAIN_HEIGHTS {
+        network.order(&[other.call(nonce, LOGGING, vec![])]);
+    }
+    assert_eq!(network.submitted.recv().await.unwrap(), sent[1]);
+    assert_eq!(network.submitted.recv().await.unwrap(), sent[2]);
+    network.order(&sent[1..]);
+    let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&sent[2])])).await;
+    assert_eq!(receipt["status"], "0x1");
+    assert!(network.submitted.try_recv().is_err(), "nothing is left to order again");
+}
+
 #[tokio::test]
 async fn small_questions_have_answers() {
     let (mut network, wallet) = (Network::start().await, Wallet::first());

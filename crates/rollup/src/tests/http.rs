@@ -1,10 +1,21 @@
-//! What browsers are told.
+//! What browsers are told, and operators' tools.
 
 use super::network::Network;
+use crate::figures::{EngineStates, Told, pages};
+use chorale_engine::State;
+use chorale_types::RollupId;
+use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::watch,
 };
+
+/// The pages of a node with an execution client in this state.
+fn pages_of(network: &Network, is_level: bool, engine: State) -> chorale_api::Pages {
+    let engines = EngineStates::from([(RollupId(1001), watch::channel(engine).1)]);
+    pages(Told { shared: Arc::clone(&network.server.shared), level: watch::channel(is_level).1, engines })
+}
 
 /// Sends a request as it is and returns the answer, in small letters.
 async fn ask(address: std::net::SocketAddr, request: &str) -> String {
@@ -49,7 +60,8 @@ async fn pages_of_allowed_origins_may_use_it() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let _server = crate::run::serve(listener, address, &network.server, &[cors.to_owned()]).unwrap();
+        let pages = pages_of(&network, true, State::default());
+        let _server = crate::run::serve(listener, address, &network.server, &[cors.to_owned()], &pages).unwrap();
         let says = format!("access-control-allow-origin: {told}\r\n");
         let before = ask(address, &preflight(allowed)).await;
         assert!(before.starts_with("http/1.1 204") && before.contains(&says), "{before}");
@@ -66,4 +78,38 @@ async fn pages_of_allowed_origins_may_use_it() {
             assert!(refused.starts_with("http/1.1 403"), "{refused}");
         }
     }
+}
+
+#[tokio::test]
+async fn operators_tools_are_told_how_the_node_is() {
+    let mut network = Network::start().await;
+    let wallet = super::network::Wallet::first();
+    network.order(&[wallet.call(0, wallet.address(), vec![]), wallet.call(1, wallet.address(), vec![])]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let pages = pages_of(&network, false, State::Following(1));
+    let _server = crate::run::serve(listener, address, &network.server, &[], &pages).unwrap();
+    let get =
+        async |path: &str| ask(address, &format!("GET {path} HTTP/1.1\nHost: rollup\nConnection: close\n\n")).await;
+    let figures = get("/metrics").await;
+    assert!(figures.contains("content-type: text/plain; version=0.0.4"), "{figures}");
+    for figure in [
+        "\nchorale_rollup_height 1\n",
+        "\nchorale_rollup_level 0\n",
+        "\nchorale_rollup_block{rollup=\"1001\"} 1\n",
+        "\nchorale_rollup_transactions_total{rollup=\"1001\"} 2\n",
+        "\nchorale_rollup_gas_total{rollup=\"1001\"} 42000\n",
+        "\nchorale_rollup_engine_block{rollup=\"1001\"} 1\n",
+        "\nchorale_rollup_engine_alarm{rollup=\"1001\"} 0\n",
+    ] {
+        assert!(figures.contains(figure), "{figure}: {figures}");
+    }
+    assert!(get("/healthz").await.starts_with("http/1.1 200"));
+    let behind = get("/readyz").await;
+    assert!(behind.starts_with("http/1.1 503") && behind.contains("executed to height 1"), "{behind}");
+    let level = pages_of(&network, true, State::Alarm(None));
+    assert_eq!(level("/readyz").unwrap().status, 200);
+    assert!(level("/metrics").unwrap().text.contains("chorale_rollup_engine_alarm{rollup=\"1001\"} 1\n"));
+    assert!(level("/").is_none());
 }
