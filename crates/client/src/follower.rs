@@ -17,7 +17,10 @@ use chorale_types::{
 };
 use futures::future::join_all;
 use jsonrpsee::core::client::Error;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -115,6 +118,7 @@ pub struct Follower {
     rollups: BTreeMap<RollupId, Watched>,
     last: Height,
     level: watch::Sender<bool>,
+    alive: watch::Sender<Instant>,
     second: seconds::Open,
     hints: Hints,
     /// The last outcome that was verified, as it came: rollups with content at one height are shown the same one.
@@ -153,6 +157,7 @@ impl Follower {
             rollups,
             last,
             level: watch::Sender::new(false),
+            alive: watch::Sender::new(Instant::now()),
             second: seconds::Open::default(),
             hints: Hints::new(),
             verified: None,
@@ -170,6 +175,12 @@ impl Follower {
     #[must_use]
     pub fn level(&self) -> watch::Receiver<bool> {
         self.level.subscribe()
+    }
+
+    /// When content was handed out last, or all nodes said, one after the other, that there is no more.
+    #[must_use]
+    pub fn alive(&self) -> watch::Receiver<Instant> {
+        self.alive.subscribe()
     }
 
     /// The nodes, with those that were dropped.
@@ -203,6 +214,7 @@ impl Follower {
             return Err(FollowFailed::AllDropped(self.nodes.dropped().to_vec()));
         }
         if let Ok(Some(answer)) = asked {
+            self.alive.send_replace(Instant::now());
             return Ok(Some(answer));
         }
         // Another node is asked, or the same one again, about what may be otherwise by now.
@@ -215,6 +227,7 @@ impl Follower {
                 *idle += usize::from(self.rollups.values().all(|watched| watched.ahead().is_none()));
                 if *idle >= self.nodes.len() {
                     self.level.send_replace(true);
+                    self.alive.send_replace(Instant::now());
                 }
                 // Who says that there is nothing may be withholding it.
                 self.nodes.next_turn();
@@ -254,10 +267,20 @@ impl Follower {
             let hint = self.hints.remove(&rollup).filter(|(after, _)| *after == last).map(|(_, next)| next);
             next_lane(&node, rollup, last, hint)
         });
+        let mut refused = None;
         for told in join_all(told).await {
-            let Some(Told { rollup, lane, hint }) = told? else { continue };
-            self.hints.extend(hint.map(|hint| (rollup, hint)));
-            self.take_lane(&node, rollup, lane).await?;
+            match told {
+                Ok(Some(Told { rollup, lane, hint })) => {
+                    self.hints.extend(hint.map(|hint| (rollup, hint)));
+                    self.take_lane(&node, rollup, lane).await?;
+                }
+                Ok(None) => {}
+                // What came of the others need not be fetched again.
+                Err(fault) => refused = refused.or(Some(fault)),
+            }
+        }
+        if let Some(fault) = refused {
+            return Err(fault);
         }
         let heights = self.rollups.values().filter_map(Watched::ahead).map(|ahead| ahead.attested.height());
         let Some(height) = heights.min() else { return Ok(None) };

@@ -128,8 +128,8 @@ impl Config {
     /// With all bounds exhausted the pool takes about 160 MB of memory; with 20,000 transactions of 512 bytes a second
     /// that wait for half a second, 40 MB.
     ///
-    /// The caller sets [`Config::hash_key`], and [`Config::domains`] and [`Config::owners`] with [`Config::chain`] if rollups
-    /// are executed.
+    /// The caller sets [`Config::hash_key`] and [`Config::nonces`], and [`Config::domains`] and [`Config::owners`] with
+    /// [`Config::chain`] if rollups are executed.
     pub fn new(rollups: impl IntoIterator<Item = RollupId>, validators: u64) -> Self {
         let bytes_max = 64 * 1024 * 1024;
         let entries_max = 128 * 1024;

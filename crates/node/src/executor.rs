@@ -155,15 +155,15 @@ struct Asking<E> {
 }
 
 impl<E: Clock> Asking<E> {
-    /// What is to be attested of outcomes that the executor gave: of all before the first one that is not believed. That
-    /// one is asked for again.
+    /// What is to be attested of outcomes that the executor gave: of all before the first one that is not believed, or not
+    /// settled here yet. That one is asked for again.
     async fn check(&mut self, outcomes: Vec<Vec<u8>>) -> Result<Vec<Computed>, Disbelief> {
         let mut computed = Vec::new();
         for bytes in outcomes {
-            match self.check_one(bytes).await {
+            match self.check_one(bytes, computed.is_empty()).await {
                 Ok(Checked::Attest(one)) => computed.push(one),
                 Ok(Checked::Pruned) => {}
-                Ok(Checked::Stopping) => break,
+                Ok(Checked::Later | Checked::Stopping) => break,
                 Err(disbelief) if computed.is_empty() => return Err(disbelief),
                 Err(_) => break,
             }
@@ -171,7 +171,8 @@ impl<E: Clock> Asking<E> {
         Ok(computed)
     }
 
-    async fn check_one(&mut self, bytes: Vec<u8>) -> Result<Checked, Disbelief> {
+    /// `waits`: for this node to settle the height.
+    async fn check_one(&mut self, bytes: Vec<u8>, waits: bool) -> Result<Checked, Disbelief> {
         let outcome: ExecutionOutcome = decode(bytes)?;
         let (height, previous, last) = (outcome.height, outcome.previous, self.last);
         if (outcome.chain, outcome.domain) != (self.chain, self.domain) {
@@ -182,6 +183,9 @@ impl<E: Clock> Asking<E> {
         }
         // It follows through any node, and may be a little ahead of this one.
         let mut settled = self.settlement.settled();
+        if !waits && *settled.borrow() < height {
+            return Ok(Checked::Later);
+        }
         tokio::select! {
             biased;
             reached = settled.wait_for(|settled| *settled >= height) => if reached.is_err() {
@@ -216,6 +220,8 @@ enum Checked {
     Attest(Computed),
     /// This node does not know its height any more.
     Pruned,
+    /// This node has not settled its height yet.
+    Later,
     /// This node is being shut down, so it is not known.
     Stopping,
 }
@@ -328,8 +334,10 @@ mod tests {
             let begun = context.current();
             let computed = world.check(&[second, third.clone()]).await.unwrap();
             assert_eq!(computed.iter().map(|computed| computed.height).collect::<Vec<_>>(), [Height(2)]);
+            let waited = context.current().duration_since(begun).unwrap();
+            assert!(waited < SETTLED_WITHIN, "what is settled is signed at once");
+            let alone = world.check(std::slice::from_ref(&third)).await;
             assert!(context.current().duration_since(begun).unwrap() >= SETTLED_WITHIN);
-            let alone = world.check(&[third.clone()]).await;
             assert!(matches!(alone, Err(Disbelief::Ahead { height: Height(3), settled: Height(2) })), "{alone:?}");
 
             let World { node, mut asking } = world;

@@ -33,18 +33,38 @@ impl Server {
         let server = self.clone();
         // Whoever asked may go: what is in the pool is remembered all the same.
         let submitted = tokio::spawn(async move {
-            submit(&server.nodes, server.rollup, &raw).await?;
-            let mut published = server.shared.write();
-            if server.blocks_in(&published).transaction(hash).is_none()
-                && let Some(pending) = published.pending.get_mut(&server.rollup)
-            {
-                pending.insert(signed);
+            // Before: it may be ordered sooner than a node answers.
+            let replaced = server.remember(signed);
+            if let Err(error) = submit(&server.nodes, server.rollup, &raw).await {
+                server.forget(hash, replaced);
+                return Err(error);
             }
-            drop(published);
             server.taken.tell(hash);
             Ok(hash)
         });
         submitted.await.unwrap_or_else(|_| Err(refused(SERVER_ERROR, "the node is stopping")))
+    }
+
+    /// Remembers what a user sent, and gives what it takes the place of.
+    fn remember(&self, transaction: SignedTransaction) -> Option<SignedTransaction> {
+        let mut published = self.shared.write();
+        let pending = published.pending.get_mut(&self.rollup)?;
+        let replaced = pending.at(transaction.signer(), transaction.nonce()).cloned();
+        pending.insert(transaction);
+        replaced
+    }
+
+    /// Forgets what no node took.
+    fn forget(&self, hash: TxHash, replaced: Option<SignedTransaction>) {
+        let mut published = self.shared.write();
+        if let Some(pending) = published.pending.get_mut(&self.rollup)
+            && pending.get(hash).is_some()
+        {
+            pending.forget(hash);
+            if let Some(replaced) = replaced {
+                pending.insert(replaced);
+            }
+        }
     }
 
     /// Whether a transaction could be in the next block, as far as its sender's account tells.

@@ -2,43 +2,47 @@
 //!
 //! The order of two transactions of one sender is that of the payloads that carry them, and leaders make those beside each
 //! other: the later one may come first, has no effect, and nobody holds it back in the order. What users sent through this
-//! node it remembers, so it hands such a transaction to the pool once more as soon as what comes before it is there.
+//! node it remembers, so it hands such a transaction to the pool once more when what comes before it is there.
 
 use crate::{
     admission::submit,
+    pending::Pending,
     published::{Published, Shared},
 };
 use alloy_eips::eip2718::Encodable2718 as _;
 use chorale_client::Nodes;
 use chorale_evm::SignedTransaction;
 use chorale_types::RollupId;
-use std::sync::Arc;
-use tokio::sync::broadcast::error::RecvError;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tracing::debug;
 
-/// Runs until nothing is published any more.
-pub(crate) async fn order_again(shared: Arc<Shared>, nodes: Nodes) {
-    let mut news = shared.news();
-    while !matches!(news.recv().await, Err(RecvError::Closed)) {
-        for (rollup, transaction) in due(&shared) {
+/// The pause between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Never ends.
+pub(crate) async fn order_again(shared: Arc<Shared>, nodes: Nodes) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        for (rollup, transaction) in due(&shared, Instant::now()) {
             let hash = *transaction.inner().tx_hash();
-            let submitted = submit(&nodes, rollup, &transaction.inner().encoded_2718()).await;
-            debug!(%rollup, %hash, taken = submitted.is_ok(), "ordered in vain, and submitted again");
-            if submitted.is_err()
-                && let Some(pending) = shared.write().pending.get_mut(&rollup)
-            {
-                pending.not_again(hash);
-            }
+            // If not now, it is tried once more.
+            let taken = submit(&nodes, rollup, &transaction.inner().encoded_2718()).await.is_ok();
+            debug!(%rollup, %hash, taken, "ordered in vain, and submitted again");
         }
     }
 }
 
-fn due(shared: &Shared) -> Vec<(RollupId, SignedTransaction)> {
+/// What is to be submitted again now.
+pub(crate) fn due(shared: &Shared, now: Instant) -> Vec<(RollupId, SignedTransaction)> {
     let mut published = shared.write();
     let Published { pending, rollups, .. } = &mut *published;
-    let of = |(rollup, pending): (&RollupId, &mut crate::pending::Pending)| {
+    let of = |(rollup, pending): (&RollupId, &mut Pending)| {
         let chain = rollups[rollup].latest();
-        let again = pending.again(chain.state(), chain.next_base_fee());
+        let again = pending.again(chain.state(), chain.next_base_fee(), now);
         again.into_iter().map(|transaction| (*rollup, transaction)).collect::<Vec<_>>()
     };
     pending.iter_mut().flat_map(of).collect()

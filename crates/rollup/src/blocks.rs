@@ -10,6 +10,9 @@ use std::{collections::VecDeque, sync::Arc};
 /// So many of the last blocks are in memory, with the state after each. States share what did not change between them.
 pub(crate) const STATES_MAX: usize = 128;
 
+/// A block, after the chain as it was before it.
+pub(crate) type MadeBlock = (Arc<Chain>, Arc<Block>);
+
 /// The end of the chain of one rollup.
 #[derive(Debug)]
 pub(crate) struct Blocks {
@@ -111,7 +114,7 @@ impl Blocks {
     }
 
     /// The block that a height of the sequencer made, with the chain as it was before it; none if it made none.
-    pub(crate) fn made_at(&self, height: Height) -> Result<Option<(Arc<Chain>, Arc<Block>)>, NoState> {
+    pub(crate) fn made_at(&self, height: Height) -> Result<Option<MadeBlock>, NoState> {
         let index = self.views.partition_point(|view| view.height() < height);
         let Some(after) = self.views.get(index).filter(|after| index == 0 || after.height() == height) else {
             return Ok(None);

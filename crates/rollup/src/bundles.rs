@@ -258,7 +258,7 @@ impl BundlesServer for Server {
         }
         let mut failed = refused(SERVER_ERROR, "no node is left");
         for node in self.nodes.iter() {
-            match self.questions.ask(node.client.bundle_status(id.clone())).await? {
+            match self.questions_of_bundles.ask(node.client.bundle_status(id.clone())).await? {
                 Ok(status) => {
                     let state = serde_json::to_value(status.state).ok();
                     let state = state.and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default();

@@ -1,18 +1,19 @@
 //! `debug_`: what a transaction does step by step, or call by call. It is executed once more for that.
 
 use crate::{
-    blocks::NoState,
+    blocks::{MadeBlock, NoState},
     calls::{Asked, BlockAsked, words},
     errors::{INVALID_PARAMETERS, SERVER_ERROR, refused},
     lookup::unreadable,
     record::Fate,
     server::Server,
+    store::StoreError,
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, TxHash};
 use alloy_rpc_types_eth::{TransactionRequest, state::StateOverride};
 use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace, TraceResult};
-use chorale_evm::{Before, Block, Chain, Ground, InspectError, Inspected, InspectedContext, Legs, replay};
+use chorale_evm::{Before, Block, ExecutionResult, Ground, InspectError, Inspected, InspectedContext, Legs, replay};
 use chorale_types::RollupId;
 use jsonrpsee::{
     core::{RpcResult, async_trait},
@@ -156,7 +157,10 @@ impl Server {
             made.map_err(|error| refused(SERVER_ERROR, error.to_string()))?
         };
         let store = Arc::clone(&self.store);
-        let bundles = self.reads.run(move || store.bundles_of(height)).await?.map_err(|error| unreadable(&error))?;
+        let read = move || Ok(store.executed(height)?.is_some().then_some(store.bundles_of(height)?));
+        let bundles = self.reads.run(read).await?.map_err(|error: StoreError| unreadable(&error))?;
+        let pruned = || refused(SERVER_ERROR, format!("what its height {height} made of bundles is not kept any more"));
+        let bundles = bundles.ok_or_else(pruned)?;
         let committed = bundles.into_iter().filter(|bundle| bundle.fate == Fate::Committed);
         Ok(Again {
             blocks: blocks.into_iter().filter_map(|(rollup, made)| Some((rollup, made?))).collect(),
@@ -167,7 +171,7 @@ impl Server {
 
 /// Blocks of a height, each with the chain as it was before it, and the legs of the bundles that took effect there.
 struct Again {
-    blocks: BTreeMap<RollupId, (Arc<Chain>, Arc<Block>)>,
+    blocks: BTreeMap<RollupId, MadeBlock>,
     bundles: Vec<Legs>,
 }
 
@@ -191,6 +195,9 @@ fn traces(
         let traced = Tracer::new(options.clone(), left).and_then(|mut tracer| {
             let inspected = scene.inspect(&mut tracer);
             left = tracer.left();
+            if let Ok(inspected) = &inspected {
+                check(blocks[&rollup].block, scene.index, &inspected.outcome.result)?;
+            }
             tracer.result(inspected, scene.ground(), Some(context))
         });
         match traced {
@@ -200,6 +207,16 @@ fn traces(
         if only.is_some() || ended.is_some() { Err(()) } else { Ok(()) }
     });
     ended.map_or(Ok(found), Err)
+}
+
+/// That what is shown is what happened. A wrong trace would be worse than none.
+fn check(block: &Block, index: usize, result: &ExecutionResult) -> RpcResult<()> {
+    let gas = |index: usize| block.receipts[index].cumulative_gas_used();
+    let used = gas(index) - index.checked_sub(1).map_or(0, gas);
+    if (result.tx_gas_used(), result.is_success()) == (used, block.receipts[index].status()) {
+        return Ok(());
+    }
+    Err(refused(SERVER_ERROR, "it does not execute here as it did when the block was made: there is no trace of it"))
 }
 
 /// What an answer has room for.

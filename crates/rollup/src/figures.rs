@@ -5,8 +5,15 @@ use alloy_eips::BlockNumberOrTag;
 use chorale_api::{Figures, METRICS, Page, Pages};
 use chorale_engine::State;
 use chorale_types::RollupId;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
+
+/// How long the node may hear neither of content nor that there is none.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How the execution clients are, by rollup.
 pub(crate) type EngineStates = BTreeMap<RollupId, watch::Receiver<State>>;
@@ -14,8 +21,10 @@ pub(crate) type EngineStates = BTreeMap<RollupId, watch::Receiver<State>>;
 /// What is told.
 pub(crate) struct Told {
     pub(crate) shared: Arc<Shared>,
-    /// Whether what is executed is level with the chain.
+    /// Whether what is executed was level with the chain once.
     pub(crate) level: watch::Receiver<bool>,
+    /// When it was last heard what the chain has, or that there is no more.
+    pub(crate) alive: watch::Receiver<Instant>,
     pub(crate) engines: EngineStates,
 }
 
@@ -30,10 +39,14 @@ pub(crate) fn pages(told: Told) -> Pages {
 }
 
 impl Told {
-    /// Balancers send users elsewhere while it is behind.
+    /// Balancers send users elsewhere while it is not.
+    fn is_ready(&self) -> bool {
+        *self.level.borrow() && self.alive.borrow().elapsed() < SILENCE_MAX
+    }
+
     fn readiness(&self) -> Page {
-        if *self.level.borrow() {
-            return Page::of("level with the chain\n".to_owned());
+        if self.is_ready() {
+            return Page::of("follows the chain\n".to_owned());
         }
         let height = self.shared.read().height;
         let text = format!("executed to height {height}, and catching up with the chain, or no node of it answers\n");
@@ -42,12 +55,12 @@ impl Told {
 
     fn figures(&self) -> String {
         let mut figures = Figures::default();
-        let is_level = u64::from(*self.level.borrow());
+        let is_ready = u64::from(self.is_ready());
         let published = self.shared.read();
         figures.gauge("chorale_rollup_height", "The last height that is executed and written.", published.height.0);
         let attested = published.attested.0;
         figures.gauge("chorale_rollup_height_attested", "The last executed height that is attested.", attested);
-        figures.gauge("chorale_rollup_level", "1 if the node is level with the chain.", is_level);
+        figures.gauge("chorale_rollup_ready", "1 if the node follows the chain, as /readyz tells.", is_ready);
         rollups(&mut figures, &published);
         let bundles = published.totals.bundles.iter().map(|(fate, count)| (format!("fate=\"{fate}\""), *count));
         figures.counters("chorale_rollup_bundles_total", "Bundles that executed, by what became of them.", bundles);

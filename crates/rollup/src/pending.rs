@@ -4,7 +4,10 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, TxHash};
 use chorale_evm::{SignedTransaction, State};
 use chorale_types::Height;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 /// So many are remembered in all; the oldest are forgotten first. They are in the sequencers' pool all the same.
 const PENDING_MAX: usize = 16_384;
@@ -12,8 +15,11 @@ const PENDING_MAX: usize = 16_384;
 pub(crate) const PENDING_PER_SENDER_MAX: usize = 64;
 /// What is in no block after so many heights is forgotten: the pool keeps nothing longer.
 const HEIGHTS_MAX: u64 = 1_024;
-/// What was ordered in vain is ordered again after so many heights: the pool refuses it before.
-pub(crate) const AGAIN_HEIGHTS: u64 = 24;
+/// What was ordered in vain is submitted again after this time, and once more each time that nothing came of it: for some
+/// heights the pool refuses it.
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// So often.
+const TRIES_MAX: u8 = 8;
 /// So many at a time.
 const AGAIN_MAX: usize = 64;
 
@@ -24,9 +30,16 @@ pub(crate) struct Pending {
     nonces: BTreeMap<(Address, u64), TxHash>,
     /// By the height at which they came.
     order: BTreeSet<(Height, TxHash)>,
-    /// What was ordered and had no effect, but may have it later; and when.
-    in_vain: BTreeMap<TxHash, Height>,
+    /// What was ordered and had no effect, but may have it later.
+    in_vain: BTreeMap<TxHash, InVain>,
     height: Height,
+}
+
+/// When something is submitted again, and how often it was.
+#[derive(Clone, Copy, Debug)]
+struct InVain {
+    again_at: Instant,
+    tries: u8,
 }
 
 impl Pending {
@@ -81,13 +94,19 @@ impl Pending {
 
     /// Forgets what is in a block by now, what had no effect and cannot have it later, what can never be, and what is too
     /// old. `skipped`: what had no effect, and whether it may have it later.
-    pub(crate) fn settle(&mut self, height: Height, state: &State, skipped: impl IntoIterator<Item = (TxHash, bool)>) {
+    pub(crate) fn settle(
+        &mut self,
+        (height, now): (Height, Instant),
+        state: &State,
+        skipped: impl IntoIterator<Item = (TxHash, bool)>,
+    ) {
         self.height = height;
         for (hash, is_passing) in skipped {
             if !is_passing {
                 self.forget(hash);
             } else if self.transactions.contains_key(&hash) {
-                self.in_vain.insert(hash, height);
+                let again_at = now + AGAIN_AFTER;
+                self.in_vain.entry(hash).or_insert(InVain { again_at, tries: 0 }).again_at = again_at;
             }
         }
         let over = |height_then: Height, transaction: &SignedTransaction| {
@@ -100,30 +119,40 @@ impl Pending {
         }
     }
 
-    /// What was ordered in vain and is to be ordered again now: all that comes before it is in a block, or under way.
-    pub(crate) fn again(&mut self, state: &State, base_fee: u64) -> Vec<SignedTransaction> {
-        let due = self.in_vain.iter().filter(|(_, since)| since.0.saturating_add(AGAIN_HEIGHTS) <= self.height.0);
-        let due = due.filter_map(|(hash, _)| self.get(*hash)).filter(|transaction| {
-            transaction.nonce() < self.next_nonce(transaction.signer(), state)
-                && transaction.max_fee_per_gas() >= u128::from(base_fee)
-        });
-        let mut due: Vec<SignedTransaction> = due.cloned().collect();
-        due.sort_by_key(|transaction| transaction.nonce());
-        due.truncate(AGAIN_MAX);
-        for transaction in &due {
-            self.in_vain.remove(transaction.inner().tx_hash());
+    /// What was ordered in vain and is to be ordered again now, the longest waiting first: all that comes before it is in a
+    /// block, or under way, and can pay. Tried too often, it is forgotten: its sender may decide anew.
+    pub(crate) fn again(&mut self, state: &State, base_fee: u64, now: Instant) -> Vec<SignedTransaction> {
+        let is_due = |hash: &TxHash| self.in_vain.get(hash).filter(|in_vain| in_vain.again_at <= now);
+        let due = self.in_vain.keys().filter(|hash| is_due(hash).is_some()).filter_map(|hash| self.get(*hash));
+        let senders: BTreeSet<Address> = due.map(|transaction| transaction.signer()).collect();
+        let mut again = Vec::new();
+        for sender in senders {
+            let first = state.account(sender).map_or(0, |account| account.nonce);
+            let in_turn = self.of(sender).skip_while(|(nonce, _)| *nonce < first);
+            let in_turn = (first..).zip(in_turn).take_while(|(expected, (nonce, transaction))| {
+                expected == nonce && transaction.max_fee_per_gas() >= u128::from(base_fee)
+            });
+            for (nonce, (_, transaction)) in in_turn {
+                let hash = *transaction.inner().tx_hash();
+                again.extend(is_due(&hash).map(|in_vain| (in_vain.again_at, sender, nonce, hash)));
+            }
         }
-        due
+        again.sort_unstable();
+        let again = again.into_iter().take(AGAIN_MAX).filter_map(|(.., hash)| self.try_again(hash, now));
+        again.collect()
     }
 
-    /// It could not be ordered again now.
-    pub(crate) fn not_again(&mut self, hash: TxHash) {
-        if self.transactions.contains_key(&hash) {
-            self.in_vain.insert(hash, self.height);
+    fn try_again(&mut self, hash: TxHash, now: Instant) -> Option<SignedTransaction> {
+        let in_vain = self.in_vain.get_mut(&hash)?;
+        (in_vain.again_at, in_vain.tries) = (now + AGAIN_AFTER, in_vain.tries + 1);
+        if in_vain.tries > TRIES_MAX {
+            self.forget(hash);
+            return None;
         }
+        self.get(hash).cloned()
     }
 
-    fn forget(&mut self, hash: TxHash) {
+    pub(crate) fn forget(&mut self, hash: TxHash) {
         self.in_vain.remove(&hash);
         if let Some((height, transaction)) = self.transactions.remove(&hash) {
             self.order.remove(&(height, hash));

@@ -12,6 +12,7 @@ use chorale_types::{BundleId, DomainId, ExecutedHeight, Height, RollupId};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -135,7 +136,7 @@ impl Shared {
 
     /// Shows a height that was executed, and written.
     pub(crate) fn publish(&self, executed: Executed) {
-        let height = executed.height();
+        let (height, now) = (executed.height(), Instant::now());
         let news = {
             let mut published = self.write();
             published.totals.add(&executed);
@@ -146,7 +147,7 @@ impl Shared {
                 news.insert(rollup, derived.block.header.number);
                 let pending = published.pending.get_mut(&rollup).expect("there is one for each rollup");
                 let skipped = derived.skipped.iter().map(|skipped| (skipped.hash, skipped.reason.is_passing()));
-                pending.settle(height, chain.state(), skipped);
+                pending.settle((height, now), chain.state(), skipped);
                 published.rollups.get_mut(&rollup).expect("likewise").push(derived.block, chain);
             }
             for (id, record) in bundles {

@@ -1,5 +1,5 @@
-//! What is asked of the sequencer's nodes because a user asks: bounded, because these nodes count this node's questions,
-//! and it has to go on following them.
+//! What is asked of the sequencer's nodes because a user asks where a bundle is, to build one, or for a proof: bounded,
+//! because these nodes count this node's questions, and it has to go on following them.
 
 use crate::errors::{LIMIT_EXCEEDED, refused};
 use jsonrpsee::core::RpcResult;

@@ -177,11 +177,17 @@ pub async fn run(
     let addresses: BTreeMap<RollupId, SocketAddr> =
         listeners.iter().map(|(rollup, (_, address))| (*rollup, *address)).collect();
     let urls = addresses.iter().map(|(rollup, address)| (*rollup, format!("http://{address}"))).collect();
-    let (urls, heavy, reads, questions) = (Arc::new(urls), Heavy::new(), Heavy::reads(), Questions::new());
+    let (urls, heavy, reads) = (Arc::new(urls), Heavy::new(), Heavy::reads());
+    let (questions, questions_of_bundles) = (Questions::new(), Questions::new());
     let trust = Trust::new(&config.genesis);
     // They end with this.
     let engines = Engines::start(&config, &store, &shared);
-    let told = Told { shared: Arc::clone(&shared), level: follower.level(), engines: engines.states.clone() };
+    let told = Told {
+        shared: Arc::clone(&shared),
+        level: follower.level(),
+        alive: follower.alive(),
+        engines: engines.states.clone(),
+    };
     let pages = pages(told);
     let mut handles = Vec::new();
     for (rollup, (listener, address)) in listeners {
@@ -192,6 +198,7 @@ pub async fn run(
             shared: Arc::clone(&shared),
             nodes: nodes.clone(),
             questions: questions.clone(),
+            questions_of_bundles: questions_of_bundles.clone(),
             level: follower.level(),
             heavy: heavy.clone(),
             reads: reads.clone(),
@@ -209,7 +216,7 @@ pub async fn run(
         () = shutdown => Ok(()),
         failed = follow(follower, domain, store, shared) => failed.map_err(RollupError::from),
         disagreement = watching => Err(disagreement.into()),
-        () = again => Ok(()),
+        never = again => match never {},
     };
     for handle in handles {
         let _ = handle.stop();

@@ -38,6 +38,8 @@ pub(crate) struct Server {
     pub(crate) nodes: Nodes,
     /// What is asked of these nodes for users, beside what they are handed.
     pub(crate) questions: Questions,
+    /// The same about bundles that are not executed: anybody can ask for any id.
+    pub(crate) questions_of_bundles: Questions,
     /// Whether what is executed is level with the chain.
     pub(crate) level: watch::Receiver<bool>,
     pub(crate) heavy: Heavy,

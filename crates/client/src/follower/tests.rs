@@ -239,6 +239,7 @@ fn follower(urls: &[&str], last: u64) -> Follower {
         last: Height(last),
         level: watch::Sender::new(false),
         second: Default::default(),
+        alive: watch::Sender::new(std::time::Instant::now()),
         hints: Default::default(),
         verified: None,
     }

@@ -474,9 +474,11 @@ where
     /// Forgets what lies too far behind the order, whether or not the executor goes on: signatures come for every height,
     /// also for those without content.
     fn forget(&mut self) {
-        for height in self.missing.prune(self.kept()) {
+        let kept = self.kept();
+        for height in self.missing.prune(kept) {
             self.votes.remove(height);
         }
+        self.early = self.early.split_off(&kept);
         let (behind, waiting) = (Height(self.tip().0.saturating_sub(HEIGHTS_BEHIND_MAX)), self.waiting_in_order());
         let missing = &self.missing;
         self.votes.prune(behind, |height| missing.get(height).is_some() || waiting == Some(height));

@@ -179,10 +179,10 @@ pub(super) fn put_executed(
     Ok(())
 }
 
+/// Deletes what became of bundles up to a height.
 fn delete_bundles(transaction: &WriteTransaction, height: u64) -> Result<(), Failed> {
     let (mut bundles, mut order) = (transaction.open_table(BUNDLES)?, transaction.open_table(BUNDLE_ORDER)?);
-    let of_height = order.extract_from_if((height, 0)..=(height, u32::MAX), |_, _| true)?;
-    for row in of_height {
+    for row in order.extract_from_if((0, 0)..=(height, u32::MAX), |_, _| true)? {
         bundles.remove(row?.1.value())?;
     }
     Ok(())

@@ -104,7 +104,7 @@ async fn what_called_another_rollup_is_traced_and_what_comes_after_it() {
     let calling = network.order_bundle(&wallet, &[(ROLLUP, SYNCHRONOUS_CALL, input.into()), carrier.clone()]);
     let trace = network.ask("debug_traceTransaction", json!([hash_of(&calling[0]), call_tracer()])).await;
     // What it was told: the bytes that the contract there returned, the first count.
-    let told = Bytes::from(trace["output"].as_str().unwrap().parse::<Bytes>().unwrap());
+    let told: Bytes = trace["output"].as_str().unwrap().parse().unwrap();
     assert_eq!((told.len(), told[95]), (96, 1), "{trace}");
     let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&calling[0])])).await;
     assert_eq!(trace["gasUsed"], receipt["gasUsed"]);

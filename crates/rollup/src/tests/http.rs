@@ -4,7 +4,10 @@ use super::network::Network;
 use crate::figures::{EngineStates, Told, pages};
 use chorale_engine::State;
 use chorale_types::RollupId;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -13,8 +16,14 @@ use tokio::{
 
 /// The pages of a node with an execution client in this state.
 fn pages_of(network: &Network, is_level: bool, engine: State) -> chorale_api::Pages {
+    pages_since(network, is_level, engine, Instant::now())
+}
+
+/// The same, where it heard of the chain at another time.
+fn pages_since(network: &Network, is_level: bool, engine: State, alive: Instant) -> chorale_api::Pages {
     let engines = EngineStates::from([(RollupId(1001), watch::channel(engine).1)]);
-    pages(Told { shared: Arc::clone(&network.server.shared), level: watch::channel(is_level).1, engines })
+    let (shared, level) = (Arc::clone(&network.server.shared), watch::channel(is_level).1);
+    pages(Told { shared, level, alive: watch::channel(alive).1, engines })
 }
 
 /// Sends a request as it is and returns the answer, in small letters.
@@ -24,7 +33,7 @@ async fn ask(address: std::net::SocketAddr, request: &str) -> String {
     let mut answer = String::new();
     // The server closes it: every request says so.
     let read = stream.read_to_string(&mut answer);
-    tokio::time::timeout(std::time::Duration::from_secs(60), read).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), read).await.unwrap().unwrap();
     answer.to_lowercase()
 }
 
@@ -96,7 +105,7 @@ async fn operators_tools_are_told_how_the_node_is() {
     assert!(figures.contains("content-type: text/plain; version=0.0.4"), "{figures}");
     for figure in [
         "\nchorale_rollup_height 1\n",
-        "\nchorale_rollup_level 0\n",
+        "\nchorale_rollup_ready 0\n",
         "\nchorale_rollup_block{rollup=\"1001\"} 1\n",
         "\nchorale_rollup_transactions_total{rollup=\"1001\"} 2\n",
         "\nchorale_rollup_gas_total{rollup=\"1001\"} 42000\n",
@@ -112,4 +121,7 @@ async fn operators_tools_are_told_how_the_node_is() {
     assert_eq!(level("/readyz").unwrap().status, 200);
     assert!(level("/metrics").unwrap().text.contains("chorale_rollup_engine_alarm{rollup=\"1001\"} 1\n"));
     assert!(level("/").is_none());
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(31)).unwrap();
+    let silent = pages_since(&network, true, State::Following(1), long_ago);
+    assert_eq!(silent("/readyz").unwrap().status, 503);
 }

@@ -188,6 +188,7 @@ impl Network {
             shared: Arc::new(shared),
             nodes: Nodes::new([url], Duration::from_secs(10)).unwrap(),
             questions: Questions::new(),
+            questions_of_bundles: Questions::new(),
             level: is_level,
             heavy: Heavy::new(),
             reads: Heavy::reads(),

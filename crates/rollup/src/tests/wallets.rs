@@ -1,9 +1,11 @@
 //! What wallets ask for besides calls.
 
 use super::network::{CALLING, COUNTING, LOGGING, Network, ROLLUP, Wallet, hash_of};
+use crate::{again::due, pending::AGAIN_AFTER};
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_primitives::{Address, hex};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 #[tokio::test]
 async fn access_lists_name_what_is_touched_and_not_free_anyway() {
@@ -131,24 +133,44 @@ async fn what_was_ordered_too_early_is_ordered_again_when_its_turn_has_come() {
         network.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(transaction)])).await;
         assert_eq!(network.submitted.recv().await.unwrap(), *transaction);
     }
-    let (shared, nodes) = (network.server.shared.clone(), network.server.nodes.clone());
-    let _again = tokio::spawn(crate::again::order_again(shared, nodes));
+    let nothing = |network: &Network, now| assert!(due(&network.server.shared, now).is_empty());
     network.order_in_vain(&sent[2]);
     network.order_in_vain(&sent[1]);
     let found = network.ask("eth_getTransactionByHash", json!([hash_of(&sent[1])])).await;
     assert_eq!((&found["nonce"], &found["blockHash"]), (&json!("0x1"), &Value::Null), "it waits on");
+    let later = |times: u32| Instant::now() + AGAIN_AFTER * times;
+    // What comes before them is under way, but that may never come.
+    let again = |network: &Network, now: Instant| -> Vec<String> {
+        due(&network.server.shared, now).iter().map(|(_, it)| it.inner().tx_hash().to_string()).collect()
+    };
+    let both = sent[1..].iter().map(|it| hash_of(it).to_string()).collect::<Vec<_>>();
+    nothing(&network, Instant::now());
+    // Also if nothing else is ordered after it.
     network.order(&sent[..1]);
-    // The pool refuses it for some heights. Then both come, in their order.
-    let other = Wallet::second();
-    for nonce in 0..crate::pending::AGAIN_HEIGHTS {
-        network.order(&[other.call(nonce, LOGGING, vec![])]);
-    }
-    assert_eq!(network.submitted.recv().await.unwrap(), sent[1]);
-    assert_eq!(network.submitted.recv().await.unwrap(), sent[2]);
+    assert_eq!(again(&network, later(1)), both, "in their order");
+    nothing(&network, later(1));
+    assert_eq!(again(&network, later(3)), both, "nothing came of it");
     network.order(&sent[1..]);
     let receipt = network.ask("eth_getTransactionReceipt", json!([hash_of(&sent[2])])).await;
     assert_eq!(receipt["status"], "0x1");
-    assert!(network.submitted.try_recv().is_err(), "nothing is left to order again");
+    nothing(&network, later(9));
+}
+
+#[tokio::test]
+async fn what_is_ordered_in_vain_again_and_again_is_forgotten() {
+    let (mut network, wallet) = (Network::start().await, Wallet::first());
+    let sent = [0, 1].map(|nonce| wallet.call(nonce, COUNTING, vec![]));
+    for transaction in &sent {
+        network.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(transaction)])).await;
+    }
+    network.order_in_vain(&sent[1]);
+    let mut tries = 0;
+    while !due(&network.server.shared, Instant::now() + AGAIN_AFTER * (2 * tries + 1)).is_empty() {
+        tries += 1;
+    }
+    assert_eq!(tries, 8);
+    assert_eq!(network.ask("eth_getTransactionByHash", json!([hash_of(&sent[1])])).await, Value::Null);
+    network.ask("eth_sendRawTransaction", json!([hex::encode_prefixed(&sent[1])])).await;
 }
 
 #[tokio::test]
