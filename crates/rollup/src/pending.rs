@@ -119,8 +119,8 @@ impl Pending {
         }
     }
 
-    /// What was ordered in vain and is to be ordered again now, the longest waiting first: all that comes before it is in a
-    /// block, or under way, and can pay. Tried too often, it is forgotten: its sender may decide anew.
+    /// What was ordered in vain and is to be ordered again now, by nonce, that of the longest waiting sender first: all that
+    /// comes before it is in a block, or under way, and can pay. Tried too often, it is forgotten: its sender may decide anew.
     pub(crate) fn again(&mut self, state: &State, base_fee: u64, now: Instant) -> Vec<SignedTransaction> {
         let is_due = |hash: &TxHash| self.in_vain.get(hash).filter(|in_vain| in_vain.again_at <= now);
         let due = self.in_vain.keys().filter(|hash| is_due(hash).is_some()).filter_map(|hash| self.get(*hash));
@@ -132,14 +132,14 @@ impl Pending {
             let in_turn = (first..).zip(in_turn).take_while(|(expected, (nonce, transaction))| {
                 expected == nonce && transaction.max_fee_per_gas() >= u128::from(base_fee)
             });
-            for (nonce, (_, transaction)) in in_turn {
-                let hash = *transaction.inner().tx_hash();
-                again.extend(is_due(&hash).map(|in_vain| (in_vain.again_at, sender, nonce, hash)));
-            }
+            let hashes = in_turn.map(|(_, (_, transaction))| *transaction.inner().tx_hash());
+            let hashes: Vec<TxHash> = hashes.filter(|hash| is_due(hash).is_some()).collect();
+            let since = hashes.iter().filter_map(is_due).map(|in_vain| in_vain.again_at).min();
+            again.extend(since.map(|since| (since, hashes)));
         }
         again.sort_unstable();
-        let again = again.into_iter().take(AGAIN_MAX).filter_map(|(.., hash)| self.try_again(hash, now));
-        again.collect()
+        let again = again.into_iter().flat_map(|(_, hashes)| hashes).take(AGAIN_MAX);
+        again.filter_map(|hash| self.try_again(hash, now)).collect()
     }
 
     fn try_again(&mut self, hash: TxHash, now: Instant) -> Option<SignedTransaction> {
