@@ -29,16 +29,18 @@ mod keeper;
 mod message;
 mod missing;
 mod router;
+mod stopped;
 mod store;
 #[cfg(test)]
 mod tests;
 mod votes;
 
-pub use actor::{Actor, Connections, Stopped};
+pub use actor::{Actor, Connections};
 pub use input::{Computed, Input};
 pub use keeper::{Keeper, Verified};
 pub use message::{Ask, Message};
 pub use router::{Messages, Router};
+pub use stopped::Stopped;
 pub use store::Error as StorageError;
 
 use crate::watch;

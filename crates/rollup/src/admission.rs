@@ -2,7 +2,7 @@
 
 use crate::{
     errors::{SERVER_ERROR, refused},
-    pending::PENDING_PER_SENDER_MAX,
+    pending::{PENDING_PER_SENDER_MAX, Pending},
     server::Server,
 };
 use alloy_consensus::Transaction as _;
@@ -34,9 +34,9 @@ impl Server {
         // Whoever asked may go: what is in the pool is remembered all the same.
         let submitted = tokio::spawn(async move {
             // Before: it may be ordered sooner than a node answers.
-            let replaced = server.remember(signed);
+            let replaced = server.pending_mut(|pending| pending.insert(signed));
             if let Err(error) = submit(&server.nodes, server.rollup, &raw).await {
-                server.forget(hash, replaced);
+                server.pending_mut(|pending| pending.take_back(hash, replaced));
                 return Err(error);
             }
             server.taken.tell(hash);
@@ -45,26 +45,9 @@ impl Server {
         submitted.await.unwrap_or_else(|_| Err(refused(SERVER_ERROR, "the node is stopping")))
     }
 
-    /// Remembers what a user sent, and gives what it takes the place of.
-    fn remember(&self, transaction: SignedTransaction) -> Option<SignedTransaction> {
-        let mut published = self.shared.write();
-        let pending = published.pending.get_mut(&self.rollup)?;
-        let replaced = pending.at(transaction.signer(), transaction.nonce()).cloned();
-        pending.insert(transaction);
-        replaced
-    }
-
-    /// Forgets what no node took.
-    fn forget(&self, hash: TxHash, replaced: Option<SignedTransaction>) {
-        let mut published = self.shared.write();
-        if let Some(pending) = published.pending.get_mut(&self.rollup)
-            && pending.get(hash).is_some()
-        {
-            pending.forget(hash);
-            if let Some(replaced) = replaced {
-                pending.insert(replaced);
-            }
-        }
+    /// Changes what is remembered of this rollup.
+    fn pending_mut<T>(&self, change: impl FnOnce(&mut Pending) -> T) -> T {
+        change(self.shared.write().pending.get_mut(&self.rollup).expect("there is one for each rollup"))
     }
 
     /// Whether a transaction could be in the next block, as far as its sender's account tells.

@@ -134,19 +134,19 @@ impl Server {
         only: Option<usize>,
         options: Option<GethDebugTracingOptions>,
     ) -> RpcResult<Vec<(TxHash, GethTrace)>> {
-        let again = self.again(&block).await?;
+        let again = self.again(block).await?;
         let rollup = self.rollup;
         self.heavy.run(move || traces(&again, rollup, only, &options.unwrap_or_default())).await?
     }
 
     /// What has to be executed to see a block's transactions: where legs may have called other rollups, all that its height
     /// made.
-    async fn again(&self, block: &Block) -> RpcResult<Again> {
+    async fn again(&self, block: Arc<Block>) -> RpcResult<Again> {
         let number = block.header.number;
         let parent = number.checked_sub(1).ok_or_else(|| refused(SERVER_ERROR, "genesis is not traceable"))?;
         let before = self.view(Some(parent.into()))?;
         if !before.rules().synchronous_calls {
-            let blocks = BTreeMap::from([(self.rollup, (before, Arc::new(block.clone())))]);
+            let blocks = BTreeMap::from([(self.rollup, (before, block))]);
             return Ok(Again { blocks, bundles: Vec::new() });
         }
         let height = self.view(Some(number.into()))?.height();
@@ -157,7 +157,11 @@ impl Server {
             made.map_err(|error| refused(SERVER_ERROR, error.to_string()))?
         };
         let store = Arc::clone(&self.store);
-        let read = move || Ok(store.executed(height)?.is_some().then_some(store.bundles_of(height)?));
+        let read = move || {
+            // They go together: if the height is still there after them, they are all of it.
+            let bundles = store.bundles_of(height)?;
+            Ok(store.executed(height)?.is_some().then_some(bundles))
+        };
         let bundles = self.reads.run(read).await?.map_err(|error: StoreError| unreadable(&error))?;
         let pruned = || refused(SERVER_ERROR, format!("what its height {height} made of bundles is not kept any more"));
         let bundles = bundles.ok_or_else(pruned)?;

@@ -42,19 +42,47 @@ struct InVain {
     tries: u8,
 }
 
+/// What another transaction of its sender with its nonce took the place of.
+#[derive(Clone, Debug)]
+pub(crate) struct Replaced {
+    transaction: SignedTransaction,
+    in_vain: Option<InVain>,
+}
+
 impl Pending {
-    pub(crate) fn insert(&mut self, transaction: SignedTransaction) {
+    /// Remembers a transaction, and gives what it takes the place of.
+    pub(crate) fn insert(&mut self, transaction: SignedTransaction) -> Option<Replaced> {
         let hash = *transaction.inner().tx_hash();
-        if let Some(replaced) = self.nonces.insert((transaction.signer(), transaction.nonce()), hash) {
-            self.forget(replaced);
-            self.nonces.insert((transaction.signer(), transaction.nonce()), hash);
+        if self.transactions.contains_key(&hash) {
+            return None;
         }
+        let place = (transaction.signer(), transaction.nonce());
+        let replaced = self.nonces.get(&place).copied().and_then(|replaced| {
+            let (transaction, in_vain) = (self.get(replaced)?.clone(), self.in_vain.get(&replaced).copied());
+            self.forget(replaced);
+            Some(Replaced { transaction, in_vain })
+        });
+        self.nonces.insert(place, hash);
         self.transactions.insert(hash, (self.height, transaction));
         self.order.insert((self.height, hash));
         while self.order.len() > PENDING_MAX
             && let Some((_, oldest)) = self.order.first().copied()
         {
             self.forget(oldest);
+        }
+        replaced
+    }
+
+    /// Forgets what no node took, if it is in no block all the same, and remembers again what it took the place of.
+    pub(crate) fn take_back(&mut self, hash: TxHash, replaced: Option<Replaced>) {
+        if self.get(hash).is_none() {
+            return;
+        }
+        self.forget(hash);
+        if let Some(Replaced { transaction, in_vain }) = replaced {
+            let hash = *transaction.inner().tx_hash();
+            self.insert(transaction);
+            self.in_vain.extend(in_vain.map(|in_vain| (hash, in_vain)));
         }
     }
 
@@ -152,7 +180,7 @@ impl Pending {
         self.get(hash).cloned()
     }
 
-    pub(crate) fn forget(&mut self, hash: TxHash) {
+    fn forget(&mut self, hash: TxHash) {
         self.in_vain.remove(&hash);
         if let Some((height, transaction)) = self.transactions.remove(&hash) {
             self.order.remove(&(height, hash));

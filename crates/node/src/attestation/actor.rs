@@ -4,6 +4,7 @@ use super::{
     Ask, Closing, Computed, Config, Event, Ingress, Input, Mailbox, Message, Messages,
     input::Batch,
     missing::{ASK_TURN_MS, Missing, Whom},
+    stopped::Stopped,
     store::{Attestations, Error as StorageError, Signed},
     votes::{HEIGHTS_BEHIND_MAX, Quorum, Votes},
 };
@@ -38,51 +39,6 @@ const REOPENED_HEIGHTS: u64 = 1_024;
 const SYNC_HEIGHTS: u64 = 64;
 /// Why a validator whose signature does not hold is cut off.
 pub(super) const SIGNED_FALSELY: &str = "signed an outcome falsely";
-
-/// Why the actor ended before the node was shut down.
-#[derive(Debug, thiserror::Error)]
-pub enum Stopped {
-    /// The disk failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// Settlement has no record of a height that it says is settled.
-    #[error("the record of height {height}: {error}")]
-    Record {
-        /// The height.
-        height: Height,
-        /// Why.
-        error: settlement::Unavailable,
-    },
-    /// This node found another outcome than a quorum.
-    #[error(
-        "of domain {domain} at height {height} this node found the outcome {ours}, and a quorum attested {attested}: this node, or a \
-         quorum, is wrong. It stops; do not delete its data before you know which"
-    )]
-    Diverged {
-        /// The domain.
-        domain: DomainId,
-        /// The height.
-        height: Height,
-        /// The root that this node computed.
-        ours: Digest,
-        /// The root that is attested.
-        attested: Digest,
-    },
-    /// This node found another outcome than it did before.
-    #[error(
-        "of domain {domain} at height {height} this node found the outcome {now}, and signed {signed} before: one history, two outcomes"
-    )]
-    Inconsistent {
-        /// The domain.
-        domain: DomainId,
-        /// The height.
-        height: Height,
-        /// The root computed now.
-        now: Digest,
-        /// The root signed before.
-        signed: Digest,
-    },
-}
 
 /// What the actor is connected to.
 pub struct Connections<S, N> {

@@ -2,7 +2,8 @@
 
 use super::{
     Message,
-    actor::{Actor, SIGNED_FALSELY, Stopped},
+    actor::{Actor, SIGNED_FALSELY},
+    stopped::Stopped,
     votes::{HEIGHTS_AHEAD_MAX, HEIGHTS_BEHIND_MAX, evidence, holds},
 };
 use crate::{dispersal::keys::node_key, runtime::Context};

@@ -1,6 +1,6 @@
 //! What is attested: where the actor learns what this node computed.
 
-use super::actor::Stopped;
+use super::stopped::Stopped;
 use crate::{settlement, watch};
 use chorale_types::{Digest, Epoch, Height};
 use tokio::sync::mpsc;

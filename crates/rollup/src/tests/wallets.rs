@@ -145,6 +145,15 @@ async fn what_was_ordered_too_early_is_ordered_again_when_its_turn_has_come() {
     };
     let both = sent[1..].iter().map(|it| hash_of(it).to_string()).collect::<Vec<_>>();
     nothing(&network, Instant::now());
+    {
+        // One that no node takes leaves what it took the place of as it was.
+        let other = chorale_evm::recover(&wallet.call(1, LOGGING, vec![]), ROLLUP).unwrap();
+        let mut published = network.server.shared.write();
+        let pending = published.pending.get_mut(&network.server.rollup).unwrap();
+        let replaced = pending.insert(other.clone());
+        assert!(pending.get(hash_of(&sent[1])).is_none());
+        pending.take_back(*other.inner().tx_hash(), replaced);
+    }
     // Also if nothing else is ordered after it.
     network.order(&sent[..1]);
     assert_eq!(again(&network, later(1)), both, "in their order");
